@@ -1,0 +1,310 @@
+"""Every exception Tickwork raises, its code and its exit status.
+
+    TickworkError
+    ├── UsageError                  exit 2
+    │   └── UsageFault              TW1001  a command line that cannot be carried out
+    ├── WorldError                  exit 78
+    │   ├── WorldSyntaxError        TW1101  world.toml is not TOML, or not UTF-8
+    │   ├── WorldSchemaError        TW1102  unknown key, wrong type, value out of range
+    │   ├── WorldReferenceError     TW1103  a name or file the world points to does not exist
+    │   └── TaskCycleError          TW1104  tasks that wait for each other
+    ├── JournalError
+    │   ├── JournalNotFound         TW2001  exit 8
+    │   ├── JournalExists           TW2002  exit 7   the file is already a journal
+    │   ├── JournalBusy             TW2003  exit 7   another process writes it
+    │   ├── JournalDamaged          TW2004  exit 3
+    │   ├── JournalFormat           TW2005  exit 4   a newer or foreign format
+    │   ├── JournalWriteFailed      TW2006  exit 69  full disk, I/O or fsync error
+    │   ├── JournalClosed           TW2007  exit 7   a finished run cannot go on
+    │   └── JournalIncomplete       TW2008  exit 8   content that a record names is missing
+    ├── ModuleError                 exit 4
+    │   ├── ModuleRefused           TW3001  the static gate found something forbidden
+    │   ├── ModuleImportRefused     TW3002  an import no host offers
+    │   ├── ModuleAbiMismatch       TW3003  exports, descriptor or version do not fit
+    │   ├── ModuleUnsigned          TW3004  unsigned, and the run did not allow that
+    │   ├── ModuleCompileFailed     TW3005  the compiler refused it or ran out of its limits
+    │   └── ModuleManifestInvalid   TW3006  the manifest section is not what it must be
+    ├── HostError
+    │   ├── EngineUnsuitable        TW3101  exit 69  wasmtime here does not behave as profile tw-1 needs
+    │   └── WorkerLost              TW3102  exit 69  worker processes died three times in one tick
+    ├── RunError
+    │   ├── ReplayDivergence        TW4001  exit 3
+    │   ├── AgentCodeMissing        TW4002  exit 8   a native agent's source is absent or has changed
+    │   ├── EffectUndecided         TW4003  exit 6   an effect's result is unknown and a person must decide
+    │   ├── RunFailed               TW4004  exit 1
+    │   ├── AgentNotFound           TW4005  exit 8
+    │   └── TickOutOfRange          TW4006  exit 8
+    └── InternalError               TW9001  exit 70  our bug, never the user's
+
+A module's misbehaviour while it runs is not here: a trap or an endless loop is a turn's outcome, a record in the journal.
+"""
+
+from typing import ClassVar
+
+
+class TickworkError(Exception):
+    """An operating error that a person can act on.
+
+    Args:
+        what: What went wrong, as one sentence without the final full stop.
+        where: File and line, record and offset, agent and tick: the place, where there is one.
+        why: The rule or the observation behind it.
+        fix: What to do now.
+    """
+
+    code: ClassVar[str] = "TW9000"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str = "", why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.why = why
+        self.fix = fix
+
+    def __str__(self) -> str:
+        text = f"{self.code}: {self.what}"
+        if self.where:
+            text += f"\n  where: {self.where}"
+        if self.why:
+            text += f"\n  why:   {self.why}"
+        if self.fix:
+            text += f"\n  fix:   {self.fix}"
+        return text
+
+    def problem(self) -> dict[str, str | int]:
+        """Return the error as a flat document for ``-o json``."""
+        document: dict[str, str | int] = {"schema_version": 1, "code": self.code, "what": self.what}
+        for name in ("where", "why", "fix"):
+            value: str = getattr(self, name)
+            if value:
+                document[name] = value
+        document["exit_status"] = self.exit_status
+        return document
+
+
+class UsageError(TickworkError):
+    """A command line that cannot be carried out."""
+
+    exit_status = 2
+
+
+class UsageFault(UsageError):
+    """Options that contradict each other or lack a value."""
+
+    code = "TW1001"
+
+
+class WorldError(TickworkError):
+    """A world file that cannot be run."""
+
+    exit_status = 78
+
+
+class WorldSyntaxError(WorldError):
+    """The file is not TOML."""
+
+    code = "TW1101"
+
+
+class WorldSchemaError(WorldError):
+    """A key or value that the world schema does not allow."""
+
+    code = "TW1102"
+
+
+class WorldReferenceError(WorldError):
+    """A name or file the world points to does not exist."""
+
+    code = "TW1103"
+
+
+class TaskCycleError(WorldError):
+    """Tasks that wait for each other; the message names the cycle."""
+
+    code = "TW1104"
+
+
+class JournalError(TickworkError):
+    """A journal that cannot be opened, read or written."""
+
+
+class JournalNotFound(JournalError):
+    """No journal at that path."""
+
+    code = "TW2001"
+    exit_status = 8
+
+
+class JournalExists(JournalError):
+    """A new run would overwrite a journal."""
+
+    code = "TW2002"
+    exit_status = 7
+
+
+class JournalBusy(JournalError):
+    """Another process is writing this journal."""
+
+    code = "TW2003"
+    exit_status = 7
+
+
+class JournalDamaged(JournalError):
+    """Bytes of the journal are not what was written.
+
+    Args:
+        record: The tick whose record is damaged; -1 for the header; None where no record is affected.
+        offset: Byte offset in the file of the first damaged page; None where it is not known.
+    """
+
+    code = "TW2004"
+    exit_status = 3
+
+    def __init__(self, what: str, *, record: int | None, offset: int | None, why: str = "", fix: str = "") -> None:
+        named = "header" if record == -1 else f"tick {record}"
+        places = [named if record is not None else "", f"byte {offset}" if offset is not None else ""]
+        super().__init__(what, where=", ".join(place for place in places if place), why=why, fix=fix)
+        self.record = record
+        self.offset = offset
+
+
+class JournalFormat(JournalError):
+    """The file is no journal, or of a format this version does not read."""
+
+    code = "TW2005"
+    exit_status = 4
+
+
+class JournalWriteFailed(JournalError):
+    """The disk refused a write; nothing acknowledged is lost and the run can be resumed."""
+
+    code = "TW2006"
+    exit_status = 69
+
+
+class JournalClosed(JournalError):
+    """A finished run cannot be resumed."""
+
+    code = "TW2007"
+    exit_status = 7
+
+
+class JournalIncomplete(JournalError):
+    """Content that a record names is not in the journal."""
+
+    code = "TW2008"
+    exit_status = 8
+
+
+class ModuleError(TickworkError):
+    """A module that is refused before any of it runs."""
+
+    exit_status = 4
+
+
+class ModuleRefused(ModuleError):
+    """The static gate found something forbidden."""
+
+    code = "TW3001"
+
+
+class ModuleImportRefused(ModuleError):
+    """The module imports something no host offers."""
+
+    code = "TW3002"
+
+
+class ModuleAbiMismatch(ModuleError):
+    """Exports, descriptor or ABI version do not fit this host."""
+
+    code = "TW3003"
+
+
+class ModuleUnsigned(ModuleError):
+    """The module is unsigned and the run did not allow that."""
+
+    code = "TW3004"
+
+
+class ModuleCompileFailed(ModuleError):
+    """The compiler refused the module or ran out of its limits."""
+
+    code = "TW3005"
+
+
+class ModuleManifestInvalid(ModuleError):
+    """The manifest section is not what it must be."""
+
+    code = "TW3006"
+
+
+class HostError(TickworkError):
+    """This machine failed, not an agent; the run stays as it was and can be resumed."""
+
+    exit_status = 69
+
+
+class EngineUnsuitable(HostError):
+    """The WebAssembly engine here does not behave as the profile needs."""
+
+    code = "TW3101"
+
+
+class WorkerLost(HostError):
+    """Worker processes died again and again in the same tick."""
+
+    code = "TW3102"
+
+
+class RunError(TickworkError):
+    """A run that cannot go on, or a question about a run that has no answer."""
+
+
+class ReplayDivergence(RunError):
+    """A replay or verification met a record that differs from the recomputed one."""
+
+    code = "TW4001"
+    exit_status = 3
+
+
+class AgentCodeMissing(RunError):
+    """A native agent's source is absent or is not the recorded one."""
+
+    code = "TW4002"
+    exit_status = 8
+
+
+class EffectUndecided(RunError):
+    """The result of an effect is unknown and its class leaves the decision to a person."""
+
+    code = "TW4003"
+    exit_status = 6
+
+
+class RunFailed(RunError):
+    """The run ended because an agent failed beyond its supervision policy."""
+
+    code = "TW4004"
+    exit_status = 1
+
+
+class AgentNotFound(RunError):
+    """No agent of that name or number in this run."""
+
+    code = "TW4005"
+    exit_status = 8
+
+
+class TickOutOfRange(RunError):
+    """The run has no such tick."""
+
+    code = "TW4006"
+    exit_status = 8
+
+
+class InternalError(TickworkError):
+    """A bug in Tickwork. Please report it with the journal head that is shown."""
+
+    code = "TW9001"
+    exit_status = 70

@@ -1,0 +1,183 @@
+"""The bus: mailboxes, topics and what happens when a mailbox is full.
+
+Invariants:
+    * One writer gives every message its sequence number, at commit; hence FIFO per topic and per pair.
+    * A message is either in exactly one mailbox, deferred at its sender, or recorded as dropped or dead.
+    * Subscribers of a topic are served in subscription order.
+"""
+
+from ..codec import encode_frame
+from ..records import DIRECT, OUTSIDE, Derived, DerivedKind, FrameKind, Refusal
+from .state import NEVER, AgentState, AgentStatus, Deferred, State, Subscription, TopicState
+
+ERROR_TEXT_BYTES = 200
+"""Text of an error frame is cut here, so that a refusal is never larger than what caused it could be."""
+
+
+class Bus:
+    """Delivers frames within one state and notes consequences in ``derived``."""
+
+    def __init__(self, state: State, derived: list[Derived]) -> None:
+        self.state = state
+        self.derived = derived
+        self.slot = -1
+        self.visible = 0
+        self._written: list[int] = []
+
+    def note(self, kind: DerivedKind, agent: int, number: int = 0, note: str = "", digest: bytes = b"") -> None:
+        """Add a derived record at the current slot."""
+        self.derived.append(Derived(kind, self.slot, agent, number, note, digest))
+
+    def next_seq(self) -> int:
+        """Return the next number of the run's total order."""
+        self.state.seq += 1
+        return self.state.seq
+
+    def put(self, agent: AgentState, frame: bytes) -> None:
+        """Append a frame to a mailbox, whatever its bounds."""
+        if not agent.mail:
+            agent.ready_since = min(agent.ready_since, self.visible)
+        agent.mail.append(frame)
+        agent.mail_bytes += len(frame)
+
+    def has_room(self, agent: AgentState, size: int) -> bool:
+        """Return whether a frame of ``size`` bytes fits the mailbox's bounds."""
+        limits = agent.spec.limits
+        return len(agent.mail) < limits.mailbox_messages and agent.mail_bytes + size <= limits.mailbox_bytes
+
+    def deliver(self, agent: AgentState, frame: bytes, sender: int, seq: int) -> None:
+        """Put a frame into a mailbox, or do what the receiver's overflow policy says."""
+        if agent.status == AgentStatus.STOPPED:
+            self.bury(agent.number, seq, "the receiver has stopped")
+        elif len(frame) > agent.spec.limits.inbox_bytes:
+            self.note(DerivedKind.OVERFLOW, agent.number, seq, "larger than the inbox")
+            self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "message larger than the receiver's inbox")
+        elif self.has_room(agent, len(frame)):
+            self.put(agent, frame)
+        else:
+            self._overflow(agent, frame, sender, seq)
+
+    def _overflow(self, agent: AgentState, frame: bytes, sender: int, seq: int) -> None:
+        policy = agent.spec.limits.overflow
+        if policy == "defer" and (sender == OUTSIDE or self._closes_cycle(sender, agent.number)):
+            policy = "reject"
+        self.note(DerivedKind.OVERFLOW, agent.number, seq, policy)
+        if policy == "drop_old":
+            while agent.mail and not self.has_room(agent, len(frame)):
+                agent.mail_bytes -= len(agent.mail.pop(0))
+            if self.has_room(agent, len(frame)):
+                self.put(agent, frame)
+        elif policy == "defer":
+            self.state.agents[sender].deferred.append(Deferred(agent.number, frame))
+        elif policy == "reject":
+            self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "the receiver's mailbox is full")
+
+    def _closes_cycle(self, sender: int, target: int) -> bool:
+        """Return whether ``target`` already waits, directly or not, for ``sender`` to take its mail."""
+        seen = {sender}
+        pending = [target]
+        while pending:
+            number = pending.pop()
+            if number == sender:
+                return True
+            if number in seen:
+                continue
+            seen.add(number)
+            pending.extend(item.target for item in self.state.agents[number].deferred)
+        return False
+
+    def drain_deferred(self, agent: AgentState) -> None:
+        """Deliver what an agent's deferred messages now find room for, in order; the rest stays."""
+        while agent.deferred:
+            item = agent.deferred[0]
+            target = self.state.agents[item.target]
+            if target.status == AgentStatus.STOPPED:
+                self.bury(target.number, 0, "the receiver has stopped")
+            elif self.has_room(target, len(item.frame)):
+                self.put(target, item.frame)
+            else:
+                return
+            agent.deferred.pop(0)
+
+    def bury(self, agent: int, seq: int, reason: str) -> None:
+        """Record a dead letter."""
+        self.state.dead_letters += 1
+        self.note(DerivedKind.DEAD_LETTER, agent, seq, reason)
+
+    def refuse(self, agent: int, code: Refusal, kind: int, seq: int, text: str) -> None:
+        """Tell an agent that a frame of its was refused; a refusal that finds no room is a dead letter."""
+        if agent == OUTSIDE:
+            self.bury(OUTSIDE, seq, text)
+            return
+        state = self.state.agents[agent]
+        body = int(code).to_bytes(4, "little", signed=True) + kind.to_bytes(4, "little") + seq.to_bytes(8, "little")
+        body += text.encode()[:ERROR_TEXT_BYTES]
+        number = self.next_seq()
+        frame = encode_frame(FrameKind.ERROR, 0, OUTSIDE, DIRECT, number, self.state.tick, body)
+        if state.status != AgentStatus.STOPPED and self.has_room(state, len(frame)):
+            self.put(state, frame)
+        else:
+            self.bury(agent, number, "no room for a refusal")
+
+    def send(self, target: AgentState, kind: int, encoding: int, source: int, body: bytes) -> None:
+        """Deliver an unpadded body from outside or from the kernel itself."""
+        seq = self.next_seq()
+        self.deliver(target, encode_frame(kind, encoding, source, DIRECT, seq, self.state.tick, body), source, seq)
+
+    def publish(self, topic: TopicState, kind: int, encoding: int, source: int, body: bytes) -> None:
+        """Deliver one body to every subscriber, all under one sequence number."""
+        seq = self.next_seq()
+        for subscription in topic.subscribers:
+            frame = encode_frame(kind, encoding, source, subscription.handle, seq, self.state.tick, body)
+            self.deliver(self.state.agents[subscription.agent], frame, source, seq)
+
+    def retain(self, index: int, encoding: int, source: int, body: bytes) -> None:
+        """Write a topic's retained value; the last writer of a tick wins and a lost write is a record."""
+        topic = self.state.topics[index]
+        if index in self._written:
+            self.note(DerivedKind.LOST_WRITE, topic.writer, topic.version, topic.name)
+        else:
+            self._written.append(index)
+            topic.version += 1
+        topic.encoding, topic.value, topic.writer, topic.written = encoding, body, source, self.state.tick
+
+    def flush_retained(self) -> None:
+        """Deliver the values written since the last call to their subscribers. Order: first write."""
+        for index in self._written:
+            topic = self.state.topics[index]
+            self.publish(topic, FrameKind.RETAINED, topic.encoding, topic.writer, topic.value)
+        self._written.clear()
+
+    def join(self, agent: AgentState, index: int, handle: int) -> None:
+        """Subscribe an agent to a topic and hand it the retained value, if there is one."""
+        topic = self.state.topics[index]
+        if any(known.agent == agent.number for known in topic.subscribers):
+            return
+        topic.subscribers.append(Subscription(agent.number, handle))
+        self.note(DerivedKind.JOINED, agent.number, handle, topic.name)
+        if topic.version and index not in self._written:
+            seq = self.next_seq()
+            frame = encode_frame(
+                FrameKind.RETAINED, topic.encoding, topic.writer, handle, seq, self.state.tick, topic.value
+            )
+            self.deliver(agent, frame, OUTSIDE, seq)
+
+    def leave(self, agent: AgentState, index: int) -> None:
+        """Unsubscribe an agent from a topic."""
+        topic = self.state.topics[index]
+        kept = [known for known in topic.subscribers if known.agent != agent.number]
+        if len(kept) < len(topic.subscribers):
+            topic.subscribers = kept
+            self.note(DerivedKind.LEFT, agent.number, 0, topic.name)
+
+    def clear_mail(self, agent: AgentState, reason: str) -> None:
+        """Move an agent's mail and deferred messages to the dead letters."""
+        for _ in range(len(agent.mail) + len(agent.deferred)):
+            self.bury(agent.number, 0, reason)
+        agent.mail, agent.mail_bytes, agent.deferred = [], 0, []
+
+    def unsubscribe_all(self, agent: AgentState) -> None:
+        """Drop every subscription of an agent that will not run again."""
+        for index in range(len(self.state.topics)):
+            self.leave(agent, index)
+        agent.wake = agent.ready_since = NEVER

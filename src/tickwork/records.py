@@ -1,0 +1,463 @@
+"""The nouns: everything that is written into a journal or passed between the kernel and its shells.
+
+Invariants:
+    * All of it is frozen data. Nothing here reads a clock, a file or a random source.
+    * What enters a hashed part holds integers, bytes, text and tuples of those: no floats, no maps, no sets.
+    * Field order is the wire order (``array_like``), so a field may be appended in a minor format version and never moved.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+FORMAT_VERSION: Final = 1
+"""Layout of the journal. A reader refuses a larger number."""
+
+KERNEL_SEMANTICS: Final = 1
+"""What the kernel does with the same records. A change of any rule that a head depends on raises it."""
+
+ENGINE_PROFILE: Final = "tw-1"
+REWRITER_VERSION: Final = 1
+ABI_MAJOR: Final = 1
+ABI_MINOR: Final = 0
+
+OUTSIDE: Final = 0xFFFFFFFF
+"""Source of a message that no agent sent."""
+
+DIRECT: Final = 0xFFFFFFFF
+"""Destination field of a delivered message that came by no topic."""
+
+RAW_AGENT: Final = 0x80000000
+"""Set in a send's destination when the rest is an agent's number, not a handle; used to answer a source."""
+
+UNTIL_MESSAGE: Final = 0x7FFFFFFF
+"""Return code of a step: sleep until a message comes."""
+
+AGAIN: Final = 0x7FFFFFFE
+"""Return code of a step: plan me again at the next tick, this work is unfinished."""
+
+DETACH_BYTES: Final = 32 * 1024
+"""A body larger than this is kept in the content store; the record keeps its digest and length."""
+
+
+class FrameKind(IntEnum):
+    """Kind of a frame in an inbox or outbox. Source: the agent ABI. From 0x8000 on, kinds are the user's."""
+
+    SEND = 1
+    PUBLISH = 2
+    PUBLISH_RETAINED = 3
+    JOIN = 4
+    LEAVE = 5
+    SPAWN = 6
+    EXIT = 7
+    TIMER = 8
+    TASK = 9
+    INFER = 10
+    SKILL = 11
+    WINDOW_WRITE = 12
+    LOG = 13
+    METRIC = 14
+    MESSAGE = 32
+    RESULT = 33
+    ERROR = 34
+    TIMER_FIRED = 35
+    RETAINED = 36
+    WINDOW_EPOCH = 37
+    CONFIG = 38
+    TASK_READY = 39
+
+
+class Encoding(IntEnum):
+    """How a frame's body reads."""
+
+    BYTES = 0
+    JSON = 1
+    MSGPACK = 2
+    TENSOR = 3
+    ARTIFACT = 4
+
+
+class Operation(IntEnum):
+    """Which export a turn calls."""
+
+    INIT = 0
+    STEP = 1
+    SHUTDOWN = 2
+
+
+class Status(IntEnum):
+    """What a turn came to. Everything but OK rolls the turn back."""
+
+    OK = 0
+    FAILED = 1
+    TRAP = 2
+    OUT_OF_FUEL = 3
+    DEPTH_LIMIT = 4
+    MEMORY_LIMIT = 5
+    ABI_VIOLATION = 6
+    DENIED = 7
+
+
+class Refusal(IntEnum):
+    """Negative return codes of the ABI, also the ``code`` of an error frame sent to an agent."""
+
+    FAILED = -1
+    BAD_MESSAGE = -2
+    NO_MEMORY = -3
+    DENIED = -4
+    NOT_FOUND = -5
+    TOO_BIG = -6
+    OUTBOX_FULL = -7
+    UNSUPPORTED = -8
+    BAD_STATE = -9
+    CONFLICT = -10
+    TIMEOUT = -11
+    FATAL = -12
+
+
+class Turn(msgspec.Struct, frozen=True, gc=False):
+    """One agent given its mailbox in one tick.
+
+    Attributes:
+        seed: This turn's random seed, from the run's seed, the agent and the tick.
+        fuel: Instructions the turn may use. Units: wasmtime fuel.
+        wall_us: The tick's wall-clock sample for agents with the ``clock`` capability, else 0. Units: microseconds since 1970.
+        count: Frames in ``inbox``.
+        inbox: Frames, each a 32-byte header and a body padded to 8 bytes. Order: (tick, slot, sequence).
+    """
+
+    agent: int
+    operation: int
+    tick: int
+    seed: int
+    fuel: int
+    wall_us: int
+    count: int
+    inbox: bytes
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """What a turn came to.
+
+    Attributes:
+        status: A ``Status``.
+        code: The return code when OK or FAILED, the trap's number when TRAP, else 0.
+        fuel: Instructions used; a hint, since engines change their prices.
+        outbox: The frames the agent left; empty unless OK.
+        detail: Text for a person (trap message); a hint.
+    """
+
+    status: int
+    code: int
+    fuel: int
+    outbox: bytes
+    detail: str = ""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One frame, decoded.
+
+    Attributes:
+        kind: A ``FrameKind`` or a user kind.
+        source: The sending agent's number, ``OUTSIDE`` for none.
+        destination: Subscription handle for what came by a topic, ``DIRECT`` otherwise; a timer's or task's tag.
+        seq: Place in the run's total order of messages.
+        tick: The tick in which it was sent.
+    """
+
+    kind: int
+    encoding: int
+    source: int
+    destination: int
+    seq: int
+    tick: int
+    body: bytes
+
+
+class InputKind(IntEnum):
+    """Kind of a fact that enters from outside."""
+
+    MESSAGE = 1
+    PUBLISH = 2
+    PUBLISH_RETAINED = 3
+    RESULT = 4
+    CLOCK = 5
+    STOP_AGENT = 6
+    SUSPEND_AGENT = 7
+    RESUME_AGENT = 8
+    CONFIGURE_AGENT = 9
+    RESEED = 10
+    CLOSE = 11
+    LINEAGE = 12
+
+
+class Input(msgspec.Struct, frozen=True, array_like=True):
+    """A fact entering the kernel: authoritative, never recomputed.
+
+    Attributes:
+        source: Who says so: ``feed:NAME``, ``effect``, ``operator``, ``driver``.
+        target: Agent or topic name; for CONFIGURE_AGENT the agent's name.
+        number: Effect number (RESULT), microseconds since 1970 (CLOCK), seed (RESEED), else 0.
+        code: 0 for a good result, else a ``Refusal``.
+        body: The bytes; empty when ``digest`` is set.
+        digest: SHA-256 of a detached body, else empty.
+        size: Length of the body in bytes.
+    """
+
+    kind: int
+    source: str
+    target: str = ""
+    number: int = 0
+    code: int = 0
+    encoding: int = 0
+    body: bytes = b""
+    digest: bytes = b""
+    size: int = 0
+
+
+class DerivedKind(IntEnum):
+    """Kind of a record that re-running the kernel reproduces."""
+
+    SPAWNED = 1
+    STOPPED = 2
+    RESTARTED = 3
+    SUSPENDED = 4
+    RESUMED = 5
+    RETRIED = 6
+    ESCALATED = 7
+    DEAD_LETTER = 8
+    OVERFLOW = 9
+    DENIED = 10
+    LOST_WRITE = 11
+    JOINED = 12
+    LEFT = 13
+    TIMER_FIRED = 14
+    TASK_ADDED = 15
+    TASK_STARTED = 16
+    TASK_DONE = 17
+    TASK_FAILED = 18
+    EFFECT = 19
+    EFFECT_SETTLED = 20
+    STATE_ROOT = 21
+    REFUSED_INPUT = 22
+    CLOSED = 23
+    QUOTA = 24
+
+
+class Derived(msgspec.Struct, frozen=True, array_like=True):
+    """A consequence the kernel drew at commit.
+
+    Attributes:
+        slot: Place in the schedule; -1 for consequences of inputs and timers.
+        agent: The agent concerned; ``OUTSIDE`` for none.
+        number: Sequence, effect, task or timer number, as the kind has it.
+        note: Reason or name.
+        digest: Idempotency key (EFFECT), state digest (STATE_ROOT), else empty.
+    """
+
+    kind: int
+    slot: int
+    agent: int
+    number: int = 0
+    note: str = ""
+    digest: bytes = b""
+
+
+class EffectClass(IntEnum):
+    """What may be done when a crash leaves an effect's result unknown.
+
+    PURE and IDEMPOTENT effects go out again under the same key; an UNSAFE one waits for an operator's input.
+    """
+
+    PURE = 0
+    IDEMPOTENT = 1
+    UNSAFE = 2
+
+
+class Effect(msgspec.Struct, frozen=True, array_like=True):
+    """A request that leaves the run once its intent is durable.
+
+    Attributes:
+        number: The run-wide sequence number of the frame that asked for it.
+        key: Idempotency key: SHA-256 over (lineage, agent, tick, number). Shape: 32 bytes.
+    """
+
+    number: int
+    tick: int
+    agent: int
+    skill: str
+    effect_class: int
+    key: bytes
+    encoding: int
+    body: bytes
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What performing an effect gave; enters the run as an input.
+
+    Attributes:
+        code: 0, or a ``Refusal`` when the effect failed for good.
+    """
+
+    number: int
+    code: int
+    encoding: int
+    body: bytes
+
+
+class Limits(msgspec.Struct, frozen=True, array_like=True):
+    """Quotas of one agent.
+
+    Attributes:
+        fuel: Per turn. Units: wasmtime fuel.
+        memory_pages: Linear memory. Units: 64 KiB pages.
+        depth: Nested calls.
+        mailbox_messages, mailbox_bytes: Bounds of the mailbox.
+        overflow: ``reject``, ``drop_new``, ``drop_old`` or ``defer``.
+        messages_per_turn: Frames one outbox may hold; 0 for no bound but the outbox itself.
+        window_fuel, window_ticks: Fuel an agent may use in each window of so many ticks; 0 for none.
+        inbox_bytes: Capacity of the agent's inbox region, which bounds a mailbox cut and a single message.
+    """
+
+    fuel: int = 50_000_000
+    memory_pages: int = 256
+    depth: int = 2500
+    mailbox_messages: int = 1024
+    mailbox_bytes: int = 1 << 20
+    overflow: str = "reject"
+    messages_per_turn: int = 0
+    window_fuel: int = 0
+    window_ticks: int = 0
+    inbox_bytes: int = 64 * 1024
+
+
+class Supervision(msgspec.Struct, frozen=True, array_like=True):
+    """What happens after a failed turn: ``stop``, ``restart``, ``retry``, ``suspend`` or ``escalate``.
+
+    ``retry`` gives the same mailbox cut again ``retries`` times, then moves it to the dead letters and stops the agent.
+    """
+
+    policy: str = "stop"
+    retries: int = 0
+
+
+class AgentSpec(msgspec.Struct, frozen=True, array_like=True):
+    """An agent, or a template to spawn agents from, as the run's header pins it.
+
+    Attributes:
+        kind: ``wasm`` or ``native``.
+        entry: For a native agent ``module:Class``; for a module its manifest name.
+        digest: SHA-256 of the module as its author built it, or of the native source file.
+        publish, subscribe, send, skills, spawn: Names bound to handles by their index here. Order: the manifest's.
+        denied: Handles the module declares and the run does not grant, each ``publish:NAME`` or the like.
+        clock: Whether its context carries the wall-clock sample.
+    """
+
+    name: str
+    kind: str
+    entry: str
+    digest: bytes
+    config: bytes = b""
+    config_encoding: int = Encoding.JSON
+    priority: int = 0
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    send: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+    spawn: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    clock: bool = False
+    limits: Limits = Limits()
+    supervision: Supervision = Supervision()
+
+
+class SkillSpec(msgspec.Struct, frozen=True, array_like=True):
+    """A skill agents may call, and what a lost result means for it."""
+
+    name: str
+    effect_class: int = EffectClass.UNSAFE
+
+
+class TaskSpec(msgspec.Struct, frozen=True, array_like=True):
+    """A task of the world file. ``depends_on`` holds indices of earlier or later tasks."""
+
+    name: str
+    agent: str
+    priority: int = 0
+    encoding: int = 0
+    body: bytes = b""
+    depends_on: tuple[int, ...] = ()
+
+
+class FeedSpec(msgspec.Struct, frozen=True, array_like=True):
+    """A file of inputs pinned by digest.
+
+    Attributes:
+        target: Agent name, or topic name when ``to_topic``.
+        tick_column: CSV column whose integer is the row's tick; empty for one row a tick.
+    """
+
+    name: str
+    digest: bytes
+    target: str
+    to_topic: bool
+    tick_column: str = ""
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True):
+    """Record 0: all that decides a run besides its inputs. Nothing here names a host, a path, a time or a worker."""
+
+    format: int
+    semantics: int
+    engine_profile: str
+    rewriter: int
+    abi_major: int
+    abi_minor: int
+    name: str
+    seed: int
+    ticks: int
+    policy: str
+    visibility: str
+    ordering: str
+    max_inputs: int
+    turns_per_tick: int
+    checkpoint_every: int
+    allow_unsigned: bool
+    topics: tuple[str, ...]
+    agents: tuple[AgentSpec, ...]
+    templates: tuple[AgentSpec, ...] = ()
+    skills: tuple[SkillSpec, ...] = ()
+    tasks: tuple[TaskSpec, ...] = ()
+    feeds: tuple[FeedSpec, ...] = ()
+
+
+class Environment(msgspec.Struct, frozen=True, array_like=True):
+    """Where and with what a run was made: a hint, in the chain F and never in D."""
+
+    run_id: str
+    started_us: int
+    python: str
+    platform: str
+    engine: str
+    product: str
+    world: str = ""
+    parent: str = ""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One tick's records, encoded, with both chain digests after it.
+
+    Attributes:
+        inputs, turns, derived: The parts that D covers.
+        hints: The part that only F covers.
+        d, f: SHA-256 chain heads after this tick. Shape: 32 bytes each.
+    """
+
+    tick: int
+    inputs: bytes
+    turns: bytes
+    derived: bytes
+    hints: bytes
+    d: bytes
+    f: bytes
