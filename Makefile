@@ -1,0 +1,24 @@
+# Each target is a stage of ./ci, so that what a person types and what CI runs are the same lines.
+.PHONY: setup demo test bench check lock clean
+.DEFAULT_GOAL := test
+
+setup:   ## .venv with everything a developer needs, as the lock files pin it
+	@./ci dev
+
+demo:    ## the weather run: journaled, replayed, verified
+	@./ci base demo
+
+test:    ## the whole suite, in random order, warnings as errors
+	@./ci dev tests
+
+bench:   ## the bars as ratios; one JSON line each
+	@./ci dev peers bench
+
+check:   ## what `./ci quick` checks, then slow tests, bench smoke and the wheel
+	@./ci full
+
+lock:    ## compile the lock files again
+	@./ci lock
+
+clean:   ## remove everything that was made here
+	@./ci clean

@@ -1,0 +1,92 @@
+"""Rules that hold for every test: no skip without the gate, nothing left behind, time told by part."""
+
+import contextlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.support import IN_CI, ROOT
+
+settings.register_profile("tickwork", deadline=None, derandomize=IN_CI, print_blob=True)
+settings.load_profile("tickwork")
+
+_seconds: dict[str, float] = defaultdict(float)
+_tests: dict[str, int] = defaultdict(int)
+
+
+def _children() -> set[int]:
+    """Return the process ids of this process's living children; empty where the system has no /proc."""
+    found: set[int] = set()
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    if not tasks.is_dir():
+        return found
+    for task in tasks.iterdir():
+        with contextlib.suppress(OSError):
+            found.update(int(pid) for pid in (task / "children").read_text().split())
+    return {pid for pid in found if _alive(pid)}
+
+
+def _alive(pid: int) -> bool:
+    """Return whether a process runs; one that ended and was not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fail a test that leaves a process running."""
+    before = _children()
+    yield
+    left = _children() - before
+    assert not left, f"the test left processes running: {sorted(left)}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_written_beside_the_test(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Give the programs under test a home of their own, so that no test reads or writes a person's settings."""
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(exist_ok=True)
+    for name in (
+        "HOME",
+        "USERPROFILE",
+        "LOCALAPPDATA",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_STATE_HOME",
+    ):
+        monkeypatch.setenv(name, str(home))
+    # The compiler's own cache stays: filling it again takes longer than all tests that need it.
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(ROOT / ".cache" / "zig"))
+    for name in list(os.environ):
+        if name.startswith("TICKWORK_") and name != "TICKWORK_CI":
+            monkeypatch.delenv(name)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add a test's time to its part: the folder under tests/."""
+    part = "/".join(report.nodeid.split("::")[0].split("/")[1:2]) or "."
+    _seconds[part] += report.duration
+    if report.when == "call":
+        _tests[part] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the time each part took; with several workers the parts add up to more than the clock shows."""
+    terminalreporter.section("time by part")
+    for part in sorted(_seconds):
+        terminalreporter.write_line(f"{part:<16}{_tests[part]:>6} tests {_seconds[part]:>9.1f} s")
+
+
+def pytest_report_header() -> str:
+    """Say first what a failure needs to be repeated."""
+    return f"PYTHONHASHSEED={os.environ.get('PYTHONHASHSEED', 'unset')}, in CI: {IN_CI}, root: {ROOT.name}"

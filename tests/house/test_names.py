@@ -1,0 +1,101 @@
+"""No name that says nothing, no broad except, no catch-all parameters."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.house.tree import functions, modules
+from tests.support import ROOT
+
+EMPTY_WORDS = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "common",
+    "misc",
+    "base",
+    "manager",
+    "handler",
+    "service",
+    "core",
+    "data",
+    "info",
+}
+
+BROAD_EXCEPT_OWNERS = {
+    Path("driver/performers.py"),
+    Path("native.py"),
+    Path("driver/native.py"),
+    Path("driver/compute.py"),
+}
+"""Where a stranger's exception becomes a record: performers, and the turn of a native agent."""
+
+
+def test_no_file_is_named_after_nothing() -> None:
+    files = [path for path in (*modules(), *_tests()) if {*path.with_suffix("").parts} & EMPTY_WORDS]
+    assert files == []
+
+
+def test_no_class_or_function_is_named_after_nothing() -> None:
+    guilty = [
+        f"{path}:{name}" for path, tree in modules().items() for name in _defined(tree) if _words(name) & EMPTY_WORDS
+    ]
+    assert guilty == []
+
+
+def test_a_broad_except_lives_only_where_it_becomes_a_record() -> None:
+    guilty = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules().items()
+        if path not in BROAD_EXCEPT_OWNERS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node)
+    ]
+    assert guilty == []
+
+
+def test_no_public_function_takes_arguments_it_does_not_name() -> None:
+    guilty = [
+        f"{path}:{node.name}"
+        for path, tree in modules().items()
+        for node in functions(tree)
+        if node.args.kwarg is not None and not node.name.startswith("_")
+    ]
+    assert guilty == []
+
+
+def test_no_type_is_ignored_without_saying_which_and_why() -> None:
+    pattern = re.compile(r"#\s*(type: ignore|pyright: ignore|noqa)(?!\[|: [A-Z]+\d+)")
+    source = ROOT / "src"
+    guilty = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in source.rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert guilty == []
+
+
+def _tests() -> list[Path]:
+    return [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("*.py")]
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+
+
+def _words(name: str) -> set[str]:
+    """Return the whole name in snake case if it is one word or ends in one that says nothing."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().strip("_")
+    return {snake, snake.rsplit("_", 1)[-1]}
+
+
+def _is_broad(node: ast.ExceptHandler) -> bool:
+    caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+    return any(
+        kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}) for kind in caught
+    )
