@@ -27,8 +27,8 @@ def look():
             dict(os.environ), sys.getrecursionlimit(), sys.excepthook.__name__, warnings.showwarning.__name__,
             str(sys.getswitchinterval()), sys.path[:], str(sys.meta_path)]
 before, known = look(), set(sys.modules)
-events = []
-sys.addaudithook(lambda name, arguments: events.append(name) if name.startswith(("socket.", "subprocess.", "os.system")) else None)
+events, watched = [], ("socket.", "subprocess.", "os.system")
+sys.addaudithook(lambda name, arguments: events.append(name) if name.startswith(watched) else None)
 spent = resource.getrusage(resource.RUSAGE_SELF)
 import tickwork
 now = resource.getrusage(resource.RUSAGE_SELF)
