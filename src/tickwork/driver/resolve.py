@@ -1,0 +1,390 @@
+"""Turns a world file and the files it names into what the driver runs: a header, and the contents it pins by digest.
+
+Invariants:
+    * Files are read, never run or written: admission and compilation of modules are the driver's.
+    * Equal bytes give an equal header on every machine: no path, no time and no order of a folder listing enters it.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import UnsetType
+
+from .. import codec
+from ..errors import WorldReferenceError, WorldSchemaError
+from ..native import Agent
+from ..records import (
+    ABI_MAJOR,
+    ABI_MINOR,
+    ENGINE_PROFILE,
+    FORMAT_VERSION,
+    KERNEL_SEMANTICS,
+    REWRITER_VERSION,
+    AgentSpec,
+    EffectClass,
+    Encoding,
+    FeedSpec,
+    Header,
+    Limits,
+    SkillSpec,
+    Supervision,
+    TaskSpec,
+)
+from . import places
+from .faults import Fault, choose
+from .feeds import read_rows
+from .tables import FeedTable, LimitsTable, TaskTable, TemplateTable
+from .world import GRANT_KINDS, WorldFile, member_names, missing_name, read_world
+
+_EFFECT_CLASSES: Final[Mapping[str, EffectClass]] = {kind.name.lower(): kind for kind in EffectClass}
+
+
+class SkillConfig(msgspec.Struct, frozen=True):
+    """How a skill is performed on this machine; no part of the header.
+
+    Attributes:
+        folder: Where its performer writes.
+    """
+
+    name: str
+    effect_class: int
+    folder: Path
+
+
+class World(msgspec.Struct, frozen=True):
+    """A world the driver can run.
+
+    Attributes:
+        contents: Modules and feeds, for the journal's content store. Order: as the header names them, each once.
+        folder: Where native agents' sources lie.
+        performers: One for each skill of the header. Order: the header's.
+        modules: WebAssembly modules by digest.
+        natives: Agents by ``AgentSpec.entry``, for those that come from no file.
+    """
+
+    header: Header
+    contents: tuple[bytes, ...] = ()
+    folder: Path = Path()
+    performers: tuple[SkillConfig, ...] = ()
+    modules: Mapping[bytes, bytes] = {}
+    natives: Mapping[str, Agent[Any]] = {}
+
+
+def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None, allow_unsigned: bool = False) -> World:
+    """Return the world in a file, with everything it names read and pinned.
+
+    Args:
+        seed: Replaces the file's.
+        ticks: Replaces the file's.
+        allow_unsigned: Whether modules without a trusted signature may run; the header says so.
+
+    Raises:
+        WorldSyntaxError: TW1101.
+        WorldSchemaError: TW1102.
+        WorldReferenceError: TW1103, also for a module, source or feed that is absent.
+        TaskCycleError: TW1104.
+        ModuleManifestInvalid: TW3006.
+    """
+    file = read_world(path)
+    table, reader = file.table, _Reader(file)
+    header = msgspec.structs.replace(
+        new_header(table.name, table.ticks if ticks is None else ticks, reader.agents()),
+        seed=table.seed if seed is None else seed,
+        policy=table.policy,
+        visibility=table.visibility,
+        ordering=table.ordering,
+        max_inputs=table.max_inputs,
+        turns_per_tick=table.turns_per_tick,
+        checkpoint_every=table.checkpoint_every,
+        allow_unsigned=allow_unsigned,
+        topics=tuple(table.topics),
+        templates=tuple(reader.agent(name, item, ("templates", name)) for name, item in table.templates.items()),
+        skills=tuple(SkillSpec(name, _EFFECT_CLASSES[skill.effect_class]) for name, skill in table.skills.items()),
+        tasks=_tasks(table.tasks),
+        feeds=tuple(reader.feed(name, feed) for name, feed in table.feeds.items()),
+    )
+    performers = tuple(
+        SkillConfig(name, _EFFECT_CLASSES[skill.effect_class], path.parent / skill.folder)
+        for name, skill in table.skills.items()
+    )
+    return World(header, tuple(reader.contents.values()), path.parent, performers, reader.modules)
+
+
+def make_world(
+    header: Header,
+    *,
+    modules: Sequence[bytes] = (),
+    feeds: Sequence[bytes] = (),
+    natives: Mapping[str, Agent[Any]] | None = None,
+    performers: Sequence[SkillConfig] = (),
+    folder: Path = Path(),
+) -> World:
+    """Return a world that is made in Python, without a world file.
+
+    Args:
+        modules: The WebAssembly modules that agents of the header name by digest.
+        feeds: The feed files that the header names by digest.
+        natives: Agents by ``AgentSpec.entry``.
+    """
+    contents = {codec.digest(content): content for content in (*modules, *feeds)}
+    return World(
+        header,
+        tuple(contents.values()),
+        folder,
+        tuple(performers),
+        {codec.digest(module): module for module in modules},
+        natives or {},
+    )
+
+
+def new_header(name: str, ticks: int, agents: tuple[AgentSpec, ...]) -> Header:
+    """Return a header with the defaults of a world file; ``msgspec.structs.replace`` sets the rest."""
+    return Header(
+        format=FORMAT_VERSION,
+        semantics=KERNEL_SEMANTICS,
+        engine_profile=ENGINE_PROFILE,
+        rewriter=REWRITER_VERSION,
+        abi_major=ABI_MAJOR,
+        abi_minor=ABI_MINOR,
+        name=name,
+        seed=0,
+        ticks=ticks,
+        policy="fifo",
+        visibility="next",
+        ordering="issue",
+        max_inputs=4096,
+        turns_per_tick=0,
+        checkpoint_every=64,
+        allow_unsigned=False,
+        topics=(),
+        agents=agents,
+    )
+
+
+def canonical_json(value: object) -> bytes:
+    """Return ``value`` as JSON with sorted keys and no spaces.
+
+    Law: equal values give equal bytes, whatever the order of their keys.
+    """
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def _tasks(tables: Sequence[TaskTable]) -> tuple[TaskSpec, ...]:
+    index = {task.name: position for position, task in enumerate(tables)}
+    return tuple(_task(task, tuple(index[name] for name in task.depends_on)) for task in tables)
+
+
+def _task(task: TaskTable, depends_on: tuple[int, ...]) -> TaskSpec:
+    if isinstance(task.payload, str):
+        body, encoding = task.payload.encode(), Encoding.BYTES
+    else:
+        body, encoding = canonical_json(task.payload), Encoding.JSON
+    return TaskSpec(task.name, task.agent, task.priority, encoding, body, depends_on)
+
+
+class _Declared(msgspec.Struct, frozen=True):
+    """What a module's manifest asks for."""
+
+    grants: Mapping[str, tuple[str, ...]]
+    clock: bool
+    fuel: int
+    memory_pages: int
+    depth: int
+
+
+class _Reader:
+    """Reads the files a world names, each once, and keeps what the journal must hold."""
+
+    def __init__(self, file: WorldFile) -> None:
+        self.file = file
+        self.folder = file.path.parent
+        self.missing = missing_name(file.table)
+        self.contents: dict[bytes, bytes] = {}
+        self.modules: dict[bytes, bytes] = {}
+
+    def read(self, name: str, path: places.Path, fix: str) -> bytes:
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError as error:
+            why = f"{self.folder / name}: {error.strerror or error}"
+            raise self.file.error(Fault(WorldReferenceError, path, f"there is no file {name}", why, fix)) from error
+
+    def agents(self) -> tuple[AgentSpec, ...]:
+        """Return the run's agents; the members of a counted one differ in their names alone."""
+        return tuple(
+            msgspec.structs.replace(spec, name=member)
+            for name, table in self.file.table.agents.items()
+            for spec in [self.agent(name, table, ("agents", name))]
+            for member in member_names(name, table.count)
+        )
+
+    def agent(self, name: str, table: TemplateTable, path: places.Path) -> AgentSpec:
+        if isinstance(table.native, UnsetType):
+            assert isinstance(table.module, str), "the world was checked: module XOR native"
+            return self.wasm_agent(name, table, table.module, path)
+        return self.native_agent(name, table, table.native, path)
+
+    def native_agent(self, name: str, table: TemplateTable, entry: str, path: places.Path) -> AgentSpec:
+        stem, wanted = entry.split(":")
+        place = (*path, "native")
+        source = self.read(f"{stem}.py", place, f"put {stem}.py beside the world file")
+        self.find_class(source, wanted, f"{stem}.py", place)
+        grants = {key: _granted(table, key) or () for key in GRANT_KINDS}
+        return _spec(name, "native", entry, source, table, grants, _limits(table.limits, None))
+
+    def find_class(self, source: bytes, wanted: str, file: str, place: places.Path) -> None:
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError) as error:
+            line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+            fault = Fault(WorldReferenceError, place, f"{file} is not Python", f"{file}{line}: {error}", "correct it")
+            raise self.file.error(fault) from error
+        classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+        if wanted not in classes:
+            fix = choose(wanted, classes, f"define class {wanted} in {file}")
+            why = "a native agent is a class at the top level of its file"
+            raise self.file.error(Fault(WorldReferenceError, place, f'{file} has no class "{wanted}"', why, fix))
+
+    def wasm_agent(self, name: str, table: TemplateTable, module: str, path: places.Path) -> AgentSpec:
+        wasm = self.read(
+            module, (*path, "module"), "build the module, or correct the path; it is relative to the world file"
+        )
+        manifest = _manifest(wasm)
+        mark = codec.digest(wasm)
+        self.contents[mark] = self.modules[mark] = wasm
+        if manifest is None:
+            entry = Path(module).stem
+            grants = {key: _granted(table, key) or () for key in GRANT_KINDS}
+            return _spec(name, "wasm", entry, wasm, table, grants, _limits(table.limits, None))
+        declared = _declared(manifest)
+        faults = [*self.undeclared(table, declared, path), *self.dangling(table, declared, path)]
+        if faults:
+            raise self.file.error(faults[0])
+        limits = _limits(table.limits, declared)
+        return _spec(name, "wasm", manifest.name, wasm, table, declared.grants, limits)
+
+    def undeclared(self, table: TemplateTable, declared: _Declared, path: places.Path) -> Iterator[Fault]:
+        """Yield grants of what the module never asked for: a misspelt name would otherwise be granted in vain."""
+        why = "a module is granted at most what its manifest declares"
+        for key, kind in GRANT_KINDS.items():
+            for index, name in enumerate(_granted(table, key) or ()):
+                if name not in declared.grants[key]:
+                    what = f'{key} grants the {kind} "{name}", which the module does not declare'
+                    fix = choose(name, declared.grants[key], "remove it, or declare it in the module's manifest")
+                    yield Fault(WorldSchemaError, (*path, key, index), what, why, fix)
+        if table.clock and not declared.clock:
+            what = "clock is granted to a module that does not declare it"
+            yield Fault(
+                WorldSchemaError, (*path, "clock"), what, why, "remove it, or declare it in the module's manifest"
+            )
+
+    def dangling(self, table: TemplateTable, declared: _Declared, path: places.Path) -> Iterator[Fault]:
+        """Yield names that a manifest brings in, because the world leaves the list out, and that the world lacks."""
+        for key, kind in GRANT_KINDS.items():
+            if _granted(table, key) is not None:
+                continue
+            for name in declared.grants[key]:
+                for fault in self.missing(kind, name, (*path, "module")):
+                    why = f"the module's manifest declares {key} of it; {fault.why}"
+                    fix = f"{fault.fix}, or write {key} = [...] without it to deny it"
+                    yield Fault(fault.kind, fault.path, fault.what, why, fix)
+
+    def feed(self, name: str, table: FeedTable) -> FeedSpec:
+        path = ("feeds", name)
+        data = self.read(table.file, (*path, "file"), "correct the path; it is relative to the world file")
+        to_topic = isinstance(table.to, UnsetType)
+        target = table.topic if isinstance(table.to, UnsetType) else table.to
+        assert isinstance(target, str), "the world was checked: to XOR topic"
+        spec = FeedSpec(name, codec.digest(data), target, to_topic, table.tick)
+        try:
+            read_rows(spec, data)
+        except WorldSchemaError as error:
+            what = f"{table.file}: {error.what}"
+            raise self.file.error(Fault(WorldSchemaError, (*path, "tick"), what, error.why, error.fix)) from error
+        self.contents[spec.digest] = data
+        return spec
+
+
+def _spec(
+    name: str,
+    kind: str,
+    entry: str,
+    code: bytes,
+    table: TemplateTable,
+    handles: Mapping[str, tuple[str, ...]],
+    limits: Limits,
+) -> AgentSpec:
+    return AgentSpec(
+        name=name,
+        kind=kind,
+        entry=entry,
+        digest=codec.digest(code),
+        config=canonical_json(table.config),
+        priority=table.priority,
+        publish=handles["publish"],
+        subscribe=handles["subscribe"],
+        send=handles["send"],
+        skills=handles["skills"],
+        spawn=handles["spawn"],
+        denied=_denied(table, handles),
+        clock=table.clock,
+        limits=limits,
+        supervision=Supervision(table.supervision.policy, table.supervision.retries),
+    )
+
+
+def _granted(table: TemplateTable, key: str) -> tuple[str, ...] | None:
+    """Return the names a world grants, or None where it leaves that to the manifest."""
+    names: tuple[str, ...] | UnsetType = getattr(table, key)
+    return None if isinstance(names, UnsetType) else names
+
+
+def _denied(table: TemplateTable, handles: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the handles that are declared and not granted. Order: kinds as the header has them, then the handles'."""
+    return tuple(
+        f"{key}:{name}"
+        for key, names in handles.items()
+        for granted in [_granted(table, key)]
+        if granted is not None
+        for name in names
+        if name not in granted
+    )
+
+
+def _limits(table: LimitsTable, declared: _Declared | None) -> Limits:
+    """Return the lesser of what the world allows and what the manifest asks for."""
+    world = Limits(
+        mailbox_messages=table.mailbox_messages,
+        mailbox_bytes=table.mailbox_bytes,
+        overflow=table.overflow,
+        messages_per_turn=table.messages_per_turn,
+        window_fuel=table.window_fuel,
+        window_ticks=table.window_ticks,
+    )
+    allowed = {
+        "fuel": world.fuel if isinstance(table.fuel, UnsetType) else table.fuel,
+        "memory_pages": world.memory_pages if isinstance(table.memory_pages, UnsetType) else table.memory_pages,
+        "depth": world.depth if isinstance(table.depth, UnsetType) else table.depth,
+    }
+    if declared is not None:
+        asked = {"fuel": declared.fuel, "memory_pages": declared.memory_pages, "depth": declared.depth}
+        allowed = {key: min(value, asked[key] or value) for key, value in allowed.items()}
+    return msgspec.structs.replace(world, **allowed)
+
+
+def _manifest(wasm: bytes) -> "_Manifest | None":
+    from ..sandbox.manifest import read_manifest
+
+    found: _Manifest | None = read_manifest(wasm)
+    return found
+
+
+class _Manifest(msgspec.Struct):
+    name: str
+
+
+def _declared(manifest: _Manifest) -> _Declared:
+    raise NotImplementedError(manifest.name)

@@ -1,0 +1,175 @@
+"""Compares a TOML document with the shape its structs describe and yields every difference, not the first alone."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeGuard
+
+from msgspec import inspect as shapes
+
+from ..errors import WorldSchemaError
+from . import places
+from .faults import Fault, choose, key_text, listed
+from .tables import MAX_INTEGER
+
+
+def shape_faults(value: object, shape: shapes.Type, path: places.Path) -> Iterator[Fault]:
+    """Yield every way in which ``value`` is not of ``shape``: unknown keys, missing ones, types, ranges."""
+    match shape:
+        case shapes.Metadata():
+            yield from shape_faults(value, shape.type, path)
+        case shapes.AnyType():
+            pass
+        case shapes.UnionType():
+            fitting = [option for option in shape.types if _is_kind(value, option)]
+            yield from shape_faults(value, fitting[0], path) if fitting else [_kind_fault(value, shape, path)]
+        case _ if not _is_kind(value, shape):
+            yield _kind_fault(value, shape, path)
+        case shapes.StructType() if is_table(value):
+            yield from _table_faults(value, shape, path)
+        case shapes.DictType() if is_table(value):
+            for key, item in value.items():
+                yield from shape_faults(key, shape.key_type, (*path, key))
+                yield from shape_faults(item, shape.value_type, (*path, key))
+        case shapes.VarTupleType() if is_array(value):
+            for index, item in enumerate(value):
+                yield from shape_faults(item, shape.item_type, (*path, index))
+        case _:
+            yield from _range_faults(value, shape, path)
+
+
+def is_table(value: object) -> TypeGuard[dict[str, object]]:
+    """Return whether TOML made ``value`` from a table."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[object]]:
+    """Return whether TOML made ``value`` from an array."""
+    return isinstance(value, list)
+
+
+def _table_faults(value: dict[str, object], shape: shapes.StructType, path: places.Path) -> Iterator[Fault]:
+    fields = {field.encode_name: field for field in shape.fields}
+    for key, item in value.items():
+        if key in fields:
+            yield from shape_faults(item, fields[key].type, (*path, key))
+        else:
+            what = f'unknown key "{key}"'
+            why = f"{_table_name(path)} has no such key"
+            yield Fault(WorldSchemaError, (*path, key), what, why, choose(key, fields, "remove it"))
+    for key, field in fields.items():
+        if field.required and key not in value:
+            what = f'{_table_name(path)} lacks "{key}"'
+            why = f"{key} is {_expected(field.type)} and has no default"
+            yield Fault(WorldSchemaError, path, what, why, f"add {key} = {'1' if key == 'schema' else '...'}")
+
+
+def _table_name(path: places.Path) -> str:
+    return f"[{key_text(path)}]" if path else "the world"
+
+
+_KINDS: Final[Mapping[type[shapes.Type], tuple[type, ...]]] = {
+    shapes.StructType: (dict,),
+    shapes.DictType: (dict,),
+    shapes.VarTupleType: (list,),
+    shapes.IntType: (int,),
+    shapes.BoolType: (bool,),
+    shapes.StrType: (str,),
+}
+"""What ``tomllib`` makes of a value of each shape."""
+
+
+def _is_kind(value: object, shape: shapes.Type) -> bool:
+    if isinstance(shape, shapes.Metadata):
+        return _is_kind(value, shape.type)
+    if isinstance(shape, shapes.LiteralType):
+        return any(type(value) is type(allowed) for allowed in shape.values)
+    return type(value) in _KINDS[type(shape)]
+
+
+def _kind_fault(value: object, shape: shapes.Type, path: places.Path) -> Fault:
+    return Fault(
+        WorldSchemaError,
+        path,
+        f"{key_text(path)} must be {_expected(shape)}",
+        f"found {kind_name(value)}",
+        f"write {_expected(shape)}",
+    )
+
+
+def _range_faults(value: object, shape: shapes.Type, path: places.Path) -> Iterator[Fault]:
+    match shape:
+        case shapes.LiteralType() if value not in shape.values:
+            allowed = [str(option) for option in shape.values]
+            fix = choose(value, allowed, "") if isinstance(value, str) else f"use {listed(allowed)}"
+            yield Fault(WorldSchemaError, path, f"{key_text(path)} is {value!r}", f"it must be {_expected(shape)}", fix)
+        case shapes.IntType() if isinstance(value, int) and not _within(value, shape):
+            what = f"{key_text(path)} is {value}, out of range"
+            yield Fault(WorldSchemaError, path, what, f"it must be {_expected(shape)}", f"write {_expected(shape)}")
+        case shapes.StrType() if isinstance(value, str) and not _is_allowed_text(value, shape):
+            what = f"{key_text(path)}: {value!r} cannot be used here"
+            yield Fault(WorldSchemaError, path, what, f"it must be {_expected(shape)}", "choose another text")
+        case _:
+            pass
+
+
+def _within(value: int, shape: shapes.IntType) -> bool:
+    return (shape.ge is None or value >= shape.ge) and (shape.le is None or value <= shape.le)
+
+
+def _is_allowed_text(value: str, shape: shapes.StrType) -> bool:
+    size = (shape.min_length or 0) <= len(value) <= (shape.max_length or len(value))
+    return size and (shape.pattern is None or re.search(shape.pattern, value) is not None)
+
+
+_EXPECTED: Final[Mapping[type[shapes.Type], str]] = {
+    shapes.StructType: "a table",
+    shapes.DictType: "a table",
+    shapes.VarTupleType: "an array",
+    shapes.BoolType: "true or false",
+}
+
+
+def _expected(shape: shapes.Type) -> str:
+    """Return what a person should write for this shape."""
+    match shape:
+        case shapes.Metadata():
+            return _expected(shape.type)
+        case shapes.UnionType():
+            return " or ".join(_expected(option) for option in shape.types)
+        case shapes.IntType():
+            return _expected_integer(shape)
+        case shapes.StrType():
+            return _expected_text(shape)
+        case shapes.LiteralType():
+            return _expected_choice([f'"{value}"' if isinstance(value, str) else str(value) for value in shape.values])
+        case _:
+            return _EXPECTED[type(shape)]
+
+
+def _expected_integer(shape: shapes.IntType) -> str:
+    top = f" to {shape.le}" if shape.le is not None and shape.le < MAX_INTEGER else " or more"
+    return f"an integer, {shape.ge}{top}"
+
+
+def _expected_choice(allowed: list[str]) -> str:
+    return f"one of {', '.join(allowed)}" if len(allowed) > 1 else allowed[0]
+
+
+def _expected_text(shape: shapes.StrType) -> str:
+    if shape.pattern is None:
+        return "a text that is not empty" if shape.min_length else "a text"
+    return f"a text like {shape.pattern}" + (f" of at most {shape.max_length} characters" if shape.max_length else "")
+
+
+_KIND_NAMES: Final[Mapping[type, str]] = {dict: "a table", list: "an array"}
+
+
+def kind_name(value: object) -> str:
+    """Return a TOML value as an error message names it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"the text {value!r}"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return _KIND_NAMES.get(type(value), f"the {type(value).__name__} {value}")

@@ -1,0 +1,175 @@
+"""The tables of ``world.toml`` as they are written: the source of the published JSON Schema.
+
+A key left out is ``UNSET`` where that means something else than any value: a module's manifest then decides.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
+MAX_NAME: Final = 120
+MAX_COUNT: Final = 100_000
+MAX_INTEGER: Final = (1 << 63) - 1
+"""Largest integer TOML promises to carry."""
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=MAX_NAME)]
+Names = tuple[Name, ...]
+Natural = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Positive = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+Priority = Annotated[
+    int,
+    Meta(
+        ge=-(1 << 31), le=(1 << 31) - 1, description="A larger number goes first under the policies that ask for one."
+    ),
+]
+Table = dict[str, Any]
+
+
+class TopicTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A topic. Declaring it is enough; it has no settings yet."""
+
+
+class SkillTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A skill that agents may call."""
+
+    effect_class: Annotated[
+        Literal["pure", "idempotent", "unsafe"],
+        Meta(
+            description="What may be done when a crash leaves a result unknown: pure and idempotent calls go out again "
+            "under the same key, an unsafe one waits for an operator."
+        ),
+    ] = msgspec.field(name="class", default="unsafe")
+    folder: Annotated[
+        str, Meta(min_length=1, description="Where the performer writes, relative to the world file's folder.")
+    ] = "artifacts"
+
+
+class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Quotas of one agent. A module's manifest may ask for less, never for more."""
+
+    fuel: Annotated[Positive, Meta(description="Instructions per turn. Default: 50000000.")] | UnsetType = UNSET
+    memory_pages: (
+        Annotated[int, Meta(ge=1, le=65536, description="Linear memory in pages of 64 KiB. Default: 256.")] | UnsetType
+    ) = UNSET
+    depth: Annotated[int, Meta(ge=1, le=100_000, description="Nested calls. Default: 2500.")] | UnsetType = UNSET
+    mailbox_messages: Annotated[Positive, Meta(description="Messages a mailbox holds.")] = 1024
+    mailbox_bytes: Annotated[Positive, Meta(description="Bytes a mailbox holds.")] = 1 << 20
+    overflow: Annotated[
+        Literal["reject", "drop_new", "drop_old", "defer"],
+        Meta(description="What happens to a message for a full mailbox. Each overflow is a record."),
+    ] = "reject"
+    messages_per_turn: Annotated[
+        Natural, Meta(description="Frames one outbox may hold; 0 for no bound but the outbox itself.")
+    ] = 0
+    window_fuel: Annotated[Natural, Meta(description="Fuel the agent may use in each window; 0 for no bound.")] = 0
+    window_ticks: Annotated[Natural, Meta(description="Length of that window in ticks.")] = 0
+
+
+class SupervisionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens after a failed turn."""
+
+    policy: Annotated[
+        Literal["stop", "restart", "retry", "suspend", "escalate"],
+        Meta(
+            description="retry gives the same messages again, then moves them to the dead letters and stops the agent."
+        ),
+    ] = "stop"
+    retries: Annotated[int, Meta(ge=0, le=1_000_000, description="How often retry tries again.")] = 0
+
+
+class TemplateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An agent's code, grants and limits; a template is what agents spawn others from."""
+
+    module: (
+        Annotated[str, Meta(min_length=1, description="WebAssembly module, relative to the world file's folder.")]
+        | UnsetType
+    ) = UNSET
+    native: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$",
+                description='Trusted Python agent as "file:Class", the file beside the world file.',
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    config: Annotated[
+        Table,
+        Meta(description="What the agent gets at its start, as JSON: integers, text, booleans, arrays, tables."),
+    ] = {}
+    priority: Priority = 0
+    publish: Annotated[Names, Meta(description="Topics it may publish on.")] | UnsetType = UNSET
+    subscribe: Annotated[Names, Meta(description="Topics it may subscribe to.")] | UnsetType = UNSET
+    send: Annotated[Names, Meta(description="Agents it may send to.")] | UnsetType = UNSET
+    skills: Annotated[Names, Meta(description="Skills it may call.")] | UnsetType = UNSET
+    spawn: Annotated[Names, Meta(description="Templates it may spawn.")] | UnsetType = UNSET
+    clock: Annotated[bool, Meta(description="Whether it is given the wall-clock time of each tick, as an input.")] = (
+        False
+    )
+    limits: LimitsTable = LimitsTable()
+    supervision: SupervisionTable = SupervisionTable()
+
+
+class AgentTable(TemplateTable, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An agent that lives from the run's first tick."""
+
+    count: (
+        Annotated[
+            int, Meta(ge=1, le=MAX_COUNT, description="Makes so many agents of it, named NAME-0, NAME-1 and so on.")
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class TaskTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A task for an agent."""
+
+    name: Name
+    agent: Annotated[Name, Meta(description="Who does it.")]
+    priority: Priority = 0
+    payload: Annotated[str | Table, Meta(description="Text is given as UTF-8 bytes, a table as JSON.")] = ""
+    depends_on: Annotated[Names, Meta(description="Tasks that must be done before it.")] = ()
+
+
+class FeedTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A CSV file whose lines enter the run as inputs, each body being the line without its newline."""
+
+    file: Annotated[
+        str, Meta(min_length=1, description="Relative to the world file's folder; its first line names the columns.")
+    ]
+    to: Annotated[Name, Meta(description="The agent that gets them.")] | UnsetType = UNSET
+    topic: Annotated[Name, Meta(description="The topic they are published on.")] | UnsetType = UNSET
+    tick: Annotated[
+        str, Meta(description="Column whose integer is the line's tick; left out, each line takes the next tick.")
+    ] = ""
+
+
+class WorldTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A world: all that decides a run besides its inputs."""
+
+    schema: Annotated[Literal[1], Meta(description="Version of this format.")]
+    name: Annotated[Name, Meta(description="Names the run.")]
+    ticks: Annotated[Positive, Meta(description="How long the run lasts.")]
+    seed: Annotated[Natural, Meta(description="Where every random stream of the run begins.")] = 0
+    policy: Annotated[
+        Literal["fifo", "priority", "round_robin", "dag"], Meta(description="How the turns of a tick are ordered.")
+    ] = "fifo"
+    visibility: Annotated[
+        Literal["next", "linear"],
+        Meta(description="next: a message is seen in the next tick. linear: later turns of the same tick see it."),
+    ] = "next"
+    ordering: Annotated[
+        Literal["issue", "arrival"], Meta(description="In which order results of effects enter the run.")
+    ] = "issue"
+    max_inputs: Annotated[int, Meta(ge=1, le=1 << 20, description="Inputs one tick takes at most.")] = 4096
+    turns_per_tick: Annotated[Natural, Meta(description="Turns one tick plans at most; 0 for all that are due.")] = 0
+    checkpoint_every: Annotated[Positive, Meta(description="Ticks between two digests of the whole state.")] = 64
+    agents: dict[Name, AgentTable] = {}
+    topics: dict[Name, TopicTable] = {}
+    skills: dict[Name, SkillTable] = {}
+    templates: dict[Name, TemplateTable] = {}
+    tasks: Annotated[tuple[TaskTable, ...], Meta(description="Tasks the run begins with.")] = ()
+    feeds: dict[Name, FeedTable] = {}
