@@ -62,7 +62,7 @@ class World(msgspec.Struct, frozen=True):
         folder: Where native agents' sources lie.
         performers: One for each skill of the header. Order: the header's.
         modules: WebAssembly modules by digest.
-        natives: Agents by ``AgentSpec.entry``, for those that come from no file.
+        natives: Classes by ``AgentSpec.entry``, for agents that come from no file.
     """
 
     header: Header
@@ -70,7 +70,7 @@ class World(msgspec.Struct, frozen=True):
     folder: Path = Path()
     performers: tuple[SkillConfig, ...] = ()
     modules: Mapping[bytes, bytes] = {}
-    natives: Mapping[str, Agent[Any]] = {}
+    natives: Mapping[str, type[Agent[Any]]] = {}
 
 
 def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None, allow_unsigned: bool = False) -> World:
@@ -118,7 +118,7 @@ def make_world(
     *,
     modules: Sequence[bytes] = (),
     feeds: Sequence[bytes] = (),
-    natives: Mapping[str, Agent[Any]] | None = None,
+    natives: Mapping[str, type[Agent[Any]]] | None = None,
     performers: Sequence[SkillConfig] = (),
     folder: Path = Path(),
 ) -> World:
@@ -127,7 +127,7 @@ def make_world(
     Args:
         modules: The WebAssembly modules that agents of the header name by digest.
         feeds: The feed files that the header names by digest.
-        natives: Agents by ``AgentSpec.entry``.
+        natives: Classes by ``AgentSpec.entry``.
     """
     contents = {codec.digest(content): content for content in (*modules, *feeds)}
     return World(
