@@ -13,16 +13,7 @@ from typing import Final
 
 import msgspec
 
-from .records import (
-    DETACH_BYTES,
-    Derived,
-    Environment,
-    Frame,
-    Header,
-    Input,
-    Message,
-    Outcome,
-)
+from .records import DETACH_BYTES, Derived, Environment, Frame, Header, Input, Message, Outcome
 
 FRAME: Final = struct.Struct("<IHHIIQQ")
 """Header of a message frame: size, kind, encoding, source, destination, seq, tick. Source: the agent ABI."""
@@ -132,6 +123,24 @@ def encode_derived(records: Iterable[Derived]) -> bytes:
     """Return the bytes of a tick's derived records. Order: as the kernel drew them."""
     items = tuple(records)
     return _encoder.encode(items) if items else _EMPTY_ARRAY
+
+
+class Hints(msgspec.Struct, frozen=True, array_like=True):
+    """What nothing depends on: fuel used by each turn, in slot order, and texts about failed turns by slot."""
+
+    fuel: list[int] = []
+    details: list[tuple[int, str]] = []
+
+
+_hints = msgspec.msgpack.Decoder(Hints)
+
+
+def decode_hints(data: bytes) -> Hints:
+    """Return the hints of a tick."""
+    try:
+        return _hints.decode(data)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise CodecError(f"hints: {error}") from error
 
 
 def decode_derived(data: bytes) -> tuple[Derived, ...]:

@@ -35,7 +35,9 @@ class Outbox:
 
     def _handle(self, names: tuple[str, ...], name: str, what: str) -> int:
         if name not in names:
-            raise KeyError(f"agent {self._spec.name!r} declares no {what} {name!r}; it has {', '.join(names) or 'none'}")
+            raise KeyError(
+                f"agent {self._spec.name!r} declares no {what} {name!r}; it has {', '.join(names) or 'none'}"
+            )
         return names.index(name)
 
     def send(self, target: str | int, body: bytes, *, encoding: int = Encoding.BYTES) -> None:
@@ -62,9 +64,7 @@ class Outbox:
         """Ask for a TIMER_FIRED frame with ``tag`` in ``ticks`` ticks, at least one."""
         self._add(FrameKind.TIMER, tag, _DELAY.pack(ticks))
 
-    def task(
-        self, agent: str, tag: int, body: bytes, *, priority: int = 0, depends_on: Sequence[int] = ()
-    ) -> None:
+    def task(self, agent: str, tag: int, body: bytes, *, priority: int = 0, depends_on: Sequence[int] = ()) -> None:
         """Add a task for an agent. ``depends_on`` holds tags of this agent's earlier tasks."""
         tags = b"".join(known.to_bytes(4, "little") for known in depends_on)
         head = _TASK_HEAD.pack(priority, tag, len(depends_on), 0) + tags + bytes(-len(tags) & 7)

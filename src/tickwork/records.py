@@ -228,7 +228,6 @@ class DerivedKind(IntEnum):
     ESCALATED = 7
     DEAD_LETTER = 8
     OVERFLOW = 9
-    DENIED = 10
     LOST_WRITE = 11
     JOINED = 12
     LEFT = 13
@@ -242,7 +241,6 @@ class DerivedKind(IntEnum):
     STATE_ROOT = 21
     REFUSED_INPUT = 22
     CLOSED = 23
-    QUOTA = 24
 
 
 class Derived(msgspec.Struct, frozen=True, array_like=True):

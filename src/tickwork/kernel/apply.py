@@ -67,7 +67,9 @@ def _timer(cast: Cast, agent: AgentState, action: Action) -> None:
     body = _body(action)
     delay = _DELAY.unpack(body)[0] if len(body) == _DELAY.size else _MAX_DELAY + 1
     if delay > _MAX_DELAY:
-        cast.bus.refuse(agent.number, Refusal.BAD_MESSAGE, action.kind, number, "a timer's body is a delay in ticks, u64")
+        cast.bus.refuse(
+            agent.number, Refusal.BAD_MESSAGE, action.kind, number, "a timer's body is a delay in ticks, u64"
+        )
     elif agent.timers >= MAX_TIMERS:
         cast.bus.refuse(agent.number, Refusal.TOO_BIG, action.kind, number, f"more than {MAX_TIMERS} timers")
     else:
@@ -94,7 +96,14 @@ def _task(cast: Cast, agent: AgentState, action: Action) -> None:
         cast.bus.refuse(agent.number, Refusal.NOT_FOUND if missing else Refusal.CONFLICT, action.kind, seq, text)
         return
     task = TaskState(
-        len(state.tasks), f"{agent.name}/{tag}", action.target, priority, action.encoding, body[start:], tag, agent.number
+        len(state.tasks),
+        f"{agent.name}/{tag}",
+        action.target,
+        priority,
+        action.encoding,
+        body[start:],
+        tag,
+        agent.number,
     )
     state.tasks.append(task)
     cast.bus.note(DerivedKind.TASK_ADDED, action.target, task.number, task.name)

@@ -48,7 +48,15 @@ def add_tasks(state: State, specs: tuple[TaskSpec, ...], numbers: dict[str, int]
     """
     for index, spec in enumerate(specs):
         task = TaskState(
-            index, spec.name, numbers[spec.agent], spec.priority, spec.encoding, spec.body, index, -1, len(spec.depends_on)
+            index,
+            spec.name,
+            numbers[spec.agent],
+            spec.priority,
+            spec.encoding,
+            spec.body,
+            index,
+            -1,
+            len(spec.depends_on),
         )
         state.tasks.append(task)
     for index, spec in enumerate(specs):

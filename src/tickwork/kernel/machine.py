@@ -11,6 +11,8 @@ Invariants:
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from .. import codec
 from ..codec import FRAME, encode_frame
 from ..records import (
@@ -43,6 +45,23 @@ _MESSAGE: Final = int(FrameKind.MESSAGE)
 _SEND, _PUBLISH = int(FrameKind.SEND), int(FrameKind.PUBLISH)
 
 
+class Sealed(msgspec.Struct, frozen=True):
+    """A finished tick's records.
+
+    Attributes:
+        turns, derived: The encoded parts of the frame.
+        content: Bodies that the turns detach.
+        fuel: Instructions each turn used, in slot order; a hint.
+        details: What a person may want to know of failed turns, by slot; a hint.
+    """
+
+    turns: bytes
+    derived: bytes
+    content: list[bytes]
+    fuel: list[int]
+    details: list[tuple[int, str]]
+
+
 class Machine:
     """The kernel of one run.
 
@@ -58,6 +77,8 @@ class Machine:
         self.bus = self.cast.bus
         self._parts: list[bytes] = []
         self._content: list[bytes] = []
+        self._fuel: list[int] = []
+        self._details: list[tuple[int, str]] = []
         self._seeds: list[tuple[int, tuple[int, ...]]] = [(-1, ())] * len(self.state.agents)
         self._policy = POLICIES[header.policy]
         self._linear = header.visibility == "linear"
@@ -232,12 +253,13 @@ class Machine:
                 if limits.messages_per_turn and len(actions) > limits.messages_per_turn:
                     actions = Refused(Status.DENIED, f"more than {limits.messages_per_turn} frames in one turn")
                 if type(actions) is Refused:
-                    bus.note(DerivedKind.DENIED, turn.agent, actions.status, actions.detail)
                     outcome = Outcome(actions.status, outcome.code, outcome.fuel, b"", actions.detail)
                     self.done.undo.append(turn.agent)
                 else:
                     self._apply(agent, turn, outcome, actions)  # type: ignore[arg-type]
+            self._fuel.append(outcome.fuel)
             if outcome.status != 0:
+                self._details.append((bus.slot, outcome.detail))
                 supervise(self.cast, agent, turn, outcome)
             detached = codec.encode_turn(turn.agent, turn.operation, outcome, charged, self._parts)
             if detached is not None:
@@ -299,22 +321,22 @@ class Machine:
 
     # -- seal -----------------------------------------------------------------------------------------------------------
 
-    def seal(self) -> tuple[bytes, bytes, list[bytes]]:
-        """End the tick; return its turn records, its derived records and the bodies they detach."""
+    def seal(self) -> Sealed:
+        """End the tick and return its records."""
         state, bus = self.state, self.bus
         bus.slot = -1
+        bus.visible = state.tick + 1
         bus.flush_retained()
         self._advance()
         every = self.header.checkpoint_every
-        tick = state.tick
-        state.tick = tick + 1
+        state.tick += 1
         if every and state.tick % every == 0:
             bus.note(DerivedKind.STATE_ROOT, OUTSIDE, state.tick, "", codec.digest(encode_state(state)))
-        turns, content = b"".join(self._parts), self._content
         derived = codec.encode_derived(self.cast.derived)
-        self._parts, self._content = [], []
+        sealed = Sealed(b"".join(self._parts), derived, self._content, self._fuel, self._details)
+        self._parts, self._content, self._fuel, self._details = [], [], [], []
         self.cast.derived.clear()
-        return turns, derived, content
+        return sealed
 
     def _advance(self) -> None:
         """Move a closing run on: drain, stop, settle, complete."""

@@ -1,0 +1,1 @@
+"""The driver: everything between the pure kernel and the world."""

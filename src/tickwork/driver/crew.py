@@ -1,0 +1,147 @@
+"""The crew: whatever computes turns, native agents here and modules in a pool, seen as one.
+
+Invariants:
+    * Outcomes come back in the order of the turns, whoever computed them first.
+    * The crew knows nothing of messages or schedules: a turn in, an outcome out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from ..errors import AgentCodeMissing
+from ..kernel import Commit
+from ..native import Agent
+from ..records import AgentSpec, Header, Limits, Outcome, Turn
+from ..sandbox.admission import Admitted, admit
+from ..sandbox.pool import Pool, Program, open_pool
+from .natives import NativeCrew
+from .options import Options
+
+WASM: Final = "wasm"
+
+
+class TurnRunner(Protocol):
+    """What the loop needs of a crew."""
+
+    def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
+        """Return the outcomes in the order of the turns."""
+        ...
+
+    def follow(self, commit: Commit) -> None:
+        """Undo, reset, retire and place agents as a commit asks."""
+        ...
+
+    def close(self) -> None:
+        """Let go of workers."""
+        ...
+
+
+def admit_modules(header: Header, content: Callable[[bytes], bytes], options: Options) -> dict[bytes, Admitted]:
+    """Return every module of a header, admitted and compiled, by digest.
+
+    Args:
+        content: Gives the bytes of a digest.
+
+    Raises:
+        ModuleError: TW3001 to TW3006, with the first module that is refused.
+    """
+    admitted: dict[bytes, Admitted] = {}
+    for spec in (*header.agents, *header.templates):
+        if spec.kind == WASM and spec.digest not in admitted:
+            admitted[spec.digest] = admit(
+                content(spec.digest),
+                name=spec.name,
+                cache=options.cache,
+                opt_level=options.opt_level,
+                allow_unsigned=header.allow_unsigned,
+            )
+    return admitted
+
+
+def pin_capacities(header: Header, admitted: Mapping[bytes, Admitted]) -> Header:
+    """Return the header with each module's inbox capacity, which bounds its mailbox cuts."""
+
+    def pinned(spec: AgentSpec) -> AgentSpec:
+        if spec.kind != WASM:
+            return spec
+        limits: Limits = msgspec.structs.replace(spec.limits, inbox_bytes=admitted[spec.digest].inbox_bytes)
+        return msgspec.structs.replace(spec, limits=limits)
+
+    return msgspec.structs.replace(
+        header,
+        agents=tuple(pinned(spec) for spec in header.agents),
+        templates=tuple(pinned(spec) for spec in header.templates),
+    )
+
+
+class Crew:
+    """Native agents and a pool of modules.
+
+    Args:
+        natives: Native agents given as objects, by entry.
+        folder: Where other native agents' sources are looked up.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        admitted: Mapping[bytes, Admitted],
+        natives: Mapping[str, Agent[Any]],
+        folder: Path | None,
+        options: Options,
+    ) -> None:
+        self._admitted = admitted
+        self._natives = NativeCrew(folder, natives)
+        self._mixed = False
+        self._pool: Pool | None = open_pool(options.workers, opt_level=options.opt_level) if admitted else None
+        self.place([(number, spec) for number, spec in enumerate(header.agents)])
+
+    def place(self, agents: Sequence[tuple[int, AgentSpec]]) -> None:
+        """Make agents ready for their first turn."""
+        for number, spec in agents:
+            if spec.kind != WASM:
+                self._mixed = True
+                self._natives.place(number, spec)
+                continue
+            admitted = self._admitted.get(spec.digest)
+            if admitted is None or self._pool is None:
+                raise AgentCodeMissing(f"no module with digest {spec.digest.hex()} was admitted for {spec.name!r}")
+            self._pool.place(Program(number, admitted.compiled, spec.limits))
+
+    def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
+        """Return the outcomes in the order of the turns."""
+        if self._pool is not None and not self._mixed:
+            return self._pool.compute(turns)
+        native = [index for index, turn in enumerate(turns) if self._natives.owns(turn.agent)]
+        if len(native) == len(turns):
+            return [self._natives.compute(turn) for turn in turns]
+        assert self._pool is not None, "a turn of a module needs a pool"
+        own = set(native)
+        module_turns = [turn for index, turn in enumerate(turns) if index not in own]
+        from_pool = iter(self._pool.compute(module_turns))
+        from_native = {index: self._natives.compute(turns[index]) for index in native}
+        return [from_native[index] if index in own else next(from_pool) for index in range(len(turns))]
+
+    def follow(self, commit: Commit) -> None:
+        """Undo, reset, retire and place agents as a commit asks, in this order."""
+        for numbers, native, pooled in (
+            (commit.undo, self._natives.undo, self._pool.rollback if self._pool else None),
+            (commit.reset, self._natives.reset, self._pool.reset if self._pool else None),
+            (commit.retire, self._natives.retire, self._pool.retire if self._pool else None),
+        ):
+            if not numbers:
+                continue
+            native([number for number in numbers if self._natives.owns(number)])
+            modules = [number for number in numbers if not self._natives.owns(number)]
+            if modules and pooled is not None:
+                pooled(modules)
+        if commit.placed:
+            self.place(commit.placed)
+
+    def close(self) -> None:
+        """Let go of workers."""
+        if self._pool is not None:
+            self._pool.close()

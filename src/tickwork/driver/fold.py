@@ -1,0 +1,147 @@
+"""The fold: a journal fed back into a machine, with or without executing the turns again.
+
+Replay believes the recorded outcomes and performs nothing. Verification executes every turn and compares what comes out.
+Resuming and forking are a verification of the prefix that then goes on live.
+
+Invariants:
+    * No performer exists here. Nothing leaves a fold.
+    * The first record that differs ends it; what came before it has been compared byte for byte.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from .. import codec
+from ..errors import ReplayDivergence
+from ..journal.store import Records
+from ..kernel import Machine
+from ..records import Frame, Header, Input, Outcome, Status, Turn
+from .compare import Divergence, compare_frames
+from .crew import TurnRunner
+
+
+class Diverged(Exception):
+    """Carries the first difference out of a fold."""
+
+    def __init__(self, divergence: Divergence) -> None:
+        super().__init__(divergence.sentence())
+        self.divergence = divergence
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A turn as recorded, with its detached outbox put back."""
+
+    agent: int
+    operation: int
+    outcome: Outcome
+
+
+def read_inputs(journal: Records, frame: Frame) -> list[Input]:
+    """Return a frame's inputs with their detached bodies."""
+    items = codec.decode_inputs(frame.inputs)
+    return [codec.attach_input(item, journal.content(item.digest)) if item.digest else item for item in items]
+
+
+def read_turns(journal: Records, frame: Frame) -> list[Recorded]:
+    """Return a frame's turns with their detached outboxes. ``outcome.fuel`` is what was charged to a quota."""
+    turns: list[Recorded] = []
+    for record in codec.decode_turns(frame.turns):
+        outcome = record.outcome
+        outbox = journal.content(record.digest) if record.digest else outcome.outbox
+        turns.append(
+            Recorded(record.agent, record.operation, Outcome(outcome.status, outcome.code, record.charged, outbox))
+        )
+    return turns
+
+
+def open_machine(header_bytes: bytes) -> tuple[Header, Machine]:
+    """Return a journal's header and a machine at tick 0."""
+    header = codec.decode_header(header_bytes)
+    return header, Machine(header, codec.digest(header_bytes))
+
+
+class Fold:
+    """Feeds frames to a machine.
+
+    Args:
+        crew: Executes turns; None believes the recorded outcomes.
+        same_engine: Whether the journal was made with this very engine version. If not, a recorded failure is believed even when
+            executing: prices of fuel and traps change between engines, outcomes do not.
+    """
+
+    def __init__(
+        self, journal: Records, machine: Machine, crew: TurnRunner | None, *, same_engine: bool = True
+    ) -> None:
+        self.journal = journal
+        self.machine = machine
+        self.crew = crew
+        self._same_engine = same_engine
+        self.turns = 0
+        self.failed = 0
+
+    def feed(self, frame: Frame) -> None:
+        """Fold one frame and compare what the machine derives with what is recorded.
+
+        Raises:
+            Diverged: Something differs.
+        """
+        machine = self.machine
+        if frame.tick != machine.state.tick:
+            raise ReplayDivergence(f"frame {frame.tick} follows tick {machine.state.tick - 1}")
+        machine.admit(read_inputs(self.journal, frame))
+        recorded = read_turns(self.journal, frame)
+        self.turns += len(recorded)
+        self.failed += sum(turn.outcome.status != 0 for turn in recorded)
+        if machine.header.visibility == "linear":
+            self._fold_linear(recorded)
+        else:
+            self._fold_slots(machine.plan(), recorded)
+        if self.crew is not None:
+            self.crew.follow(machine.done)
+        sealed = machine.seal()
+        if sealed.turns != frame.turns or sealed.derived != frame.derived:
+            actual = codec.link((b"", b""), frame.tick, frame.inputs, sealed.turns, sealed.derived, frame.hints)
+            found = compare_frames(machine.header, frame, actual)
+            assert found is not None, "frames that differ in bytes differ in a record"
+            raise Diverged(found)
+
+    def _fold_slots(self, slots: Sequence[int], recorded: list[Recorded]) -> None:
+        machine = self.machine
+        turns = machine.turns(slots, replaying=self.crew is None)
+        machine.commit(turns, self._outcomes(turns, recorded))
+
+    def _fold_linear(self, recorded: list[Recorded]) -> None:
+        machine, waiting = self.machine, iter(recorded)
+        for slot in machine.plan():
+            turns = machine.turns([slot], replaying=self.crew is None)
+            taken = [item for _, item in zip(turns, waiting, strict=False)]
+            machine.commit(turns, self._outcomes(turns, taken))
+        if next(waiting, None) is not None:
+            raise Diverged(Divergence.of_schedule(machine.state.tick, machine.bus.slot + 1))
+
+    def _outcomes(self, turns: Sequence[Turn], recorded: Sequence[Recorded]) -> list[Outcome]:
+        planned = [(turn.agent, turn.operation) for turn in turns]
+        if planned != [(item.agent, item.operation) for item in recorded]:
+            slot = next(
+                (
+                    index
+                    for index, (one, other) in enumerate(zip(planned, recorded, strict=False))
+                    if one != (other.agent, other.operation)
+                ),
+                min(len(planned), len(recorded)),
+            )
+            raise Diverged(Divergence.of_schedule(self.machine.state.tick, slot))
+        outcomes = [item.outcome for item in recorded]
+        if self.crew is None:
+            return outcomes
+        believed = [not self._same_engine and outcome.status not in (Status.OK, Status.DENIED) for outcome in outcomes]
+        executed = iter(self.crew.compute([turn for turn, keep in zip(turns, believed, strict=True) if not keep]))
+        return [outcome if keep else next(executed) for outcome, keep in zip(outcomes, believed, strict=True)]
+
+
+def fold_all(fold: Fold, frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Feed frames one by one, yielding each after it was folded."""
+    for frame in frames:
+        fold.feed(frame)
+        yield frame

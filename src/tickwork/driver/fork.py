@@ -1,0 +1,125 @@
+"""Fork: a new run that shares a prefix with another and goes on live."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from .. import codec
+from ..errors import TickOutOfRange
+from ..journal.store import Journal, JournalReader
+from ..records import Effect, Environment, Frame, Input, InputKind, Result
+from .fold import read_inputs
+from .loop import Inbox, Loop
+from .opening import executing, new_environment, reading, resumed_performers
+from .options import Options
+from .performers import Dispatch
+from .resolve import World
+from .run import create_journal, finish, open_feeds
+from .verify import Run, fold_prefix
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """What a fork changes.
+
+    Attributes:
+        inputs: Operator inputs at the tick of the fork.
+        dropped: Sources (``feed:NAME``), or ``topic:NAME`` and ``agent:NAME`` for feed inputs that go there, left out from then on.
+    """
+
+    inputs: tuple[Input, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def suppresses(self, item: Input) -> bool:
+        """Return whether an input from a feed is left out."""
+        names = (f"source:{item.source}", f"topic:{item.target}", f"agent:{item.target}")
+        return any(name in self.dropped for name in names)
+
+
+def fork(
+    source: Path | str | JournalReader,
+    *,
+    at: int,
+    to: Path | str | Journal | None = None,
+    edit: Edit | None = None,
+    world: World | None = None,
+    options: Options | None = None,
+) -> Run:
+    """Copy the ticks before ``at`` into a new journal, change something, and go on live.
+
+    An effect that was asked for before the fork is not performed again: its recorded result is used.
+    Law: a fork that changes nothing has the head of the original.
+
+    Raises:
+        TickOutOfRange: TW4006.
+    """
+    options = options or Options()
+    edit = edit or Edit()
+    with reading(source) as parent:
+        if not 0 <= at <= parent.length():
+            raise TickOutOfRange(
+                f"there is no tick {at} to fork at",
+                why=f"the run has ticks 0 to {parent.length() - 1}",
+                fix="name one of them",
+            )
+        with executing(parent, world, options) as (header, known, fold):
+            feeds = open_feeds(header, parent.content)
+            fold_prefix(fold, parent, at, feeds, "fork", options)
+            environment = new_environment(options, world=known.world, parent=known.run_id)
+            writer, heads = _copy_prefix(parent, at, to, environment)
+            again, results = _recorded_results(parent, at, fold.machine.state.effects)
+            inbox = Inbox(feeds, edits=_edits(edit), suppressed=edit.suppresses if edit.dropped else None)
+            inbox.offer(results)
+            performers = resumed_performers(world, known, options, header)
+            dispatch = Dispatch(performers, in_order=header.ordering == "issue")
+            assert fold.crew is not None
+            loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
+            loop.turns, loop.failed = fold.turns, fold.failed
+            dispatch.release(again)
+            return finish(loop, environment, to)
+
+
+def _edits(edit: Edit) -> list[Input]:
+    """Return a fork's inputs, after one that gives its effects keys of their own."""
+    if not edit.inputs and not edit.dropped:
+        return []
+    mark = codec.digest(codec.encode(edit))
+    return [Input(InputKind.LINEAGE, "operator", body=mark, size=len(mark)), *edit.inputs]
+
+
+def _copy_prefix(
+    parent: JournalReader, at: int, to: Path | str | Journal | None, environment: Environment
+) -> tuple[Journal, tuple[bytes, bytes]]:
+    header_bytes, _ = parent.header()
+    environment_bytes = codec.encode(environment)
+    header = codec.decode_header(header_bytes)
+    named = [spec.digest for spec in (*header.agents, *header.templates) if spec.kind == "wasm"]
+    named += [feed.digest for feed in header.feeds]
+    contents = [parent.content(digest) for digest in dict.fromkeys(named)]
+    writer = create_journal(to, header_bytes, environment_bytes, contents)
+    heads = codec.start_chain(header_bytes, environment_bytes)
+    for frame in parent.frames(0, at - 1) if at else ():
+        copied = codec.link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
+        heads = (copied.d, copied.f)
+        writer.append(copied, _detached(parent, frame))
+    return writer, heads
+
+
+def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
+    """Return the bodies a frame's records name by digest."""
+    digests = [item.digest for item in codec.decode_inputs(frame.inputs) if item.digest]
+    digests += [turn.digest for turn in codec.decode_turns(frame.turns) if turn.digest]
+    return [parent.content(digest) for digest in digests]
+
+
+def _recorded_results(parent: JournalReader, at: int, effects: Sequence[Effect]) -> tuple[list[Effect], list[Result]]:
+    """Return the effects that are open at a tick and have no recorded result later, and the results of those that have."""
+    waiting = {effect.number: effect for effect in effects}
+    results: list[Result] = []
+    for frame in parent.frames(at) if waiting else ():
+        for item in read_inputs(parent, frame):
+            if item.kind == InputKind.RESULT and waiting.pop(item.number, None) is not None:
+                results.append(Result(item.number, item.code, item.encoding, item.body))
+        if not waiting:
+            break
+    return list(waiting.values()), results

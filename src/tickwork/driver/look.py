@@ -1,0 +1,297 @@
+"""Looking into a run: its state, agents, messages and records at any tick. Nothing is executed or performed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from .. import codec
+from ..errors import AgentNotFound, TickOutOfRange
+from ..journal.store import JournalReader
+from ..kernel import Machine
+from ..records import (
+    Derived,
+    DerivedKind,
+    Encoding,
+    FrameKind,
+    Input,
+    InputKind,
+    Message,
+    Operation,
+    Status,
+)
+from .compare import kind_name, shown
+from .fold import Fold, open_machine, read_inputs, read_turns
+from .opening import reading
+
+
+class AgentView(msgspec.Struct, frozen=True):
+    """An agent between two ticks. ``wake`` is None when only a message will wake it."""
+
+    number: int
+    name: str
+    kind: str
+    status: str
+    priority: int
+    mail: int
+    mail_bytes: int
+    wake: int | None
+    failures: int
+    task: str
+    digest: str
+
+
+class TopicView(msgspec.Struct, frozen=True):
+    """A topic between two ticks."""
+
+    name: str
+    subscribers: tuple[str, ...]
+    version: int
+    value: str
+
+
+class StateView(msgspec.Struct, frozen=True):
+    """A run after a tick: ``tick`` is the next one to run."""
+
+    tick: int
+    status: str
+    seq: int
+    dead_letters: int
+    timers: int
+    effects: tuple[str, ...]
+    tasks: tuple[str, ...]
+    agents: tuple[AgentView, ...]
+    topics: tuple[TopicView, ...]
+    root: str
+
+
+class MessageView(msgspec.Struct, frozen=True):
+    """One frame that a turn left or that came from outside in a tick."""
+
+    tick: int
+    place: str
+    kind: str
+    source: str
+    target: str
+    size: int
+    encoding: str
+    body: str
+
+
+class TurnView(msgspec.Struct, frozen=True):
+    """One turn. ``fuel`` is a hint."""
+
+    slot: int
+    agent: str
+    operation: str
+    status: str
+    code: int
+    frames: int
+    fuel: int
+    detail: str
+
+
+class FrameView(msgspec.Struct, frozen=True):
+    """One tick's records for people."""
+
+    tick: int
+    d: str
+    f: str
+    inputs: tuple[MessageView, ...]
+    turns: tuple[TurnView, ...]
+    messages: tuple[MessageView, ...]
+    derived: tuple[str, ...]
+
+
+def machine_at(journal: JournalReader, tick: int | None) -> Machine:
+    """Return the machine after ``tick`` (None: after the last one), folded from record 0.
+
+    Raises:
+        TickOutOfRange: TW4006.
+    """
+    last = _last_tick(journal, tick)
+    _, machine = open_machine(journal.header()[0])
+    fold = Fold(journal, machine, None)
+    for frame in journal.frames(0, last):
+        fold.feed(frame)
+    return machine
+
+
+def _last_tick(journal: JournalReader, tick: int | None) -> int:
+    length = journal.length()
+    if tick is None:
+        return length - 1
+    if not 0 <= tick < length:
+        raise TickOutOfRange(
+            f"the run has no tick {tick}",
+            why=f"it has ticks 0 to {length - 1}" if length else "it has no tick yet",
+            fix="name one of them with --tick",
+        )
+    return tick
+
+
+def state_at(source: Path | str | JournalReader, tick: int | None = None) -> StateView:
+    """Return the state after a tick, the last one by default."""
+    with reading(source) as journal:
+        return view_state(machine_at(journal, tick))
+
+
+def view_state(machine: Machine) -> StateView:
+    """Return a machine's state for people."""
+    from ..kernel.state import NEVER, AgentStatus, RunStatus, TaskStatus, encode_state
+
+    state = machine.state
+    agents = tuple(
+        AgentView(
+            agent.number,
+            agent.name,
+            agent.spec.kind,
+            AgentStatus(agent.status).name.lower(),
+            agent.spec.priority,
+            len(agent.mail),
+            agent.mail_bytes,
+            None if agent.wake >= NEVER else agent.wake,
+            agent.failures,
+            state.tasks[agent.task].name if agent.task >= 0 else "",
+            agent.spec.digest.hex(),
+        )
+        for agent in state.agents
+    )
+    topics = tuple(
+        TopicView(
+            topic.name,
+            tuple(state.agents[known.agent].name for known in topic.subscribers),
+            topic.version,
+            shown(topic.value) if topic.version else "",
+        )
+        for topic in state.topics
+    )
+    return StateView(
+        state.tick,
+        RunStatus(state.status).name.lower(),
+        state.seq,
+        state.dead_letters,
+        len(state.timers),
+        tuple(f"{effect.number} {effect.skill}" for effect in state.effects),
+        tuple(f"{task.name}: {TaskStatus(task.status).name.lower()}" for task in state.tasks),
+        agents,
+        topics,
+        codec.digest(encode_state(state)).hex(),
+    )
+
+
+def agent_number(machine: Machine, agent: str) -> int:
+    """Return an agent's number by its name or number.
+
+    Raises:
+        AgentNotFound: TW4005.
+    """
+    numbers = machine.cast.numbers
+    if agent in numbers:
+        return numbers[agent]
+    if agent.isdigit() and int(agent) < len(machine.state.agents):
+        return int(agent)
+    raise AgentNotFound(
+        f"the run has no agent {agent!r}", why=f"it has {', '.join(list(numbers)[:20])}", fix="name one of them"
+    )
+
+
+def frame_at(source: Path | str | JournalReader, tick: int | None = None) -> FrameView:
+    """Return one tick's records, the last one's by default."""
+    with reading(source) as journal:
+        last = _last_tick(journal, tick)
+        machine = machine_at(journal, last)
+        frame = journal.frame(last)
+        assert frame is not None, "the tick was checked"
+        hints = codec.decode_hints(frame.hints)
+        details = dict(hints.details)
+        recorded = read_turns(journal, frame)
+        turns = tuple(
+            TurnView(
+                slot,
+                machine.state.agents[turn.agent].name,
+                Operation(turn.operation).name.lower(),
+                Status(turn.outcome.status).name.lower(),
+                turn.outcome.code,
+                sum(1 for _ in codec.decode_frames(turn.outcome.outbox)),
+                hints.fuel[slot] if slot < len(hints.fuel) else 0,
+                details.get(slot, ""),
+            )
+            for slot, turn in enumerate(recorded)
+        )
+        messages = tuple(
+            view
+            for slot, turn in enumerate(recorded)
+            for view in _sent(machine, last, slot, turn.agent, turn.outcome.outbox)
+        )
+        inputs = tuple(_entered(last, index, item) for index, item in enumerate(read_inputs(journal, frame)))
+        derived = tuple(_describe(machine, item) for item in codec.decode_derived(frame.derived))
+        return FrameView(last, frame.d.hex(), frame.f.hex(), inputs, turns, messages, derived)
+
+
+def messages_between(
+    source: Path | str | JournalReader, first: int, last: int, agent: str = ""
+) -> Iterator[MessageView]:
+    """Yield what entered and what was sent in a range of ticks, both included. Order: tick, then place.
+
+    Args:
+        agent: Only what this agent sent or was addressed by name.
+    """
+    with reading(source) as journal:
+        machine = machine_at(journal, None)
+        name = machine.state.agents[agent_number(machine, agent)].name if agent else ""
+        for frame in journal.frames(first, last):
+            views = [_entered(frame.tick, index, item) for index, item in enumerate(read_inputs(journal, frame))]
+            for slot, turn in enumerate(read_turns(journal, frame)):
+                views.extend(_sent(machine, frame.tick, slot, turn.agent, turn.outcome.outbox))
+            yield from (view for view in views if not name or name in (view.source, view.target))
+
+
+def _entered(tick: int, index: int, item: Input) -> MessageView:
+    kind = InputKind(item.kind).name.lower()
+    encoding = Encoding(item.encoding).name.lower() if item.encoding in Encoding._value2member_map_ else "?"
+    target = item.target or (f"effect {item.number}" if item.kind == InputKind.RESULT else "")
+    return MessageView(tick, f"inputs[{index}]", kind, item.source, target, item.size, encoding, shown(item.body))
+
+
+def _sent(machine: Machine, tick: int, slot: int, number: int, outbox: bytes) -> Iterator[MessageView]:
+    for index, message in enumerate(codec.decode_frames(outbox)):
+        known = message.encoding in Encoding._value2member_map_
+        yield MessageView(
+            tick,
+            f"turns[{slot}].outbox[{index}]",
+            kind_name(message.kind),
+            machine.state.agents[number].name,
+            _target(machine, number, message),
+            len(message.body),
+            Encoding(message.encoding).name.lower() if known else "?",
+            shown(message.body),
+        )
+
+
+def _target(machine: Machine, number: int, message: Message) -> str:
+    """Return what a frame's destination means to its sender."""
+    spec = machine.state.agents[number].spec
+    names: dict[int, tuple[str, ...]] = {
+        FrameKind.SEND: spec.send,
+        FrameKind.TASK: spec.send,
+        FrameKind.PUBLISH: spec.publish,
+        FrameKind.PUBLISH_RETAINED: spec.publish,
+        FrameKind.JOIN: spec.subscribe,
+        FrameKind.LEAVE: spec.subscribe,
+        FrameKind.SKILL: spec.skills,
+        FrameKind.SPAWN: spec.spawn,
+    }
+    handles = names.get(message.kind if message.kind < 0x8000 else FrameKind.SEND, ())
+    if message.destination < len(handles):
+        return handles[message.destination]
+    agents = machine.state.agents
+    raw = message.destination & 0x7FFFFFFF
+    return agents[raw].name if message.destination >= 0x80000000 and raw < len(agents) else ""
+
+
+def _describe(machine: Machine, item: Derived) -> str:
+    agents = machine.state.agents
+    who = agents[item.agent].name if item.agent < len(agents) else ""
+    parts = [DerivedKind(item.kind).name.lower(), who, str(item.number) if item.number else "", item.note]
+    return " ".join(part for part in parts if part)

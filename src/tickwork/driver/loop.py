@@ -1,0 +1,245 @@
+"""The loop: the only place where a run meets the world.
+
+    admit → plan → compute → commit → seal → append → (flush) → release
+
+Invariants:
+    * The journal is written by this loop alone, and an effect is released only after a durable flush that holds its intent.
+    * Inputs of one tick enter in this order: operator, effect results, feeds in the order of the header, clock, close.
+    * The loop adds nothing to D that depends on time, threads or the number of workers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from .. import codec
+from ..journal.store import Journal
+from ..kernel import Machine, RunStatus
+from ..records import Effect, EffectClass, Frame, Input, InputKind, Result
+from .crew import TurnRunner
+from .feeds import Feed
+from .options import FLUSH_BYTES, FLUSH_NS, Options, Progress
+from .performers import Dispatch
+
+Decision = str
+"""What an operator says of an effect whose result is unknown: ``retry``, or ``fail``."""
+
+
+class Inbox:
+    """Collects what waits to enter, and hands it out tick by tick.
+
+    Args:
+        edits: Operator inputs for the next tick to come.
+        suppressed: Tells whether a feed's input must be left out; for forks.
+    """
+
+    def __init__(
+        self,
+        feeds: Sequence[Feed],
+        *,
+        edits: Sequence[Input] = (),
+        suppressed: Callable[[Input], bool] | None = None,
+    ) -> None:
+        self.feeds = list(feeds)
+        self._edits = list(edits)
+        self._suppressed = suppressed
+        self._results: list[Input] = []
+
+    def offer(self, results: Sequence[Result], source: str = "effect") -> None:
+        """Queue results of effects. Order: as given."""
+        for result in results:
+            self._results.append(
+                Input(
+                    InputKind.RESULT,
+                    source,
+                    number=result.number,
+                    code=result.code,
+                    encoding=result.encoding,
+                    body=result.body,
+                    size=len(result.body),
+                )
+            )
+
+    def take(self, tick: int, bound: int, *, closing: bool) -> list[Input]:
+        """Return the inputs of a tick, at most ``bound``; feeds stop when the run is closing."""
+        taken = self._edits[:bound]
+        del self._edits[:bound]
+        room = bound - len(taken)
+        taken += self._results[:room]
+        del self._results[:room]
+        for feed in self.feeds if not closing else ():
+            rows = feed.due(tick)[: bound - len(taken)]
+            feed.taken += len(rows)
+            taken += [row for row in rows if self._suppressed is None or not self._suppressed(row)]
+        return taken
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits, now or at a later tick."""
+        return not self._edits and not self._results and all(feed.exhausted for feed in self.feeds)
+
+    @property
+    def has_results(self) -> bool:
+        """Whether results wait for the next tick."""
+        return bool(self._results)
+
+
+def _no_edge(_: str) -> None:
+    """Stand where nobody watches the phases."""
+
+
+class Loop:
+    """Runs a machine live until it ends or is told to stop.
+
+    Args:
+        heads: The chains (D, F) so far.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        crew: TurnRunner,
+        journal: Journal,
+        inbox: Inbox,
+        dispatch: Dispatch,
+        options: Options,
+        heads: tuple[bytes, bytes],
+    ) -> None:
+        self.machine = machine
+        self.crew = crew
+        self.journal = journal
+        self.inbox = inbox
+        self.dispatch = dispatch
+        self.options = options
+        self.heads = heads
+        self.turns = 0
+        self.failed = 0
+        self._edge = options.edge or _no_edge
+        self._unflushed = 0
+        self._unflushed_bytes = 0
+        self._flushed_ns = options.clock.elapsed_ns()
+
+    def run(self) -> bool:
+        """Run to the end. Returns whether the run ended; False means it was stopped and can be resumed."""
+        state, options = self.machine.state, self.options
+        while state.status < RunStatus.COMPLETE:
+            if options.stop is not None and options.stop():
+                self.flush(durable=True)
+                return False
+            self.tick()
+            if options.progress is not None and state.tick % options.progress_ticks == 0:
+                self.report()
+        self.flush(durable=True)
+        self.report()
+        return True
+
+    def report(self) -> None:
+        """Tell whoever asked how far the run is."""
+        if self.options.progress is not None:
+            state = self.machine.state
+            self.options.progress(Progress("run", state.tick, self.machine.header.ticks, self.turns, self.failed))
+
+    def tick(self) -> None:
+        """Run one tick."""
+        machine, state, edge = self.machine, self.machine.state, self._edge
+        edge("admit")
+        inputs, parts, content = self._admit()
+        machine.admit(inputs)
+        edge("plan")
+        slots = machine.plan()
+        if machine.header.visibility == "linear":
+            for slot in slots:
+                self._compute([slot])
+        else:
+            self._compute(slots)
+        edge("commit")
+        done = machine.done
+        self.crew.follow(done)
+        tick = state.tick
+        sealed = machine.seal()
+        edge("seal")
+        hints = codec.encode(codec.Hints(sealed.fuel, sealed.details))
+        frame = codec.link(self.heads, tick, parts, sealed.turns, sealed.derived, hints)
+        self.heads = (frame.d, frame.f)
+        self.turns += len(sealed.fuel)
+        self.failed += len(sealed.details)
+        self.journal.append(frame, [*content, *sealed.content])
+        self._count(frame)
+        edge("append")
+        if done.effects:
+            self.flush(durable=True)
+            edge("release")
+            self.dispatch.release(done.effects)
+
+    def _compute(self, slots: Sequence[int]) -> None:
+        turns = self.machine.turns(slots)
+        self._edge("compute")
+        self.machine.commit(turns, self.crew.compute(turns))
+
+    def _admit(self) -> tuple[list[Input], bytes, list[bytes]]:
+        """Return the tick's inputs, as they are and as they are journaled."""
+        machine, state = self.machine, self.machine.state
+        if self.dispatch.waiting:
+            self.inbox.offer(self.dispatch.take(wait=machine.idle or state.status == RunStatus.SETTLING))
+        closing = state.status != RunStatus.OPEN
+        inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing)
+        if machine.clocked:
+            inputs.append(Input(InputKind.CLOCK, "driver", number=self.options.clock.now_us()))
+        if not closing and self._must_close():
+            inputs.append(Input(InputKind.CLOSE, "driver"))
+        if not inputs:
+            return inputs, codec.encode_inputs(()), []
+        kept = [codec.detach_input(item) for item in inputs]
+        return inputs, codec.encode_inputs(item for item, _ in kept), [body for _, body in kept if body is not None]
+
+    def _must_close(self) -> bool:
+        """Return whether the horizon is reached, or nothing can happen any more."""
+        machine = self.machine
+        if machine.header.ticks and machine.state.tick >= machine.header.ticks:
+            return True
+        return machine.idle and self.inbox.empty and not self.dispatch.waiting
+
+    # -- durability -----------------------------------------------------------------------------------------------------
+
+    def _count(self, frame: Frame) -> None:
+        self._unflushed += 1
+        self._unflushed_bytes += len(frame.turns) + len(frame.inputs) + len(frame.derived)
+        if self._unflushed >= self.options.flush_ticks or self._unflushed_bytes >= FLUSH_BYTES:
+            self.flush(durable=False)
+        elif self._unflushed % 16 == 0 and self.options.clock.elapsed_ns() - self._flushed_ns > FLUSH_NS:
+            self.flush(durable=False)
+
+    def flush(self, *, durable: bool) -> None:
+        """Write what waits; ``durable`` returns only when it survives a loss of power."""
+        self.journal.flush(durable)
+        self._unflushed = self._unflushed_bytes = 0
+        self._flushed_ns = self.options.clock.elapsed_ns()
+
+
+def settle_unknown(
+    effects: Sequence[Effect], decisions: Mapping[int, Decision]
+) -> tuple[list[Effect], list[Result], list[Effect]]:
+    """Sort effects whose results were lost in a crash.
+
+    Returns:
+        Those to release again under the same key, results an operator decided, and those that wait for a decision.
+        Pure and idempotent effects go out again; an unsafe one waits.
+    """
+    again: list[Effect] = []
+    decided: list[Result] = []
+    undecided: list[Effect] = []
+    for effect in effects:
+        decision = decisions.get(effect.number)
+        if decision == "fail":
+            decided.append(Result(effect.number, -1, 0, b"an operator declared it failed"))
+        elif decision == "retry" or effect.effect_class != EffectClass.UNSAFE:
+            again.append(effect)
+        else:
+            undecided.append(effect)
+    return again, decided, undecided
+
+
+def status_name(machine: Machine) -> str:
+    """Return the run's status as every surface says it."""
+    status = machine.state.status
+    if status == RunStatus.COMPLETE:
+        return "complete"
+    return "failed" if status == RunStatus.FAILED else "interrupted"

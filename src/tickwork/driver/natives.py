@@ -1,0 +1,123 @@
+"""Native agents at work: their classes found, their states kept, their failures turned into outcomes."""
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..codec import decode_frames, digest
+from ..errors import AgentCodeMissing
+from ..native import Agent, Context, Outbox
+from ..records import AgentSpec, Operation, Outcome, Refusal, Status, Turn
+
+EXCEPTION_TRAP: Final = 100
+"""Trap number of a native agent that raised; a module's traps are below."""
+
+
+def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
+    """Return the agent that ``file:Class`` names, from the folder of the world.
+
+    Args:
+        expected: SHA-256 of the source file, from the header.
+
+    Raises:
+        AgentCodeMissing: TW4002, no such file or class, or another source than the recorded one.
+    """
+    stem, _, name = entry.partition(":")
+    path = (folder or Path()) / f"{stem}.py"
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise AgentCodeMissing(
+            f"the source of native agent {entry!r} cannot be read",
+            where=str(path),
+            why="a journal carries modules but no native code, so that opening one runs nobody's Python",
+            fix="name the folder of the world it was made from with --folder",
+        ) from error
+    if digest(source) != expected:
+        raise AgentCodeMissing(
+            f"the source of native agent {entry!r} is not the recorded one",
+            where=str(path),
+            why=f"its digest is {digest(source).hex()[:16]}…, the run's header has {expected.hex()[:16]}…",
+            fix="use the folder as it was when the run was made, or fork the run from a new world",
+        )
+    module_name = f"tickwork_native_{expected.hex()[:16]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None, "a .py file always has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    exec(compile(source, str(path), "exec"), module.__dict__)
+    found: type[Agent[Any]] | None = getattr(module, name, None)
+    if found is None:
+        raise AgentCodeMissing(
+            f"{path.name} has no class {name!r}", where=str(path), fix='name the class as in `native = "file:Class"`'
+        )
+    return found()
+
+
+class NativeCrew:
+    """The native agents of a run.
+
+    Args:
+        folder: Where sources are looked up.
+        known: Agents given as objects, by entry; they win over files.
+    """
+
+    def __init__(self, folder: Path | None, known: Mapping[str, Agent[Any]]) -> None:
+        self._folder = folder
+        self._known = dict(known)
+        self._agents: dict[int, tuple[Agent[Any], AgentSpec]] = {}
+        self._states: dict[int, Any] = {}
+        self._before: dict[int, Any] = {}
+
+    def place(self, number: int, spec: AgentSpec) -> None:
+        """Make an agent ready for its first turn."""
+        if spec.entry not in self._known:
+            self._known[spec.entry] = load_native(spec.entry, self._folder, spec.digest)
+        self._agents[number] = (self._known[spec.entry], spec)
+        self._states[number] = None
+
+    def owns(self, number: int) -> bool:
+        """Return whether an agent is native."""
+        return number in self._agents
+
+    def compute(self, turn: Turn) -> Outcome:
+        """Return what a turn came to; what the agent raises is a trap."""
+        agent, spec = self._agents[turn.agent]
+        state = self._states[turn.agent]
+        context = Context(turn.tick, turn.seed, turn.agent, turn.wall_us, spec)
+        self._before[turn.agent] = state
+        try:
+            after, outbox = _call(agent, state, turn, context)
+            content = outbox.encode()
+        except Exception as error:  # Whatever an agent raises is data: the outcome of its turn.
+            return Outcome(Status.TRAP, EXCEPTION_TRAP, 0, b"", f"{type(error).__name__}: {error}")
+        if outbox.code < 0 and outbox.code != Refusal.OUTBOX_FULL:
+            return Outcome(Status.FAILED, outbox.code, 0, b"")
+        self._states[turn.agent] = after
+        return Outcome(Status.OK, outbox.code, 0, content)
+
+    def undo(self, numbers: Sequence[int]) -> None:
+        """Forget the last turn of these agents."""
+        for number in numbers:
+            self._states[number] = self._before[number]
+
+    def reset(self, numbers: Sequence[int]) -> None:
+        """Put these agents back to where they have not begun."""
+        for number in numbers:
+            self._states[number] = None
+
+    def retire(self, numbers: Sequence[int]) -> None:
+        """Drop the states of agents that will not run again."""
+        for number in numbers:
+            self._states[number] = self._before[number] = None
+
+
+def _call(agent: Agent[Any], state: Any, turn: Turn, context: Context) -> tuple[Any, Outbox]:
+    inbox = tuple(decode_frames(turn.inbox))
+    if turn.operation == Operation.INIT:
+        return agent.init(inbox[0].body, context)
+    if turn.operation == Operation.SHUTDOWN:
+        return agent.shutdown(state, context)
+    return agent.turn(state, inbox, context)

@@ -1,0 +1,59 @@
+"""How a verb is carried out on this machine: nothing here can change a head."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from .clock import Clock, SystemClock
+from .performers import Performer
+
+FLUSH_TICKS: Final = 256
+FLUSH_BYTES: Final = 1 << 20
+FLUSH_NS: Final = 100_000_000
+"""Group commit: frames wait until there are this many, this much, or the oldest has waited this long."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a verb is.
+
+    Attributes:
+        ticks: Where it will end, 0 if nobody knows.
+        failed: Turns that were not OK so far.
+    """
+
+    verb: str
+    tick: int
+    ticks: int
+    turns: int
+    failed: int
+
+
+class Options(msgspec.Struct, frozen=True):
+    """Options of the verbs.
+
+    Attributes:
+        workers: Processes that run modules; 0 runs them inline.
+        opt_level: ``speed`` or ``none``.
+        cache: Folder of compiled modules; None compiles anew.
+        signing_key: Raw Ed25519 private key that signs the last head; None leaves it unsigned. Shape: 32 bytes.
+        folder: Where native agents' sources lie, if not in the world's own folder.
+        performers: By skill; they win over what the world file configures.
+        progress: Called about every ``progress_ticks`` ticks.
+        stop: Asked after each tick; true ends the run there, resumable.
+        edge: Called with the name of each phase edge; for simulation.
+    """
+
+    workers: int = 0
+    opt_level: str = "speed"
+    cache: Path | None = None
+    signing_key: bytes | None = None
+    folder: Path | None = None
+    performers: Mapping[str, Performer] = {}
+    clock: Clock = SystemClock()
+    progress: Callable[[Progress], None] | None = None
+    progress_ticks: int = 64
+    stop: Callable[[], bool] | None = None
+    edge: Callable[[str], None] | None = None
+    flush_ticks: int = FLUSH_TICKS

@@ -1,0 +1,127 @@
+"""Performers: what carries an effect out once its intent is durable.
+
+Invariants:
+    * A performer sees an effect at least once. Its key is the same every time, so a receiver can tell a repetition.
+    * Whatever a performer raises becomes a result; it never reaches the run.
+    * A result's body names no path, host or time: it enters the run as an input.
+"""
+
+import hashlib
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from ..errors import TickworkError
+from ..records import Effect, Encoding, Refusal, Result
+
+PARALLEL_EFFECTS: Final = 4
+MAX_NAME_BYTES: Final = 200
+
+
+class Performer(Protocol):
+    """Carries out the effects of one skill."""
+
+    def perform(self, effect: Effect) -> Result:
+        """Return what came of it. May block; may raise."""
+        ...
+
+
+class ArtifactRequest(msgspec.Struct, frozen=True):
+    """Body of an ``artifact.write`` call: a msgpack map of these fields."""
+
+    name: str
+    mime: str
+    data: bytes
+
+
+class ArtifactReceipt(msgspec.Struct, frozen=True):
+    """Body of its result: what was written, by digest. Never a path."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class ArtifactWriter:
+    """Writes artifacts into one folder, whole or not at all. Writing the same artifact twice changes nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def perform(self, effect: Effect) -> Result:
+        """Write the artifact and return its digest; refuse a name that is not a plain file name."""
+        request = msgspec.msgpack.decode(effect.body, type=ArtifactRequest)
+        name = request.name
+        plain = name not in ("", ".", "..") and not any(c in name for c in "/\\:\0") and name.isprintable()
+        if not plain or len(name.encode()) > MAX_NAME_BYTES:
+            return Result(effect.number, Refusal.DENIED, Encoding.BYTES, b"an artifact's name is a plain file name")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f".{effect.key.hex()[:16]}.partial"
+        with partial.open("wb") as file:
+            file.write(request.data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.folder / name)
+        receipt = ArtifactReceipt(name, len(request.data), hashlib.sha256(request.data).hexdigest())
+        return Result(effect.number, 0, Encoding.MSGPACK, msgspec.msgpack.encode(receipt))
+
+
+class Dispatch:
+    """Releases effects to performers and collects results.
+
+    With ``in_order`` a tick's results are waited for and given back in issue order, so that arrival depends on nothing;
+    otherwise whatever is finished is given back, and the journal records when it came.
+    """
+
+    def __init__(self, performers: dict[str, Performer], *, in_order: bool) -> None:
+        self._performers = performers
+        self._in_order = in_order
+        self._pending: list[Future[Result]] = []
+        self._threads: ThreadPoolExecutor | None = None
+
+    def release(self, effects: list[Effect]) -> None:
+        """Hand effects out. Their intents must be durable."""
+        for effect in effects:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(PARALLEL_EFFECTS, thread_name_prefix="tickwork-performer")
+            self._pending.append(self._threads.submit(self._perform, effect))
+
+    def take(self, *, wait: bool = False) -> list[Result]:
+        """Return results that are in. Order: issue.
+
+        Args:
+            wait: Wait for at least one although order does not matter, because nothing else is left to do.
+        """
+        if self._in_order:
+            ready, self._pending = self._pending, []
+        else:
+            if wait and self._pending and not any(future.done() for future in self._pending):
+                self._pending[0].result()
+            ready = [future for future in self._pending if future.done()]
+            self._pending = [future for future in self._pending if future not in ready]
+        return [future.result() for future in ready]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an effect is out."""
+        return bool(self._pending)
+
+    def close(self) -> None:
+        """Let the performers' threads go."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _perform(self, effect: Effect) -> Result:
+        performer = self._performers.get(effect.skill)
+        if performer is None:
+            text = f"no performer for skill {effect.skill!r} on this host"
+            return Result(effect.number, Refusal.UNSUPPORTED, Encoding.BYTES, text.encode())
+        try:
+            return performer.perform(effect)
+        except TickworkError as error:
+            return Result(effect.number, Refusal.FAILED, Encoding.BYTES, error.what.encode())
+        except Exception as error:  # Any fault of a performer is the effect's result, never the run's end.
+            return Result(effect.number, Refusal.FAILED, Encoding.BYTES, type(error).__name__.encode())

@@ -1,0 +1,158 @@
+"""Run a world, and go on with an interrupted run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from .. import codec
+from ..errors import EffectUndecided, JournalClosed
+from ..journal.memory import MemoryJournal
+from ..journal.signing import sign
+from ..journal.store import Journal
+from ..kernel import Machine
+from ..records import Effect, Environment, Header
+from .crew import Crew, admit_modules, pin_capacities
+from .feeds import Feed
+from .loop import Decision, Inbox, Loop, settle_unknown, status_name
+from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
+from .options import Options
+from .performers import Dispatch
+from .resolve import World
+from .verify import Run, fold_prefix
+
+
+def run(world: World, *, journal: Path | str | Journal | None = None, options: Options | None = None) -> Run:
+    """Run a world to its end.
+
+    Args:
+        journal: The file to write, or a journal to write to; None keeps it in memory.
+
+    Raises:
+        ModuleError: TW3001 to TW3006, a module is refused; no journal is made then.
+        JournalExists: TW2002.
+    """
+    options = options or Options()
+    known = performers(world, options)
+    admitted = admit_modules(world.header, world.modules.__getitem__, options)
+    header = pin_capacities(world.header, admitted)
+    header_bytes = codec.encode(header)
+    feeds = open_feeds(header, {codec.digest(body): body for body in world.contents}.__getitem__)
+    environment = new_environment(options, world=str(world.folder.absolute()))
+    environment_bytes = codec.encode(environment)
+    crew = Crew(header, admitted, natives(world), native_folder(world, environment, options), options)
+    with closing(crew):
+        writer = create_journal(journal, header_bytes, environment_bytes, world.contents)
+        dispatch = Dispatch(known, in_order=header.ordering == "issue")
+        machine = Machine(header, codec.digest(header_bytes))
+        heads = codec.start_chain(header_bytes, environment_bytes)
+        loop = Loop(machine, crew, writer, Inbox(feeds), dispatch, options, heads)
+        return finish(loop, environment, journal)
+
+
+def create_journal(
+    journal: Path | str | Journal | None, header: bytes, environment: bytes, contents: Sequence[bytes]
+) -> Journal:
+    if journal is None:
+        return MemoryJournal(header, environment, contents)
+    if isinstance(journal, str | Path):
+        from ..journal.sqlite import SqliteJournal
+
+        return SqliteJournal.create(Path(journal), header, environment, contents)
+    return journal
+
+
+def open_feeds(header: Header, content: Callable[[bytes], bytes]) -> list[Feed]:
+    return [Feed(spec, content(spec.digest)) for spec in header.feeds]
+
+
+def finish(loop: Loop, environment: Environment, journal: Path | str | Journal | None) -> Run:
+    """Drive a loop to its end, close what it holds, and say how it came out."""
+    try:
+        if loop.run():
+            _close_run(loop)
+        state = loop.machine.state
+        return Run(
+            environment.run_id,
+            loop.machine.header.name,
+            status_name(loop.machine),
+            state.tick,
+            loop.heads[0],
+            journal_path(journal) if isinstance(journal, str | Path) else None,
+            loop.turns,
+            loop.failed,
+        )
+    finally:
+        loop.dispatch.close()
+        if isinstance(journal, str | Path):
+            loop.journal.close()
+
+
+def _close_run(loop: Loop) -> None:
+    key = loop.options.signing_key
+    signature = sign(key, loop.journal.head()) if key is not None else None
+    loop.journal.close_run(status_name(loop.machine), signature)
+
+
+def resume(
+    source: Path | str,
+    *,
+    world: World | None = None,
+    decisions: Mapping[int, Decision] | None = None,
+    options: Options | None = None,
+) -> Run:
+    """Go on with an interrupted run: verify what is there, then run live to the end.
+
+    Args:
+        decisions: By effect number, ``retry`` or ``fail`` for unsafe effects whose result a crash has lost.
+
+    Raises:
+        JournalClosed: TW2007, the run has ended.
+        EffectUndecided: TW4003, an unsafe effect's result is unknown and not in ``decisions``.
+        ReplayDivergence: TW4001, what is there does not come out again.
+    """
+    options = options or Options()
+    from ..journal.sqlite import SqliteJournal
+
+    with closing(SqliteJournal.open(Path(source), write=True)) as journal:
+        return resume_journal(journal, Path(source), world=world, decisions=decisions or {}, options=options)
+
+
+def resume_journal(
+    journal: Journal, path: Path | None, *, world: World | None, decisions: Mapping[int, Decision], options: Options
+) -> Run:
+    """Go on with an interrupted run whose journal is open for writing."""
+    if journal.status().closed:
+        raise JournalClosed(
+            f"the run has ended ({journal.status().text})",
+            where=str(path or "memory"),
+            fix="fork it to go on differently: `tickwork fork JOURNAL --at TICK`",
+        )
+    with executing(journal, world, options) as (header, environment, fold):
+        feeds = open_feeds(header, journal.content)
+        heads = fold_prefix(fold, journal, journal.length(), feeds, "verify", options)
+        again, decided, undecided = settle_unknown(fold.machine.state.effects, decisions)
+        if undecided:
+            raise undecided_error(undecided)
+        inbox = Inbox(feeds)
+        inbox.offer(decided, "operator")
+        dispatch = Dispatch(
+            resumed_performers(world, environment, options, header), in_order=header.ordering == "issue"
+        )
+        assert fold.crew is not None
+        loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
+        loop.turns, loop.failed = fold.turns, fold.failed
+        dispatch.release(again)
+        done = finish(loop, environment, journal)
+        return msgspec.structs.replace(done, journal=path)
+
+
+def undecided_error(effects: Sequence[Effect]) -> EffectUndecided:
+    """Return the error that asks a person about effects whose result is unknown."""
+    named = ", ".join(f"{effect.number} ({effect.skill}, tick {effect.tick})" for effect in effects)
+    return EffectUndecided(
+        f"nobody knows whether these effects happened: {named}",
+        why="the run stopped between the request and its result, and the skill is declared unsafe to repeat",
+        fix=f"look whether it happened, then add --decide {effects[0].number}=retry or --decide {effects[0].number}=fail",
+    )

@@ -1,0 +1,186 @@
+"""Replay and verify: a journal folded again, without and with executing its turns."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from .. import codec
+from ..errors import JournalDamaged, ReplayDivergence
+from ..journal.check import ChainReport
+from ..journal.seal import Damage
+from ..journal.store import JournalReader
+from ..records import Environment, Frame
+from .compare import Divergence
+from .feeds import Feed
+from .fold import Diverged, Fold, open_machine
+from .loop import status_name
+from .opening import executing, journal_path, read_header, reading
+from .options import Options, Progress
+from .resolve import World
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run, or a look at one.
+
+    Attributes:
+        status: ``complete``, ``failed``, ``interrupted`` (resumable) or ``waiting``.
+        ticks: Frames in the journal.
+        head: The head of D. Shape: 32 bytes.
+        journal: The journal's file; None for a run in memory.
+        turns, failed: Turns, and how many of them were not OK.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    ticks: int
+    head: bytes
+    journal: Path | None
+    turns: int
+    failed: int
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What a verification found.
+
+    Attributes:
+        run: How far it came.
+        equal: Whether every record came out again byte for byte.
+        divergence: The first record that did not.
+        damage: Where the journal is damaged; nothing was executed then.
+        signed_by: Key id of the signature over the head, empty when unsigned.
+    """
+
+    run: Run
+    equal: bool
+    divergence: Divergence | None = None
+    damage: Damage | None = None
+    signed_by: str = ""
+
+
+def _watch(fold: Fold, total: int, verb: str, options: Options) -> None:
+    tick = fold.machine.state.tick
+    if options.progress is not None and (tick % options.progress_ticks == 0 or tick == total):
+        options.progress(Progress(verb, tick, total, fold.turns, fold.failed))
+
+
+def _summary(journal: JournalReader, environment: Environment, fold: Fold, path: Path | None, head: bytes) -> Run:
+    return Run(
+        environment.run_id,
+        fold.machine.header.name,
+        journal.status().text or status_name(fold.machine),
+        fold.machine.state.tick,
+        head,
+        path,
+        fold.turns,
+        fold.failed,
+    )
+
+
+def _fold_checked(
+    fold: Fold, frames: Iterator[Frame], heads: tuple[bytes, bytes], verb: str, options: Options
+) -> bytes:
+    """Fold frames, checking the chains on the way; return the last D."""
+    total = fold.machine.header.ticks
+    for frame in frames:
+        expected = codec.link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
+        if expected.d != frame.d or expected.f != frame.f:
+            raise JournalDamaged(
+                "the chain does not hold", record=frame.tick, offset=None, why="a record is not what was written"
+            )
+        fold.feed(frame)
+        heads = (frame.d, frame.f)
+        _watch(fold, total, verb, options)
+    return heads[0]
+
+
+def replay(source: Path | str | JournalReader, *, options: Options | None = None) -> Run:
+    """Fold a journal again without executing or performing anything; the head that comes out is recomputed.
+
+    Raises:
+        ReplayDivergence: TW4001, a record that the kernel derives differs from the recorded one.
+        JournalDamaged: TW2004.
+    """
+    options = options or Options()
+    with reading(source) as journal:
+        _, environment = read_header(journal)
+        _, machine = open_machine(journal.header()[0])
+        fold = Fold(journal, machine, None)
+        try:
+            head = _fold_checked(fold, journal.frames(), codec.start_chain(*journal.header()), "replay", options)
+        except Diverged as error:
+            raise divergence_error(error.divergence) from error
+        return _summary(journal, environment, fold, journal_path(source), head)
+
+
+def divergence_error(divergence: Divergence) -> ReplayDivergence:
+    """Return a divergence as the error to raise where no document can carry it."""
+    return ReplayDivergence(
+        divergence.sentence(),
+        where=f"tick {divergence.tick}, {divergence.record}",
+        why="the same header and inputs must give the same records",
+        fix="see the page of TW4001; `tickwork doctor` checks this machine",
+    )
+
+
+def verify(
+    source: Path | str | JournalReader, *, world: World | None = None, options: Options | None = None
+) -> Verification:
+    """Check the chains, execute every turn again and compare every byte. No performer is called.
+
+    Args:
+        world: Gives native agents that come from no file.
+
+    Raises:
+        AgentCodeMissing: TW4002, a native agent's source is absent or changed.
+    """
+    options = options or Options()
+    path = journal_path(source)
+    signed_by = ""
+    if path is not None:
+        from ..journal.check import check  # Loads SQLite, which a journal in memory does not need.
+
+        report = check(path)
+        if report.damage is not None:
+            return Verification(_damaged_run(path, report), equal=False, damage=report.damage)
+        if report.signature_ok is False:
+            forged = Damage("a signature does not hold, or is of another chain", record=report.signed_tick)
+            return Verification(_damaged_run(path, report), equal=False, damage=forged)
+        signed_by = report.key_id.hex()
+    with reading(source) as journal, executing(journal, world, options) as (_, environment, fold):
+        heads = codec.start_chain(*journal.header())
+        try:
+            head = _fold_checked(fold, journal.frames(), heads, "verify", options)
+        except Diverged as error:
+            run_ = _summary(journal, environment, fold, path, journal.head().d)
+            return Verification(run_, equal=False, divergence=error.divergence, signed_by=signed_by)
+        except JournalDamaged as error:
+            run_ = _summary(journal, environment, fold, path, journal.head().d)
+            return Verification(run_, equal=False, damage=Damage(error.why or error.what, error.record, error.offset))
+        run_ = _summary(journal, environment, fold, path, head)
+        return Verification(run_, equal=True, signed_by=signed_by)
+
+
+def _damaged_run(path: Path, report: ChainReport) -> Run:
+    head = report.head.d if report.head is not None else b""
+    return Run("", "", "damaged", report.ticks, head, path, 0, 0)
+
+
+def fold_prefix(
+    fold: Fold, journal: JournalReader, length: int, feeds: Sequence[Feed], verb: str, options: Options
+) -> tuple[bytes, bytes]:
+    """Fold the first ``length`` frames, counting what each feed has given; return the heads after them."""
+    by_source = {feed.source: feed for feed in feeds}
+    heads = codec.start_chain(*journal.header())
+    try:
+        for frame in journal.frames(0, length - 1) if length else ():
+            for item in codec.decode_inputs(frame.inputs):
+                if item.source in by_source:
+                    by_source[item.source].taken += 1
+            fold.feed(frame)
+            heads = (frame.d, frame.f)
+            _watch(fold, length, verb, options)
+    except Diverged as error:
+        raise divergence_error(error.divergence) from error
+    return heads
