@@ -55,18 +55,19 @@ def as_error(faults: list[Fault], path: Path, lines: Mapping[places.Path, int]) 
     """Return one error that tells the first fault in full and lists the others below it. Order: lines of the file."""
     ordered = sorted(faults, key=lambda fault: places.line_of(lines, fault.path))
     first = ordered[0]
-    others = [f"  also:  {_place(fault, path, lines)}: {fault.what}" for fault in ordered[1:]]
+    others = [f"  also:  {place_text(fault.path, path, lines)}: {fault.what}" for fault in ordered[1:]]
     return first.kind(
         first.what,
-        where=_place(first, path, lines),
+        where=place_text(first.path, path, lines),
         why=first.why,
         fix="\n".join([first.fix, *others]),
     )
 
 
-def _place(fault: Fault, path: Path, lines: Mapping[places.Path, int]) -> str:
-    place = f"{path}:{places.line_of(lines, fault.path)}"
-    return f"{place}, {key_text(fault.path)}" if fault.path else place
+def place_text(keys: places.Path, path: Path, lines: Mapping[places.Path, int]) -> str:
+    """Return file, line and key: ``world.toml:12, agents.x.limits``."""
+    place = f"{path}:{places.line_of(lines, keys)}"
+    return f"{place}, {key_text(keys)}" if keys else place
 
 
 def key_text(path: places.Path) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UnsetType
 
 from .. import codec
-from ..errors import WorldReferenceError, WorldSchemaError
+from ..errors import ModuleRefused, WorldReferenceError, WorldSchemaError
 from ..native import Agent
 from ..records import (
     ABI_MAJOR,
@@ -33,6 +33,7 @@ from ..records import (
     Supervision,
     TaskSpec,
 )
+from ..sandbox.manifest import Malformed, Manifest, read_manifest
 from . import places
 from .faults import Fault, choose
 from .feeds import read_rows
@@ -86,6 +87,7 @@ def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None,
         WorldSchemaError: TW1102.
         WorldReferenceError: TW1103, also for a module, source or feed that is absent.
         TaskCycleError: TW1104.
+        ModuleRefused: TW3001, a module's file is no module.
         ModuleManifestInvalid: TW3006.
     """
     file = read_world(path)
@@ -252,7 +254,7 @@ class _Reader:
         wasm = self.read(
             module, (*path, "module"), "build the module, or correct the path; it is relative to the world file"
         )
-        manifest = _manifest(wasm)
+        manifest = self.manifest(wasm, module, path)
         mark = codec.digest(wasm)
         self.contents[mark] = self.modules[mark] = wasm
         if manifest is None:
@@ -265,6 +267,17 @@ class _Reader:
             raise self.file.error(faults[0])
         limits = _limits(table.limits, declared)
         return _spec(name, "wasm", manifest.name, wasm, table, declared.grants, limits)
+
+    def manifest(self, wasm: bytes, module: str, path: places.Path) -> Manifest | None:
+        try:
+            return read_manifest(wasm, module)
+        except Malformed as error:
+            raise ModuleRefused(
+                f"{module} is no WebAssembly module",
+                where=self.file.place((*path, "module")),
+                why=str(error),
+                fix="name a file that a compiler made for wasm32",
+            ) from error
 
     def undeclared(self, table: TemplateTable, declared: _Declared, path: places.Path) -> Iterator[Fault]:
         """Yield grants of what the module never asked for: a misspelt name would otherwise be granted in vain."""
@@ -375,16 +388,13 @@ def _limits(table: LimitsTable, declared: _Declared | None) -> Limits:
     return msgspec.structs.replace(world, **allowed)
 
 
-def _manifest(wasm: bytes) -> "_Manifest | None":
-    from ..sandbox.manifest import read_manifest
-
-    found: _Manifest | None = read_manifest(wasm)
-    return found
-
-
-class _Manifest(msgspec.Struct):
-    name: str
-
-
-def _declared(manifest: _Manifest) -> _Declared:
-    raise NotImplementedError(manifest.name)
+def _declared(manifest: Manifest) -> _Declared:
+    asked, limits = manifest.capabilities, manifest.limits
+    grants = {
+        "publish": asked.publish,
+        "subscribe": asked.subscribe,
+        "send": asked.send,
+        "skills": asked.skills,
+        "spawn": asked.spawn,
+    }
+    return _Declared(grants, asked.clock, limits.fuel, limits.memory_pages, limits.depth)

@@ -23,7 +23,7 @@ from ..errors import (
     WorldSyntaxError,
 )
 from . import places
-from .faults import Fault, as_error, choose, key_text, listed, nearest
+from .faults import Fault, as_error, choose, key_text, listed, nearest, place_text
 from .shape import is_array, is_table, kind_name, shape_faults
 from .tables import MAX_INTEGER, AgentTable, FeedTable, TaskTable, TemplateTable, WorldTable
 
@@ -46,6 +46,10 @@ class WorldFile(msgspec.Struct, frozen=True):
     def error(self, fault: Fault) -> WorldError:
         """Return a fault found later, by looking at the files a world names, as an error with its place."""
         return as_error([fault], self.path, self.lines)
+
+    def place(self, path: places.Path) -> str:
+        """Return file, line and key as an error names them."""
+        return place_text(path, self.path, self.lines)
 
 
 def parse_world(text: str, path: Path) -> WorldFile:
