@@ -1,0 +1,73 @@
+"""What a journal refuses and how it says so: each error worded once."""
+
+from pathlib import Path
+
+from ..errors import (
+    InternalError,
+    JournalBusy,
+    JournalClosed,
+    JournalDamaged,
+    JournalExists,
+    JournalIncomplete,
+    JournalWriteFailed,
+)
+from .seal import Damage
+from .store import RunStatus
+
+
+def run_finished(status: RunStatus) -> JournalClosed:
+    """Return the error of a write to a finished run."""
+    return JournalClosed(f"the run is finished ({status.text})", fix="fork it to go on from one of its ticks")
+
+
+def name_taken(path: Path) -> JournalExists:
+    """Return the error of a new run under the name of a file that exists."""
+    fix = "choose another --journal, or go on with --resume"
+    return JournalExists("there is a file of this name already", where=str(path), fix=fix)
+
+
+def written_by_another(path: Path) -> JournalBusy:
+    """Return the error of a second writer."""
+    fix = "wait for it to end, or choose another --journal"
+    return JournalBusy("another process writes this journal", where=str(path), fix=fix)
+
+
+def write_failed(path: Path, reason: str) -> JournalWriteFailed:
+    """Return the error of a write that the disk refused."""
+    return JournalWriteFailed(
+        "the journal could not be written",
+        where=str(path),
+        why=reason,
+        fix="make room or repair the disk, then go on with `tickwork run --resume`; nothing acknowledged is lost",
+    )
+
+
+def unreadable(path: Path, reason: str) -> JournalDamaged:
+    """Return the error of a read that stopped at a damaged structure."""
+    return JournalDamaged(
+        f"{path.name} cannot be read: {reason}",
+        record=None,
+        offset=None,
+        why="SQLite found its structure damaged",
+        fix=f"see the place with `tickwork verify {path}`, and restore the file from a copy",
+    )
+
+
+def cut_refused(path: Path, record: int, damage: Damage) -> JournalDamaged:
+    """Return the error of going on where whole records would be lost."""
+    return JournalDamaged(
+        f"{path.name} cannot go on: {damage.what}",
+        record=record,
+        offset=damage.offset,
+        fix="restore the file and its -wal from a copy; after a loss of power, what follows was never promised",
+    )
+
+
+def content_missing(digest: bytes) -> JournalIncomplete:
+    """Return the error of a digest without bytes."""
+    return JournalIncomplete(f"the journal has no content {digest.hex()}", fix="restore the file from a copy")
+
+
+def out_of_turn(tick: int, expected: int) -> InternalError:
+    """Return the error of a frame that is not the next."""
+    return InternalError(f"a frame of tick {tick} was appended where tick {expected} comes next")

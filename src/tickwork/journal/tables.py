@@ -1,0 +1,110 @@
+"""What the tables of a journal hold, read and checked for type: a damaged page can turn a number into a text."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from ..codec import start_chain
+from ..errors import JournalDamaged
+from ..records import Frame
+from .layout import (
+    COUNT_FRAMES,
+    LAST_TICK,
+    READ_CONTENT,
+    READ_CONTENTS,
+    READ_FRAMES,
+    READ_HEADER,
+    READ_LAST_HEAD,
+    READ_SIGNATURES,
+    READ_STATUS,
+    ContentRow,
+    CountRow,
+    FrameRow,
+    HeaderRow,
+    HeadRow,
+    SignatureRow,
+    StatusRow,
+)
+from .store import HEADER_TICK, Head, RunStatus, Signature
+
+Row = TypeVar("Row")
+
+
+class Query(Protocol):
+    """Runs one statement."""
+
+    def __call__(self, statement: str, bindings: Sequence[int | bytes] = ()) -> Iterator[tuple[object, ...]]:
+        """Yield the rows.
+
+        Raises:
+            JournalDamaged: TW2004, the file's structure does not hold.
+        """
+        ...
+
+
+class Tables:
+    """The rows of one journal as records."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+
+    def header(self) -> tuple[bytes, bytes]:
+        """Return the encoded header and environment."""
+        return self._one(READ_HEADER, HeaderRow, "header", HEADER_TICK)
+
+    def status(self) -> RunStatus:
+        """Return whether the run is open."""
+        closed, text = self._one(READ_STATUS, StatusRow, "status", None)
+        return RunStatus(bool(closed), text)
+
+    def last_head(self) -> Head:
+        """Return the end of the chains."""
+        for row in self._query(READ_LAST_HEAD):
+            return Head(*_typed(row, HeadRow, None))
+        return Head(HEADER_TICK, *start_chain(*self.header()))
+
+    def signatures(self) -> tuple[Signature, ...]:
+        """Return the signed heads. Order: tick."""
+        rows = [_typed(row, SignatureRow, None) for row in self._query(READ_SIGNATURES)]
+        return tuple(Signature(Head(row.tick, row.d, row.f), row.key_id, row.public_key, row.signature) for row in rows)
+
+    def frames(self, first: int = 0, last: int | None = None) -> Iterator[Frame]:
+        """Yield the frames of ticks ``first`` to ``last``, both included. Order: tick."""
+        expected = max(0, first)
+        for row in self._query(READ_FRAMES, (first, LAST_TICK if last is None else last)):
+            frame = Frame(*_typed(row, FrameRow, expected))
+            expected = frame.tick + 1
+            yield frame
+
+    def content(self, digest: bytes) -> bytes | None:
+        """Return the bytes of that digest, None where there are none."""
+        for row in self._query(READ_CONTENT, (digest,)):
+            return _typed(row, ContentRow, None).body
+        return None
+
+    def contents(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield digest and bytes of all content. Order: as it was put."""
+        for row in self._query(READ_CONTENTS):
+            yield _typed(row, ContentRow, None)
+
+    def count(self) -> int:
+        """Return the number of frames, counted one by one."""
+        return self._one(COUNT_FRAMES, CountRow, "frames", None).frames
+
+    def structure_faults(self) -> str:
+        """Return what SQLite's own examination of the file finds wrong; empty for nothing."""
+        found = [str(row[0]) for row in self._query("PRAGMA integrity_check(3)")]
+        return "" if found == ["ok"] else "; ".join(" ".join(line.split()) for line in found)
+
+    def _one(self, statement: str, shape: type[Row], name: str, record: int | None) -> Row:
+        for row in self._query(statement):
+            return _typed(row, shape, record)
+        raise JournalDamaged(f"the journal has no {name}", record=record, offset=None)
+
+
+def _typed(row: tuple[object, ...], shape: type[Row], record: int | None) -> Row:
+    try:
+        return msgspec.convert(row, shape)
+    except msgspec.ValidationError as error:
+        raise JournalDamaged(f"a row is not as it was written: {error}", record=record, offset=None) from error
