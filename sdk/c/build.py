@@ -9,7 +9,6 @@ path is mapped away, nothing of the environment enters, and the processor's feat
 
 import argparse
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -20,6 +19,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from tickwork.errors import TickworkError
+from tickwork.sandbox.manifest import Manifest, append_manifest
+
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent
 INDEX: Final = HERE / "modules.toml"
@@ -27,8 +31,6 @@ CACHE: Final = ROOT / ".cache" / "zig"
 
 SDK_VERSION: Final = "1.0.0"
 ABI_VERSION: Final = "1.0"
-SECTION: Final = "tickwork.manifest"
-MANIFEST_BYTES: Final = 64 * 1024
 PAGE_BYTES: Final = 64 * 1024
 
 STACK_BYTES: Final = 16 * 1024
@@ -52,8 +54,6 @@ _FLAGS: Final = (
 )
 _PROCESSOR: Final = "-mcpu=mvp+bulk_memory+bulk_memory_opt+mutable_globals+nontrapping_fptoint+sign_ext"
 """Spelt out, since a compiler's notion of a generic WebAssembly processor changes between its versions."""
-
-_CUSTOM_SECTION: Final = 0
 
 
 class BuildError(Exception):
@@ -90,7 +90,10 @@ def build(recipe: Recipe) -> bytes:
         module = output.read_bytes()
     if recipe.manifest is None:
         return module
-    return append_manifest(module, _manifest(recipe.manifest, recipe))
+    try:
+        return append_manifest(module, _manifest(recipe.manifest, recipe))
+    except TickworkError as error:
+        raise BuildError(f"{recipe.manifest}: {error}") from error
 
 
 def _compile(recipe: Recipe, output: Path) -> None:
@@ -119,45 +122,25 @@ def _environment() -> dict[str, str]:
     return kept | {"ZIG_GLOBAL_CACHE_DIR": str(CACHE), "ZIG_LOCAL_CACHE_DIR": str(CACHE)}
 
 
-def _manifest(path: Path, recipe: Recipe) -> dict[str, Any]:
+def _manifest(path: Path, recipe: Recipe) -> Manifest:
     """Return the manifest as it goes into the module: the author's table and what the build knows."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        limits = {"memory_pages": recipe.pages, **table.get("limits", {})}
+        built = {
+            "abi": ABI_VERSION,
+            "language": "c" if recipe.source.suffix == ".c" else "c++",
+            "sdk": f"tickwork-c {SDK_VERSION}",
+            "source": digest(_portable(recipe.source)),
+        }
+        return msgspec.convert({**table, **built, "limits": limits}, Manifest)
     except (OSError, ValueError) as error:
-        raise BuildError(f"{path} cannot be read: {error}") from error
-    limits = {"pages": recipe.pages, **table.get("limits", {})}
-    built: dict[str, Any] = {
-        "abi": ABI_VERSION,
-        "language": "c++" if recipe.source.suffix != ".c" else "c",
-        "sdk": f"tickwork-c {SDK_VERSION}",
-        "source": digest(_portable(recipe.source)),
-    }
-    return {**table, **built, "limits": limits}
+        raise BuildError(f"{path} is no manifest: {error}") from error
 
 
 def _portable(path: Path) -> bytes:
     """Return a source's bytes with the line ends of the repository, so that its digest is the same on every system."""
     return path.read_bytes().replace(b"\r\n", b"\n")
-
-
-def append_manifest(module: bytes, manifest: Mapping[str, Any]) -> bytes:
-    """Return the module with its manifest as the last custom section."""
-    body = json.dumps(manifest, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-    if len(body) > MANIFEST_BYTES:
-        raise BuildError(f"the manifest takes {len(body)} bytes, {MANIFEST_BYTES} are allowed")
-    name = SECTION.encode()
-    content = _leb(len(name)) + name + body
-    return module + bytes([_CUSTOM_SECTION]) + _leb(len(content)) + content
-
-
-def _leb(value: int) -> bytes:
-    """Return ``value`` in the unsigned variable-length form of WebAssembly."""
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
 
 
 def digest(data: bytes) -> str:

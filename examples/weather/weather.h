@@ -1,0 +1,60 @@
+/* The records the agents of this example exchange. Little-endian, fixed size; report.py reads the same layout.
+ *
+ * Numbers are whole thousandths (milli-units) of what the observations are given in: 39.02 degrees are 39020. Integer arithmetic only,
+ * so every machine computes the same bits. */
+#ifndef WEATHER_H
+#define WEATHER_H
+
+#include <stdint.h>
+
+enum { STATIONS = 3, VARIABLES = 8 };
+
+/* Variables, in the order of the columns of the observations. */
+enum { TEMPERATURE, DEW_POINT, HUMIDITY, WIND_DIRECTION, WIND_SPEED, PRESSURE, PRECIPITATION, VISIBILITY };
+
+/* How an anomaly was seen: far from what the hour of the day is used to, or far from the hour before. */
+enum { BY_LEVEL, BY_CHANGE };
+
+/* Topic sensor_data: one observation. */
+typedef struct reading {
+    uint32_t hour; /* Since 2013-01-01 00:00 Eastern Standard Time. */
+    uint16_t station;
+    uint16_t missing; /* Bit v: variable v was not observed and its value is 0. */
+    int32_t values[VARIABLES];
+} reading;
+
+/* Topic anomaly: one variable has just become unusual at one station. */
+typedef struct anomaly {
+    uint32_t hour;
+    uint8_t station;
+    uint8_t variable;
+    uint8_t detector;
+    uint8_t reserved;
+    int32_t value;
+    int32_t expected;
+    uint32_t score_milli; /* Distance in thousandths of the usual deviation. */
+} anomaly;
+
+/* Topic region: the same variable became unusual at two or three stations within hours. Sent again when another station joins. */
+typedef struct region {
+    uint32_t first_hour;
+    uint32_t last_hour;
+    uint8_t variable;
+    uint8_t stations; /* Bit s: station s takes part. */
+    uint16_t reserved;
+    uint32_t peak_milli; /* The highest score among them. */
+} region;
+
+/* Topics correlation (the last two weeks, retained) and summary (one calendar month). */
+typedef struct agreement {
+    uint32_t hour;
+    uint8_t first;
+    uint8_t second;
+    uint8_t variable;
+    uint8_t month; /* 1 to 12 for a summary, 0 for a sliding window. */
+    uint32_t count; /* Hours in which both stations have a value. */
+    int32_t correlation_milli;
+    int32_t difference_milli; /* Mean of first minus second. */
+} agreement;
+
+#endif
