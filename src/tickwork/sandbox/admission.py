@@ -1,0 +1,155 @@
+"""Admission: from the bytes of a module to code that pools may load.
+
+Order: size and form (the gate), manifest, signature, then the compile child. Only the child's answer, or a file this machine wrote
+and authenticates, is ever loaded as code.
+"""
+
+import hashlib
+import platform
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from .. import errors
+from ..errors import ModuleAbiMismatch, ModuleCompileFailed, ModuleError, ModuleUnsigned, TickworkError
+from ..records import ENGINE_PROFILE, REWRITER_VERSION
+from . import gate
+from .cache import Cache
+from .child import start_child
+from .compile_child import CPU_SECONDS, Reply, Request
+from .compiled import LAYOUT, Compiled, decode_compiled
+from .engine import WASMTIME_VERSION
+from .manifest import Manifest, manifest_of
+from .wasm import CUSTOM, Module
+
+TIMEOUT_S: Final = 60
+"""Wall-clock bound of the child: where no limit on CPU time exists, and for a machine that stalls."""
+
+SIGNATURE_SECTION: Final = "signature"
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A module that may run.
+
+    Attributes:
+        digest: SHA-256 of the module as its author built it. Shape: 32 bytes.
+        compiled: For ``Program``; never leaves this machine.
+        signed: Whether it carries a signature section.
+        pages: Initial memory. Units: 64 KiB.
+        inbox_bytes, outbox_bytes: What fits into one turn.
+    """
+
+    digest: bytes
+    manifest: Manifest | None
+    compiled: bytes
+    signed: bool
+    abi: tuple[int, int]
+    pages: int
+    inbox_bytes: int
+    outbox_bytes: int
+
+
+def admit(
+    wasm: bytes, *, name: str, cache: Path | None = None, opt_level: str = "speed", allow_unsigned: bool = False
+) -> Admitted:
+    """Return the module, checked, rewritten and compiled.
+
+    Args:
+        name: How messages call it: its file.
+        cache: Folder for compiled modules; made if absent.
+
+    Raises:
+        ModuleError: TW3001 to TW3006, it is refused.
+        EngineUnsuitable: TW3101, the engine here cannot run anything.
+    """
+    module = gate.check(wasm, name)
+    manifest = manifest_of(module, gate.escape(name))
+    signed = check_signature(module, name, allow_unsigned)
+    digest = hashlib.sha256(wasm).digest()
+    compiled, data = _compiled(wasm, name, digest, cache, opt_level)
+    abi = (compiled.descriptor.major, compiled.descriptor.minor)
+    if manifest is not None and manifest.version_pair() != abi:
+        raise ModuleAbiMismatch(
+            f"module {gate.escape(name)!r} contradicts itself",
+            why=f"its manifest says ABI {manifest.abi}, its descriptor {abi[0]}.{abi[1]}",
+            fix="build it with one version of the SDK",
+        )
+    descriptor = compiled.descriptor
+    return Admitted(
+        digest, manifest, data, signed, abi, compiled.pages, descriptor.inbox_bytes, descriptor.outbox_bytes
+    )
+
+
+def check_signature(module: Module, name: str, allow_unsigned: bool) -> bool:
+    """Return whether the module carries a signature.
+
+    Raises:
+        ModuleUnsigned: TW3004, the run does not allow it.
+    """
+    signed = any(section.kind == CUSTOM and section.name == SIGNATURE_SECTION for section in module.sections)
+    if not allow_unsigned:
+        why = "it is signed, but no key is trusted on this machine" if signed else "it carries no signature section"
+        raise ModuleUnsigned(
+            f"module {gate.escape(name)!r} is not signed by a trusted key",
+            why=why,
+            fix="run it with --allow-unsigned if you trust where it came from; the run's header says so",
+        )
+    return signed
+
+
+def cache_name(digest: bytes, opt_level: str) -> str:
+    """Return the name under which the compiled module is kept: everything that its code depends on."""
+    parts = (
+        digest.hex(), str(REWRITER_VERSION), WASMTIME_VERSION, ENGINE_PROFILE, opt_level, str(LAYOUT),
+        platform.system(), platform.machine(),
+    )  # fmt: skip
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _compiled(wasm: bytes, name: str, digest: bytes, folder: Path | None, opt_level: str) -> tuple[Compiled, bytes]:
+    cache, key = Cache(folder) if folder else None, cache_name(digest, opt_level)
+    kept = cache.get(key) if cache else None
+    if kept is not None:
+        return decode_compiled(kept), kept
+    data = _compile_in_child(Request(name, opt_level, wasm))
+    if cache:
+        cache.put(key, data)
+    return decode_compiled(data), data
+
+
+def _compile_in_child(request: Request) -> bytes:
+    shown = gate.escape(request.name)
+    child = start_child("compile_child")
+    try:
+        output, _ = child.communicate(msgspec.msgpack.encode(request), timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise _stopped(shown, f"it was not done after {TIMEOUT_S} s") from error
+    finally:
+        child.kill()
+        child.wait()
+    try:
+        reply = msgspec.msgpack.decode(output, type=Reply)
+    except msgspec.DecodeError as error:
+        raise _stopped(shown, f"the compile child ended with status {child.returncode}") from error
+    if reply.code:
+        raise _error(reply)
+    return reply.compiled
+
+
+def _stopped(shown: str, what: str) -> ModuleCompileFailed:
+    return ModuleCompileFailed(
+        f"compiling module {shown!r} was stopped",
+        why=f"{what}; it may use {CPU_SECONDS} CPU seconds and 1.5 GiB",
+        fix="split large functions, or build with less inlining",
+    )
+
+
+def _error(reply: Reply) -> TickworkError:
+    """Return the error that the child met, as it would have been raised here."""
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, TickworkError) and kind.code == reply.code:
+            if kind.__init__ is TickworkError.__init__:
+                return kind(reply.what, where=reply.where, why=reply.why, fix=reply.fix)
+    return ModuleError(reply.what, where=reply.where, why=reply.why, fix=reply.fix)

@@ -1,0 +1,79 @@
+"""How a child Python process of the sandbox is started and what it may do: the compile child and the workers.
+
+A child gets no environment, no files but its three pipes and no path of the user's; it finds Tickwork where the parent did.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO, Final
+
+_PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
+_WINDOWS_KEEPS: Final = ("SYSTEMROOT",)
+
+
+def start_child(module: str) -> "subprocess.Popen[bytes]":
+    """Return a process that runs ``main()`` of a module of this package, with pipes on its standard input and output."""
+    program = (
+        f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from tickwork.sandbox import {module}; {module}.main()"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-I", "-X", "utf8", "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=_environment(),
+        close_fds=True,
+        start_new_session=os.name == "posix",
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Return what a child inherits: nothing, but on Windows what Python itself needs to start."""
+    if os.name != "nt":
+        return {}
+    variables = os.environ  # noqa: TID251  (No setting is read here: Python does not start on Windows without it.)
+    return {name: variables[name] for name in _WINDOWS_KEEPS if name in variables}
+
+
+def take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Return the child's pipes (from and to the parent), out of reach of anything that prints or reads standard streams."""
+    source, sink = os.dup(0), os.dup(1)
+    os.dup2(2, 1)
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for descriptor in (source, sink):
+            msvcrt.setmode(descriptor, os.O_BINARY)
+    return os.fdopen(source, "rb"), os.fdopen(sink, "wb")
+
+
+def limit(name: str, amount: int) -> None:
+    """Lower a resource limit of this process, where the system has it; ``name`` as in ``resource`` without ``RLIMIT_``."""
+    if os.name != "posix":
+        return
+    import resource
+
+    number = getattr(resource, f"RLIMIT_{name}", None)
+    if number is None:
+        return
+    _, hard = resource.getrlimit(number)
+    if hard != resource.RLIM_INFINITY:
+        amount = min(amount, hard)
+    # The hard limit stays, so that a limit for one phase can be lifted after it; code that would do so is our own.
+    resource.setrlimit(number, (amount, hard))
+
+
+def lift(name: str) -> None:
+    """Raise a limit to its hard bound again."""
+    if os.name != "posix":
+        return
+    import resource
+
+    number = getattr(resource, f"RLIMIT_{name}", None)
+    if number is not None:
+        _, hard = resource.getrlimit(number)
+        resource.setrlimit(number, (hard, hard))

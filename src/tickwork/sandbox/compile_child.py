@@ -1,0 +1,119 @@
+"""The compile child: the rest of admission, in a process whose time and memory are bounded.
+
+Compile time is a known hole: half a megabyte of nested blocks keeps a compiler busy for a minute. So scanning, rewriting and compiling
+happen here, and so does the first run of the module, which tells where its buffers lie.
+"""
+
+from typing import Final
+
+import msgspec
+
+from ..errors import ModuleAbiMismatch, ModuleCompileFailed, ModuleError, ModuleRefused, TickworkError
+from ..records import Limits
+from . import gate
+from .child import lift, limit, take_pipes
+from .compiled import LAYOUT, Compiled, Descriptor, encode_compiled
+from .engine import WASMTIME_VERSION, Code, EngineError
+from .instance import Instance, Loaded, StartFault
+from .probes import ready_engine
+from .rewriter import Rewritten, rewrite
+from .scan import scan
+from .wasm import Malformed, Module
+
+CPU_SECONDS: Final = 10
+ADDRESS_SPACE_BYTES: Final = 3 << 29
+CORE_BYTES: Final = 0
+
+_NO_DESCRIPTOR: Final = Descriptor(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """What the parent asks for: a module that has passed the gate there."""
+
+    name: str
+    opt_level: str
+    wasm: bytes
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """The compiled module, or the error's code and texts."""
+
+    compiled: bytes
+    code: str = ""
+    what: str = ""
+    where: str = ""
+    why: str = ""
+    fix: str = ""
+
+
+def main() -> None:
+    """Read a request, answer it, end."""
+    source, sink = take_pipes()
+    limit("CPU", CPU_SECONDS)
+    limit("CORE", CORE_BYTES)
+    request = msgspec.msgpack.decode(source.read(), type=Request)
+    try:
+        reply = Reply(compile_module(request))
+    except TickworkError as error:
+        reply = Reply(b"", error.code, error.what, error.where, error.why, error.fix)
+    sink.write(msgspec.msgpack.encode(reply))
+    sink.close()
+
+
+def compile_module(request: Request) -> bytes:
+    """Return the compiled module.
+
+    Raises:
+        ModuleError: TW3001 to TW3005.
+    """
+    module = gate.check(request.wasm, request.name)
+    try:
+        measures = scan(module)
+    except Malformed as error:
+        raise gate.malformed(request.name, error) from error
+    except IndexError as error:
+        raise gate.malformed(request.name, Malformed("an instruction runs past the end of the file", 0)) from error
+    rewritten = rewrite(module, measures)
+    engine = ready_engine(request.opt_level)
+    limit("AS", ADDRESS_SPACE_BYTES)
+    try:
+        code = engine.compile(rewritten.data)
+    except EngineError as error:
+        raise ModuleCompileFailed(
+            f"module {gate.escape(request.name)!r} does not compile",
+            why=gate.escape(str(error)),
+            fix="build it for wasm32 with the flags of the SDK",
+        ) from error
+    finally:
+        lift("AS")
+    return encode_compiled(_describe(request, module, rewritten, code))
+
+
+def _describe(request: Request, module: Module, rewritten: Rewritten, code: Code) -> Compiled:
+    """Run the module's start and return the compiled module with its descriptor."""
+    memory = module.memories[0]
+    compiled = Compiled(
+        LAYOUT, WASMTIME_VERSION, request.opt_level, rewritten.globals, rewritten.types, rewritten.aborts,
+        memory.minimum, memory.maximum, _NO_DESCRIPTOR, code.serialize(),
+    )  # fmt: skip
+    try:
+        instance = Instance(Loaded(compiled, code), Limits(memory_pages=max(memory.minimum, Limits().memory_pages)))
+    except StartFault as start:
+        raise ModuleAbiMismatch(
+            f"module {gate.escape(request.name)!r} fails before its first turn",
+            where="_initialize or tw_desc",
+            why=start.fault.detail,
+            fix="do in agent_init what can fail",
+        ) from start
+    except ModuleError as error:
+        error.where = f"module {gate.escape(request.name)!r}"
+        raise
+    descriptor = instance.descriptor
+    instance.close()
+    if descriptor.flags & 1 and not any(export.name == "tw_turn" for export in module.exports):
+        raise ModuleRefused(
+            f"module {gate.escape(request.name)!r} is refused: its descriptor promises tw_turn",
+            why="flag 0 is set and there is no such export",
+            fix="export tw_turn, or clear the flag",
+        )
+    return msgspec.structs.replace(compiled, descriptor=descriptor)

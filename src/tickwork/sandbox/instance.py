@@ -1,0 +1,314 @@
+"""One instance of an agent's module, and the turn: the hot path.
+
+Invariants:
+    * Host and guest never touch a buffer at the same time: the host writes before a call and reads after it.
+    * All addresses used per turn were checked once, against the initial memory, which never moves or shrinks.
+    * An instance that failed is dirty and is closed, never stepped again.
+"""
+
+import ctypes
+from typing import Final, NamedTuple
+
+from ..codec import CONTEXT, CONTEXT_OUTPUT_OFFSET, DESCRIPTOR, FRAME
+from ..errors import EngineUnsuitable, InternalError, ModuleRefused
+from ..records import Limits, Operation, Outcome, Refusal, Status, Turn
+from .compiled import CONTEXT_BYTES, WHOLE_TURN, Compiled, Descriptor, decode_compiled, read_descriptor
+from .engine import (
+    ARGUMENTS,
+    FUEL_LEFT,
+    PAGE,
+    TRAP,
+    WASMTIME_VERSION,
+    Cell,
+    Code,
+    EngineError,
+    Fault,
+    TrapNumber,
+    arguments,
+    call_unchecked,
+    fuel_left,
+    get_fuel,
+    set_fuel,
+    take_fault,
+    trap,
+)
+from .gate import escape
+from .image import GLOBAL_BYTES, Image
+from .probes import ready_engine
+from .rewriter import ABORT, ABORT_ARGUMENTS, DEPTH, FLAG, FLAG_ABORT, FLAG_DEPTH, GLOBAL
+from .wasm import F32, F64, I32, I64
+
+START_FUEL: Final = 100_000_000
+"""What ``_initialize`` and ``tw_desc`` may use, the same at admission and at run time. Units: wasmtime fuel."""
+
+ABORT_TEXT_BYTES: Final = 2048
+
+_KINDS: Final = {I32: 0, I64: 1, F32: 2, F64: 3}
+_WIDTHS: Final = {I32: 4, I64: 8, F32: 4, F64: 8}
+_FRAME_BYTES: Final = FRAME.size
+_OUTBOX_FULL: Final = int(Refusal.OUTBOX_FULL)
+_STEP: Final = int(Operation.STEP)
+_OK: Final = int(Status.OK)
+_pack_context = CONTEXT.pack_into
+
+
+class OutOfBounds(ValueError):
+    """A guest address outside its memory."""
+
+
+class StartFault(Exception):
+    """The module failed before its first turn.
+
+    Args:
+        fault: What happened, ready to be shown.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
+class Loaded(NamedTuple):
+    """Compiled code loaded into this process."""
+
+    compiled: Compiled
+    code: Code
+
+
+def load(data: bytes) -> Loaded:
+    """Return compiled code, loaded.
+
+    Raises:
+        EngineUnsuitable: TW3101, another engine or processor made it.
+    """
+    compiled = decode_compiled(data)
+    try:
+        return Loaded(compiled, ready_engine(compiled.opt_level).load(compiled.code))
+    except EngineError as error:
+        raise EngineUnsuitable(
+            "compiled code cannot be loaded here",
+            why=escape(str(error)),
+            fix=f"empty the module cache; this engine is wasmtime {WASMTIME_VERSION}",
+        ) from error
+
+
+def guest_slice(memory: memoryview, pointer: int, length: int) -> memoryview:
+    """Return ``length`` bytes of a guest's memory at ``pointer``; the only way to follow an address a guest gave.
+
+    Args:
+        pointer: As an i32 arrives: its sign is dropped.
+
+    Raises:
+        OutOfBounds: It does not lie inside the memory.
+    """
+    start, length = pointer & 0xFFFFFFFF, length & 0xFFFFFFFF
+    if start + length > len(memory):
+        raise OutOfBounds(f"{length} bytes at {start} lie outside a memory of {len(memory)}")
+    return memory[start : start + length]
+
+
+class Instance:
+    """An agent's module with memory of its own."""
+
+    __slots__ = (
+        "_argument", "_cell", "_compiled", "_context", "_context_at", "_functions", "_inbox", "_limits", "_memory",
+        "_outbox", "_outbox_bytes", "_output", "_receive", "_turn", "_variables", "_words", "descriptor",
+    )  # fmt: skip
+
+    def __init__(self, loaded: Loaded, limits: Limits, image: Image | None = None) -> None:
+        """Make an instance: as new, or with the state of ``image``.
+
+        Raises:
+            StartFault: Its ``_initialize`` or ``tw_desc`` failed.
+            ModuleRefused: TW3001, its memory begins larger than the agent's quota.
+        """
+        compiled = loaded.compiled
+        check_memory(compiled, limits)
+        self._compiled, self._limits = compiled, limits
+        self._cell = self._make_cell(loaded)
+        self._memory = self._view(compiled.pages * PAGE)
+        self._variables = [self._cell.variable(f"{GLOBAL}{index}") for index in compiled.globals]
+        self._cell.write_raw(self._cell.variable(DEPTH), 0, limits.depth.to_bytes(4, "little"))
+        if image is None:
+            self.descriptor = self._start()
+        else:
+            self._restore(image)
+            self.descriptor = compiled.descriptor
+        self._bind(self.descriptor)
+
+    def _make_cell(self, loaded: Loaded) -> Cell:
+        try:
+            return Cell(loaded.code, memory_bytes=self._limits.memory_pages * PAGE, fuel=START_FUEL)
+        except EngineError as error:
+            raise EngineUnsuitable(
+                "this machine cannot hold one more instance",
+                why=escape(str(error)) or "address space or memory mappings are used up",
+                fix="raise vm.max_map_count, or use more workers",
+            ) from error
+
+    def _start(self) -> Descriptor:
+        """Run what a module runs before its first turn; return its descriptor."""
+        for name in ("_initialize", "tw_desc"):
+            function = self._cell.function(name)
+            result = self._cell.call(function) if function else 0
+            if isinstance(result, Fault):
+                raise StartFault(self._explain(result))
+            if name == "tw_desc":
+                try:
+                    raw = bytes(guest_slice(self._memory, result, DESCRIPTOR.size))
+                except OutOfBounds as error:
+                    raise StartFault(Fault(Status.ABI_VIOLATION, 0, f"tw_desc: {error}")) from error
+                return read_descriptor(raw, self._compiled.pages)
+        raise AssertionError("the loop returns")
+
+    def _bind(self, descriptor: Descriptor) -> None:
+        """Take the views and handles that turns use."""
+        memory = self._memory
+        self._context = self._cell.context
+        self._context_at = self._argument = descriptor.context_at
+        self._inbox = guest_slice(memory, descriptor.inbox_at, descriptor.inbox_bytes)
+        self._outbox = guest_slice(memory, descriptor.outbox_at, descriptor.outbox_bytes)
+        self._outbox_bytes = descriptor.outbox_bytes
+        self._words = self._outbox.cast("I")
+        context = guest_slice(memory, descriptor.context_at, CONTEXT_BYTES)
+        self._output = context[CONTEXT_OUTPUT_OFFSET : CONTEXT_OUTPUT_OFFSET + 8].cast("I")
+        function = self._cell.function
+        whole = function("tw_turn") if descriptor.flags & WHOLE_TURN else 0
+        self._turn = whole or function("agent_step")
+        self._receive = 0 if whole else function("agent_receive")
+        self._functions = (function("agent_init"), self._turn, function("agent_shutdown"))
+
+    def run(self, turn: Turn) -> Outcome:
+        """Return what the turn came to. After anything but OK the instance is dirty."""
+        context, fuel, inbox = self._context, turn.fuel, turn.inbox
+        size = len(inbox)
+        if size:
+            self._inbox[:size] = inbox
+        _pack_context(
+            self._memory, self._context_at, turn.tick, turn.seed, fuel, turn.wall_us, turn.agent, size, turn.count, 0, 0
+        )
+        set_fuel(context, fuel)
+        operation = turn.operation
+        if self._receive and operation == _STEP:
+            early = self._deliver(turn)
+            if early is not None:
+                return early
+        arguments[0] = self._argument
+        error = call_unchecked(context, self._functions[operation], ARGUMENTS, 1, TRAP)
+        if error or trap.value:
+            return self._failed(turn, take_fault(error))
+        code = arguments[0]
+        get_fuel(context, FUEL_LEFT)
+        used = fuel - fuel_left.value
+        if code < 0 and code != _OUTBOX_FULL:
+            return Outcome(Status.FAILED, code, used, b"")
+        length, count = self._output
+        if not length and not count:
+            return Outcome(_OK, code, used, b"")
+        if length > self._outbox_bytes:
+            return self._violation(used, f"out_len is {length}, the outbox has {self._outbox_bytes} bytes")
+        at, words = 0, self._words
+        while at < length:
+            size = words[at >> 2]
+            if size < _FRAME_BYTES:
+                return self._violation(used, f"the frame at byte {at} of the outbox has size {size}")
+            at += (size + 7) & ~7
+            count -= 1
+        if at != length or count:
+            return self._violation(used, f"the outbox's frames end at byte {at}, not {length}, or are not out_count")
+        return Outcome(_OK, code, used, self._outbox[:length].tobytes())
+
+    def _deliver(self, turn: Turn) -> Outcome | None:
+        """Hand out the messages one by one, for a module without ``tw_turn``; a refusal ends the turn."""
+        at, base = 0, self.descriptor.inbox_at
+        for _ in range(turn.count):
+            (size, *_) = FRAME.unpack_from(turn.inbox, at)
+            arguments[0] = ctypes.c_int32(base + at).value
+            error = call_unchecked(self._context, self._receive, ARGUMENTS, 1, TRAP)
+            if error or trap.value:
+                return self._failed(turn, take_fault(error))
+            if arguments[0] < 0:
+                code = arguments[0]
+                used = turn.fuel - self._cell.fuel()
+                return Outcome(Status.FAILED, code, used, b"")
+            at += (size + 7) & ~7
+        return None
+
+    def _violation(self, used: int, detail: str) -> Outcome:
+        return Outcome(Status.ABI_VIOLATION, 0, used, b"", detail)
+
+    def _failed(self, turn: Turn, fault: Fault) -> Outcome:
+        fault = self._explain(fault)
+        return Outcome(fault.status, fault.number, turn.fuel - self._cell.fuel(), b"", fault.detail)
+
+    def _explain(self, fault: Fault) -> Fault:
+        """Tell our own traps from the guest's, and make the text safe to show."""
+        if fault.number == TrapNumber.UNREACHABLE:
+            flag = self._i32(FLAG)
+            if flag == FLAG_DEPTH:
+                return Fault(Status.DEPTH_LIMIT, 0, f"calls nest deeper than {self._limits.depth}")
+            if flag == FLAG_ABORT:
+                return Fault(Status.TRAP, TrapNumber.ABORT, self._abort_text())
+        return Fault(fault.status, int(fault.number), escape(fault.detail))
+
+    def _abort_text(self) -> str:
+        """Return what an AssemblyScript module said with abort: its message, file, line and column."""
+        message, file, line, column = (self._i32(f"{ABORT}{index}") for index in range(ABORT_ARGUMENTS))
+        memory = self._view(self._cell.memory_bytes())
+        return escape(f"abort: {_script_text(memory, message)} ({_script_text(memory, file)}:{line}:{column})")
+
+    def _i32(self, name: str) -> int:
+        return int.from_bytes(self._cell.read_raw(self._cell.variable(name))[:4], "little")
+
+    def _view(self, size: int) -> memoryview:
+        """Return the first ``size`` bytes of the memory. It must be gone before the cell is closed."""
+        return memoryview((ctypes.c_ubyte * size).from_address(self._cell.memory_address())).cast("B")
+
+    def take_image(self) -> Image:
+        """Return the state between turns."""
+        variables = list[bytes]()
+        for variable, kind in zip(self._variables, self._compiled.types, strict=True):
+            variables.append(self._cell.read_raw(variable)[: _WIDTHS[kind]].ljust(GLOBAL_BYTES, b"\0"))
+        return Image(self._view(self._cell.memory_bytes()).tobytes(), b"".join(variables))
+
+    def _restore(self, image: Image) -> None:
+        missing = len(image.memory) // PAGE - self._compiled.pages
+        if missing < 0 or len(image.globals) != GLOBAL_BYTES * len(self._variables):
+            raise InternalError("an image belongs to another module", why="its memory or globals do not fit")
+        if missing:
+            try:
+                self._cell.grow(missing)
+            except EngineError as error:
+                raise EngineUnsuitable("this machine has no memory for an agent's image", why=str(error)) from error
+        self._view(len(image.memory))[:] = image.memory
+        for index, (variable, kind) in enumerate(zip(self._variables, self._compiled.types, strict=True)):
+            at = index * GLOBAL_BYTES
+            self._cell.write_raw(variable, _KINDS[kind], image.globals[at : at + _WIDTHS[kind]])
+
+    def close(self) -> None:
+        """Free the memory."""
+        del self._memory, self._inbox, self._outbox, self._words, self._output
+        self._cell.close()
+
+
+def check_memory(compiled: Compiled, limits: Limits) -> None:
+    """Refuse a quota that the module's memory exceeds from the start.
+
+    Raises:
+        ModuleRefused: TW3001.
+    """
+    if compiled.pages > limits.memory_pages:
+        raise ModuleRefused(
+            f"a module's memory begins with {compiled.pages} pages",
+            why=f"the agent's quota is {limits.memory_pages} pages of 64 KiB",
+            fix="raise memory_pages, or build the agent with a smaller stack and memory",
+        )
+
+
+def _script_text(memory: memoryview, pointer: int) -> str:
+    """Return an AssemblyScript string: UTF-16 at ``pointer``, its length in bytes in the 4 bytes before."""
+    try:
+        length = int.from_bytes(guest_slice(memory, pointer - 4, 4), "little")
+        return bytes(guest_slice(memory, pointer, min(length, ABORT_TEXT_BYTES))).decode("utf-16-le", "replace")
+    except OutOfBounds:
+        return ""

@@ -1,0 +1,146 @@
+"""An agent's place in a pool: its instance, and what it takes to go back.
+
+A turn costs no copy of the memory. Instead an image is kept from some turns ago, with the turns run since; going back means a new
+instance, the image, and those turns again. Images are taken more rarely the larger the memory is.
+"""
+
+from typing import Final
+
+from ..errors import InternalError
+from ..records import Limits, Outcome, Status, Turn
+from .engine import PAGE, Fault
+from .image import Image
+from .instance import Instance, Loaded, StartFault
+
+IMAGE_TURNS: Final = 64
+"""Turns between two images of an agent whose memory has at most 16 pages."""
+
+IMAGE_TURNS_MOST: Final = 4096
+INBOX_SHIFT: Final = 12
+"""Each 4 KiB of inbox counts as one more turn, so that the kept turns stay small."""
+
+
+class Ledger:
+    """What is kept of an agent: an image and the turns since. Nothing here runs code, so the parent of a worker keeps one too.
+
+    Attributes:
+        image: State before the first of ``turns``; None is a fresh instance.
+        turns: Successful turns since. Order: as run.
+        undoable: Whether the last turn succeeded and has not been taken back.
+    """
+
+    __slots__ = ("_credit", "image", "turns", "undoable")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything: the agent is as before its first turn."""
+        self.image: Image | None = None
+        self.turns = list[Turn]()
+        self.undoable = False
+        self._credit = IMAGE_TURNS
+
+    def due(self) -> bool:
+        """Return whether an image should be taken before the next turn."""
+        return self._credit <= 0
+
+    def keep(self, image: Image) -> None:
+        """Replace image and turns by a new image."""
+        self.image = image
+        self.turns.clear()
+        self._credit = min(IMAGE_TURNS_MOST, max(IMAGE_TURNS, 4 * len(image.memory) // PAGE))
+
+    def add(self, turn: Turn) -> None:
+        """Note a turn that succeeded."""
+        self.turns.append(turn)
+        self.undoable = True
+        self._credit -= 1 + (len(turn.inbox) >> INBOX_SHIFT)
+
+    def undo(self) -> bool:
+        """Take the last turn back; return whether there was one."""
+        if not self.undoable:
+            return False
+        self.turns.pop()
+        self.undoable = False
+        return True
+
+
+class Slot:
+    """One agent in a process that runs its code.
+
+    Attributes:
+        ledger: What to go back to.
+    """
+
+    __slots__ = ("_instance", "_limits", "_loaded", "ledger")
+
+    def __init__(self, loaded: Loaded, limits: Limits) -> None:
+        self._loaded = loaded
+        self._limits = limits
+        self._instance: Instance | None = None
+        self.ledger = Ledger()
+
+    def run(self, turn: Turn) -> Outcome:
+        """Return what the turn came to; after anything but OK the agent is as it was before."""
+        ledger = self.ledger
+        try:
+            instance = self._instance or self._revive()
+        except StartFault as start:
+            ledger.undoable = False
+            return _start_outcome(turn, start.fault)
+        if ledger.due():
+            ledger.keep(instance.take_image())
+        outcome = instance.run(turn)
+        if outcome.status:
+            ledger.undoable = False
+            self.drop()
+        else:
+            ledger.add(turn)
+        return outcome
+
+    def _revive(self) -> Instance:
+        """Return an instance in the state that the ledger has."""
+        instance = Instance(self._loaded, self._limits, self.ledger.image)
+        for turn in self.ledger.turns:
+            outcome = instance.run(turn)
+            if outcome.status:
+                instance.close()
+                raise InternalError(
+                    "an agent cannot be restored",
+                    where=f"agent {turn.agent}, tick {turn.tick}",
+                    why=f"a turn that succeeded came to {Status(outcome.status).name} when run again: {outcome.detail}",
+                )
+        self._instance = instance
+        return instance
+
+    def undo(self) -> None:
+        """Take the last turn back, if it succeeded."""
+        if self.ledger.undo():
+            self.drop()
+
+    def reset(self) -> None:
+        """Make the agent as before its first turn."""
+        self.ledger.clear()
+        self.drop()
+
+    def image(self) -> Image:
+        """Return the present state.
+
+        Raises:
+            InternalError: The agent has none: its module fails before the first turn.
+        """
+        try:
+            return (self._instance or self._revive()).take_image()
+        except StartFault as start:
+            raise InternalError("an agent without a first turn has no image", why=start.fault.detail) from start
+
+    def drop(self) -> None:
+        """Free the instance; the ledger can make it again."""
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
+
+def _start_outcome(turn: Turn, fault: Fault) -> Outcome:
+    return Outcome(fault.status, fault.number, turn.fuel, b"", fault.detail)
