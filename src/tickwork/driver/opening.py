@@ -4,6 +4,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,8 @@ ARTIFACT_SKILL = "artifact.write"
 
 
 def describe_engine() -> str:
-    """Return the engine and its version, for the environment record."""
-    from ..sandbox.engine import engine_name
-
-    return engine_name()
+    """Return the engine and its version, for the environment record; the engine itself is not loaded for it."""
+    return f"wasmtime {version('wasmtime')}"
 
 
 def new_environment(options: Options, *, world: str = "", parent: str = "") -> Environment:
