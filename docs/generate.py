@@ -1,0 +1,207 @@
+"""Writes the reference pages that repeat what the code says: the world file's keys and the records' fields.
+
+python docs/generate.py            write them
+python docs/generate.py --check    exit 1 if one is not what would be written
+"""
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import inspect as shapes
+
+from tickwork import records
+from tickwork.driver import tables
+
+FOLDER: Final = Path(__file__).resolve().parent / "reference"
+
+WORLD_OPENING: Final = """# The world file
+
+A world is one TOML file (`world.toml`), UTF-8. Paths in it are relative to its folder. Unknown keys are refused, with
+the nearest name that exists. The same rules are published as a [JSON Schema](world.schema.json) for editors: put
+`#:schema world.schema.json` in the first line.
+
+A name is letters, digits, `_`, `-`, `.` and `/`, at most 120 characters.
+"""
+
+WORLD_SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct] | None, str], ...]] = (
+    ("The world", tables.WorldTable, "Keys at the top of the file; the tables are described below."),
+    (
+        "`[agents.NAME]`",
+        tables.AgentTable,
+        (
+            "Exactly one of `module` and `native`. For a module, each list defaults to what its manifest declares; a list\n"
+            "that is given grants what it names, and what is declared and not granted is refused when used."
+        ),
+    ),
+    ("`[templates.NAME]`", None, "What agents spawn others from: the keys of an agent, without `count`."),
+    ("`limits`", tables.LimitsTable, "A key of an agent or template."),
+    (
+        "`supervision`",
+        tables.SupervisionTable,
+        "A key of an agent or template; see [When agents fail](../guides/failures.md).",
+    ),
+    ("`[topics.NAME]`", None, "Every topic that is used must be declared; the table is empty."),
+    ("`[skills.NAME]`", tables.SkillTable, "See [Effects](../guides/effects.md)."),
+    ("`[[tasks]]`", tables.TaskTable, "Work the run begins with; agents may add more."),
+    (
+        "`[feeds.NAME]`",
+        tables.FeedTable,
+        "A file of inputs, pinned by digest in the run's header. Exactly one of `to` and `topic`.",
+    ),
+)
+
+RECORDS_OPENING: Final = """# Records
+
+The nouns of `tickwork.records`: frozen data, written as arrays of their fields in this order. A field may be appended
+in a later minor version of the format and is never moved; numbers are never given another meaning.
+"""
+
+
+def world_page() -> str:
+    """Return the page of the world file."""
+    parts = [WORLD_OPENING]
+    for title, table, text in WORLD_SECTIONS:
+        parts.append(f"\n## {title}\n\n{text}\n")
+        if table is not None:
+            parts.append("\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n")
+            parts.extend(_rows(table))
+    return "".join(parts)
+
+
+def _rows(table: type[msgspec.Struct]) -> Iterator[str]:
+    described = shapes.type_info(table)
+    assert isinstance(described, shapes.StructType)
+    for field in described.fields:
+        meaning = _description(field.type) or f"Tables, each under its name: see `[{field.encode_name}.NAME]`."
+        if isinstance(field.type, shapes.StructType):
+            meaning = f"See `{field.encode_name}`."
+        yield f"| `{field.encode_name}` | {_values(field.type)} | {_default(field)} | {meaning} |\n"
+
+
+def _description(shape: shapes.Type) -> str:
+    """Return the first description among a type's layers."""
+    if isinstance(shape, shapes.Metadata):
+        own = (shape.extra_json_schema or {}).get("description", "")
+        return str(own) or _description(shape.type)
+    if isinstance(shape, shapes.UnionType):
+        return next(filter(None, map(_description, shape.types)), "")
+    return ""
+
+
+def _values(shape: shapes.Type) -> str:
+    match shape:
+        case shapes.Metadata():
+            return _values(shape.type)
+        case shapes.UnionType():
+            return " or ".join(dict.fromkeys(_values(option) for option in shape.types))
+        case shapes.LiteralType():
+            return ", ".join(f'`"{value}"`' if isinstance(value, str) else f"`{value}`" for value in shape.values)
+        case shapes.IntType():
+            return _integers(shape)
+        case shapes.StrType():
+            return {None: "text", tables.NAME_PATTERN: "name"}.get(shape.pattern, '`"file:Class"`')
+        case shapes.BoolType():
+            return "`true`, `false`"
+        case shapes.VarTupleType():
+            return (
+                "tables" if isinstance(shape.item_type, shapes.StructType) else f"list of {_values(shape.item_type)}s"
+            )
+        case _:
+            return "table"
+
+
+def _integers(shape: shapes.IntType) -> str:
+    assert shape.ge is not None, "every integer of a world has a lower bound"
+    bounded = shape.le is not None and shape.le < tables.MAX_INTEGER
+    return f"{shape.ge:,} to {shape.le:,}" if bounded else f"{shape.ge:,} or more"
+
+
+def _default(field: shapes.Field) -> str:
+    value = field.default
+    if field.required:
+        return "required"
+    if value is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT:
+        # A key that may be left unset, which means something else than any value.
+        return ""
+    if value is msgspec.NODEFAULT or value in ({}, (), "") or isinstance(value, msgspec.Struct):
+        return "empty"
+    return f"`{msgspec.json.encode(value).decode()}`"
+
+
+def records_page() -> str:
+    """Return the page of the records."""
+    parts = [RECORDS_OPENING, "\n## Numbers\n\n| Name | Value | Meaning |\n|---|---|---|\n"]
+    parts.extend(_constants())
+    nouns = _nouns()
+    parts.append("\n## Kinds\n")
+    for noun in nouns:
+        if issubclass(noun, IntEnum):
+            members = ", ".join(f"`{member.name}` {member.value}" for member in noun)
+            parts.append(f"\n### {noun.__name__}\n\n{_plain(inspect.getdoc(noun))}\n\n{members}\n")
+    parts.append("\n## Structs\n")
+    parts.extend(_struct(noun) for noun in nouns if issubclass(noun, msgspec.Struct))
+    return "".join(parts)
+
+
+def _nouns() -> list[type]:
+    """Return the public classes of the module in the order they are written."""
+    own = [noun for _, noun in inspect.getmembers(records, inspect.isclass) if noun.__module__ == records.__name__]
+    return sorted(own, key=lambda noun: inspect.getsourcelines(noun)[1])
+
+
+def _constants() -> Iterator[str]:
+    body = ast.parse(inspect.getsource(records)).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        value = getattr(records, node.target.id)
+        shown = f"{value:#x}" if isinstance(value, int) and value > 0xFFFFFF else str(value)
+        said = following.value if isinstance(following, ast.Expr) else None
+        meaning = _plain(said.value) if isinstance(said, ast.Constant) and isinstance(said.value, str) else ""
+        yield f"| `{node.target.id}` | `{shown}` | {meaning} |\n"
+
+
+def _struct(noun: type[msgspec.Struct]) -> str:
+    opening, _, attributes = (inspect.getdoc(noun) or "").partition("\nAttributes:\n")
+    fields = ", ".join(f"`{name}`" for name in noun.__struct_fields__)
+    said = re.findall(r"^    (\S[^:]*): (.*(?:\n        .*)*)", attributes, flags=re.MULTILINE)
+    listed = "".join(f"- `{name}`: {_plain(text)}\n" for name, text in said)
+    return f"\n### {noun.__name__}\n\n{_plain(opening)}\n\nFields: {fields}.\n" + (f"\n{listed}" if listed else "")
+
+
+def _plain(text: str | None) -> str:
+    """Return docstring text as one line of Markdown."""
+    return " ".join((text or "").split()).replace("``", "`")
+
+
+PAGES: Final = {"world.md": world_page, "records.md": records_page}
+
+
+def main() -> int:
+    """Write or check the pages; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a page is not up to date")
+    check = parser.parse_args().check
+    stale = [name for name, page in PAGES.items() if _differs(FOLDER / name, page())]
+    for name in stale:
+        if check:
+            sys.stderr.write(f"docs/reference/{name} is not what docs/generate.py writes\n")
+        else:
+            (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")
+    return 1 if stale and check else 0
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text(encoding="utf-8") != text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
