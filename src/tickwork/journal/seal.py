@@ -70,6 +70,7 @@ def page_digests(read: ReadAt, pages: int) -> bytes:
     for first in range(0, pages, _CHUNK_PAGES):
         count = min(_CHUNK_PAGES, pages - first)
         chunk = memoryview(read(first * PAGE, count * PAGE))
+        assert len(chunk) == count * PAGE, "the pages asked for are in the file"
         found += [
             hashlib.sha256(chunk[start : start + PAGE]).digest()[:DIGEST_BYTES]
             for start in range(0, count * PAGE, PAGE)

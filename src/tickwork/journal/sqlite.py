@@ -125,9 +125,24 @@ def raw_file(path: Path, *, write: bool = False, vfs: str = "") -> Generator[aps
         file.xClose()
 
 
+_TRANSFER_BYTES: Final = 64 * 1024
+"""SQLite's own file methods take only the low 17 bits of a length: a longer transfer is silently cut."""
+
+
 def reader_of(file: apsw.VFSFile) -> Callable[[int, int], bytes]:
     """Return a function that reads up to so many bytes (second) from an offset (first)."""
-    return lambda offset, count: file.xRead(count, offset)
+
+    def read(offset: int, count: int) -> bytes:
+        ends = range(offset, offset + count, _TRANSFER_BYTES)
+        return b"".join(file.xRead(min(_TRANSFER_BYTES, offset + count - start), start) for start in ends)
+
+    return read
+
+
+def _write_at(file: apsw.VFSFile, offset: int, body: bytes) -> None:
+    """Write all of ``body`` at an offset."""
+    for start in range(0, len(body), _TRANSFER_BYTES):
+        file.xWrite(body[start : start + _TRANSFER_BYTES], offset + start)
 
 
 @contextmanager
@@ -531,7 +546,7 @@ class SqliteJournal:
             copy.close()
         with raw_file(path, write=True, vfs=self._vfs or "") as file:
             size = file.xFileSize()
-            file.xWrite(build_seal(page_digests(reader_of(file), size // PAGE)), size)
+            _write_at(file, size, build_seal(page_digests(reader_of(file), size // PAGE)))
             file.xSync(apsw.SQLITE_SYNC_FULL)
 
     def close(self) -> None:
