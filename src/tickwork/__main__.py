@@ -1,0 +1,20 @@
+"""The program ``tickwork``, also ``python -m tickwork``."""
+
+import sys
+
+
+def main() -> None:
+    """Run one command and end the process with its exit status."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        # Answered before anything is imported: scripts ask for it in passing.
+        from . import __version__
+
+        sys.stdout.write(f"tickwork {__version__}\n")
+        return
+    from .cli.app import run_command_line
+
+    sys.exit(run_command_line(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

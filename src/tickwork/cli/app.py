@@ -1,0 +1,135 @@
+"""The program: its commands, loaded when they are called, and the exit statuses they share.
+
+| Status | Meaning |
+|---|---|
+| 0 | done |
+| 1 | the run failed |
+| 2 | the command line cannot be carried out |
+| 3 | a divergence, or a damaged journal |
+| 4 | refused: signature, capability, ABI or format |
+| 5 | a budget or quota is used up |
+| 6 | waiting for a person |
+| 7 | in conflict with something that exists |
+| 8 | not found |
+| 69 | this machine cannot do it now |
+| 70 | a defect of Tickwork |
+| 78 | a world file that cannot be run |
+| 130, 143 | interrupted, terminated; the run can be resumed |
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final
+
+from cyclopts import App, CycloptsError
+
+from ..errors import InternalError, TickworkError, UsageFault
+from .config import refuse_optimised_python
+from .output import Format, flush, prepare_streams, requested_format, write_problem
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "demo": "Run three weather stations, replay the run, verify it, and show that all digests are equal.",
+    "run": "Run a world and write its journal; with --resume, go on with an interrupted run.",
+    "replay": "Fold a journal again without performing anything, and print the head that comes out.",
+    "verify": "Check a journal's chains, execute every turn again, and compare every byte.",
+    "show": "Show a run at any tick: its state, agents, messages or records.",
+    "diff": "Find the first record in which two journals differ.",
+    "fork": "Copy a run up to a tick, change something, and go on live in a new journal.",
+    "doctor": "Look whether this machine has what Tickwork needs, with a fix for each finding.",
+}
+"""Every command with its one line. Order: as help shows them."""
+
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+INTERNAL: Final = InternalError.exit_status
+
+_EPILOGUE: Final = """Begin with:
+
+    tickwork demo
+    tickwork run world.toml
+    tickwork verify .tickwork/runs/NAME-1.twk
+
+Every command has --help with examples, and -o json for programs."""
+
+
+def build_app() -> App:
+    """Return the program with its commands, none of them imported yet."""
+    from .. import __version__
+
+    app = App(
+        name="tickwork",
+        help="Run teams of sandboxed agents on one logical clock, in one journal that replays bit for bit.",
+        version=f"tickwork {__version__}",
+        version_flags=["--version", "-V"],
+        help_epilogue=_EPILOGUE,
+        help_format="markdown",
+    )
+    for position, (name, line) in enumerate(COMMANDS.items()):
+        app.command(f"tickwork.cli.{name}:{name}", name=name, help=line, sort_key=position)
+    return app
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit status."""
+    refuse_optimised_python()
+    prepare_streams()
+    form = requested_format(arguments)
+    with _Defects(form):
+        try:
+            status = _dispatch(arguments)
+            flush()
+        except TickworkError as error:
+            status = write_problem(error, form)
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+        except BrokenPipeError:
+            # The reader of a pipe left; what is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = BROKEN_PIPE
+    return status
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    app = build_app()
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        command = next((word for word in arguments if word in COMMANDS), "")
+        raise UsageFault(
+            " ".join(str(error).split()),
+            where=" ".join(["tickwork", *arguments]),
+            fix=" ".join(filter(None, ["see `tickwork", command, "--help`"])),
+        ) from error
+    return status if isinstance(status, int) else 0
+
+
+class _Defects:
+    """Turns what nobody expected into exit status 70: a defect of ours must not look like a failed run."""
+
+    def __init__(self, form: Format) -> None:
+        self.form = form
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, SystemExit):
+            return
+        traceback.print_exception(kind, error, trace)
+        internal = InternalError(
+            f"{type(error).__name__}: {error}",
+            where=_place(trace),
+            why="this is a defect of Tickwork, not of your world",
+            fix="please report it with the lines above; what the journal has acknowledged is safe",
+        )
+        sys.exit(write_problem(internal, self.form))
+
+
+def _place(trace: TracebackType | None) -> str:
+    frames = traceback.extract_tb(trace)
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""

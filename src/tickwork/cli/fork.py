@@ -1,0 +1,157 @@
+"""``tickwork fork``."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from cyclopts import App, Parameter
+
+from ..driver.faults import choose
+from ..driver.fork import Edit
+from ..driver.fork import fork as fork_run
+from ..driver.opening import read_header, reading
+from ..errors import UsageFault
+from ..records import Header, Input, InputKind
+from .documents import STATUSES, write_run
+from .output import Output, talk
+from .session import Folder, Workers, next_journal, options_for, stop_on_signal
+
+EXAMPLES: Final = """Examples:
+
+    tickwork fork weather.twk --at 24
+    tickwork fork weather.twk --at 24 --set seed=7 --journal seven.twk
+    tickwork fork weather.twk --at 24 --set topic.alerts=storm --set agent.jfk.priority=5
+    tickwork fork weather.twk --at 24 --drop agent:jfk
+
+What --set takes: topic.NAME=VALUE publishes a retained value, seed=N draws all random numbers anew from N,
+agent.NAME.priority=N and agent.NAME.fuel=N change an agent, agent.NAME=stop, suspend or resume acts on it.
+What --drop takes: agent:NAME, topic:NAME and source:feed:NAME leave out, from then on, what feeds bring there or from there.
+
+A fork that changes nothing ends in the head of the original."""
+
+SOURCE: Final = "operator"
+ACTIONS: Final[Mapping[str, InputKind]] = {
+    "stop": InputKind.STOP_AGENT,
+    "suspend": InputKind.SUSPEND_AGENT,
+    "resume": InputKind.RESUME_AGENT,
+}
+SETTINGS: Final = ("priority", "fuel")
+
+app = App(name="fork", help_epilogue=EXAMPLES)
+
+
+@app.default
+def fork(
+    journal: Annotated[Path, Parameter(help="The journal of the run to copy from.")],
+    /,
+    *,
+    at: Annotated[int, Parameter(help="First tick of the new run that is its own.")],
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", negative="", help="What to change, as WHAT=VALUE; may be repeated.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, Parameter(negative="", help="What to leave out, as KIND:NAME; may be repeated.")
+    ] = None,
+    to: Annotated[
+        Path | None, Parameter(name="--journal", help="File to write; by default the next in .tickwork/runs.")
+    ] = None,
+    workers: Workers = "inline",
+    folder: Folder = None,
+    output: Output = "text",
+) -> int:
+    """Copy a run up to a tick, change something, and go on live in a new journal."""
+    with reading(journal) as parent:
+        header, environment = read_header(parent)
+    edit = parse_edit(header, set_ or [], drop or [])
+    with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
+        options = msgspec.structs.replace(options, stop=stop)
+        done = fork_run(journal, at=at, to=to or next_journal(header.name), edit=edit, options=options)
+    write_run(done, output, {"parent": environment.run_id, "forked_at": at})
+    if done.status == "interrupted":
+        talk(f"interrupted before tick {done.ticks}; go on with: tickwork run --resume {done.journal}")
+        return stop.status(STATUSES[done.status])
+    return STATUSES[done.status]
+
+
+def parse_edit(header: Header, settings: Sequence[str], drops: Sequence[str]) -> Edit:
+    """Return what a fork changes, each name checked against the run's header.
+
+    Raises:
+        UsageFault: TW1001, a change that is not understood, or a name the run has not.
+    """
+    return Edit(
+        tuple(parse_setting(header, word) for word in settings), tuple(parse_drop(header, word) for word in drops)
+    )
+
+
+def parse_setting(header: Header, word: str) -> Input:
+    """Return one ``--set`` as the input it becomes."""
+    name, equals, value = word.partition("=")
+    kind, _, rest = name.partition(".")
+    parse = _SETTINGS.get(kind)
+    if not equals or parse is None:
+        raise UsageFault(
+            f"--set {word} is not understood", fix="write topic.NAME=VALUE, seed=N or agent.NAME.priority=N"
+        )
+    return parse(header, rest, value, word)
+
+
+def _set_topic(header: Header, name: str, value: str, word: str) -> Input:
+    _known(name, header.topics, "topic", word)
+    body = value.encode()
+    return Input(InputKind.PUBLISH_RETAINED, SOURCE, name, body=body, size=len(body))
+
+
+def _set_seed(_header: Header, _name: str, value: str, word: str) -> Input:
+    return Input(InputKind.RESEED, SOURCE, number=_number(value, word))
+
+
+def _set_agent(header: Header, name: str, value: str, word: str) -> Input:
+    agents = [agent.name for agent in header.agents]
+    if name in agents:
+        if value not in ACTIONS:
+            raise UsageFault(f"--set {word} is not understood", fix=choose(value, ACTIONS, ""))
+        return Input(ACTIONS[value], SOURCE, name)
+    agent, _, setting = name.rpartition(".")
+    _known(agent or name, agents, "agent", word)
+    if setting not in SETTINGS:
+        raise UsageFault(f"--set {word}: an agent has no setting {setting!r}", fix=choose(setting, SETTINGS, ""))
+    body = setting.encode()
+    return Input(InputKind.CONFIGURE_AGENT, SOURCE, agent, number=_number(value, word), body=body, size=len(body))
+
+
+_SETTINGS: Final[Mapping[str, Callable[[Header, str, str, str], Input]]] = {
+    "topic": _set_topic,
+    "seed": _set_seed,
+    "agent": _set_agent,
+}
+
+
+def parse_drop(header: Header, word: str) -> str:
+    """Return one ``--drop``, checked."""
+    kind, _, name = word.partition(":")
+    known = {
+        "agent": [agent.name for agent in header.agents],
+        "topic": list(header.topics),
+        "source": [f"feed:{feed.name}" for feed in header.feeds],
+    }
+    if kind not in known:
+        raise UsageFault(f"--drop {word} is not understood", fix="write agent:NAME, topic:NAME or source:feed:NAME")
+    _known(name, known[kind], kind, word)
+    return word
+
+
+def _known(name: str, names: Iterable[str], kind: str, word: str) -> None:
+    if name not in names:
+        raise UsageFault(f"{word}: the run has no {kind} {name!r}", fix=choose(name, names, f"it has no {kind} at all"))
+
+
+def _number(value: str, word: str) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        raise UsageFault(f"--set {word}: {value!r} is no integer", fix="write an integer") from None
+    if not -(1 << 63) <= number < 1 << 63:
+        raise UsageFault(f"--set {word}: {value} needs more than 64 bits", fix="write a smaller one")
+    return number

@@ -1,0 +1,115 @@
+"""``tickwork run``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from cyclopts import App, Parameter
+
+from ..driver.loop import Decision
+from ..driver.resolve import World, load_world
+from ..driver.run import resume as resume_run
+from ..driver.run import run as run_world
+from ..driver.verify import Run
+from ..errors import UsageFault
+from .documents import STATUSES, write_run
+from .output import Format, Output, talk
+from .session import RUNS, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal
+
+EXAMPLES: Final = """Examples:
+
+    tickwork run world.toml
+    tickwork run world.toml --workers 4 --seed 7 --ticks 100 --journal seven.twk
+    tickwork run --resume seven.twk
+
+Ctrl-C stops the run after the current tick; it can then be resumed, and ends in the head it would have had."""
+
+app = App(name="run", help_epilogue=EXAMPLES)
+
+
+@app.default
+def run(
+    source: Annotated[
+        Path | None,
+        Parameter(help="A world.toml; with --resume the journal of an interrupted run, by default the newest."),
+    ] = None,
+    /,
+    *,
+    journal: Annotated[Path | None, Parameter(help="File to write; by default the next in .tickwork/runs.")] = None,
+    workers: Workers = "inline",
+    seed: Annotated[int | None, Parameter(help="Seed instead of the world's.")] = None,
+    ticks: Annotated[int | None, Parameter(help="Ticks instead of the world's.")] = None,
+    allow_unsigned: Annotated[
+        bool, Parameter(negative="", help="Let unsigned modules run; the header says so.")
+    ] = False,
+    resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
+    decide: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="NUMBER=retry or NUMBER=fail for an effect whose result a crash has lost."),
+    ] = None,
+    folder: Folder = None,
+    output: Output = "text",
+) -> int:
+    """Run a world and write its journal; with --resume, go on with an interrupted run."""
+    refuse_mixed(resume=resume, seed=seed, ticks=ticks, decide=decide)
+    with stop_on_signal() as stop, options_for("run", workers=workers, folder=folder) as options:
+        options = msgspec.structs.replace(options, stop=stop)
+        if resume:
+            world, path = resumed(source, journal, allow_unsigned=allow_unsigned)
+            done = resume_run(path, world=world, decisions=decisions(decide or []), options=options)
+        else:
+            if source is None:
+                raise UsageFault("tickwork run needs a world file", fix="name a world.toml, or see `tickwork demo`")
+            world = load_world(source, seed=seed, ticks=ticks, allow_unsigned=allow_unsigned)
+            done = run_world(world, journal=journal or next_journal(world.header.name), options=options)
+    return finish(done, stop, output)
+
+
+def finish(done: Run, stop: StopRequest, output: Format) -> int:
+    """Print a run, say how to go on where it stopped, and return its exit status."""
+    write_run(done, output)
+    if done.status == "interrupted":
+        talk(f"interrupted before tick {done.ticks}; go on with: tickwork run --resume {done.journal}")
+        return stop.status(STATUSES[done.status])
+    return STATUSES[done.status]
+
+
+def refuse_mixed(*, resume: bool, seed: int | None, ticks: int | None, decide: list[str] | None) -> None:
+    """Refuse options that make no sense together."""
+    if resume and (seed is not None or ticks is not None):
+        raise UsageFault(
+            "--resume takes neither --seed nor --ticks",
+            why="the run's header has pinned both",
+            fix="fork the run to go on with another seed",
+        )
+    if decide and not resume:
+        raise UsageFault("--decide goes with --resume", fix="add --resume JOURNAL")
+
+
+def resumed(source: Path | None, journal: Path | None, *, allow_unsigned: bool) -> tuple[World | None, Path]:
+    """Return the world, where one is named, and the journal to go on with."""
+    if source is not None and source.suffix == ".toml":
+        return load_world(source, allow_unsigned=allow_unsigned), journal or newest_journal()
+    if source is not None and journal is not None:
+        raise UsageFault(f"two journals are named: {source} and {journal}", fix="name one")
+    return None, source or journal or newest_journal()
+
+
+def newest_journal() -> Path:
+    """Return the journal of this folder that was written last."""
+    found = sorted(RUNS.glob("*.twk"), key=lambda path: path.stat().st_mtime_ns)
+    if not found:
+        raise UsageFault(f"there is no journal in {RUNS}", fix="name one: tickwork run --resume JOURNAL")
+    return found[-1]
+
+
+def decisions(words: Sequence[str]) -> dict[int, Decision]:
+    """Return what a person decided about lost effects, from ``NUMBER=retry`` and ``NUMBER=fail``."""
+    decided: dict[int, Decision] = {}
+    for word in words:
+        number, _, verdict = word.partition("=")
+        if not number.isdigit() or verdict not in ("retry", "fail"):
+            raise UsageFault(f"--decide {word} is not understood", fix="write NUMBER=retry or NUMBER=fail")
+        decided[int(number)] = verdict
+    return decided

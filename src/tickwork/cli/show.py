@@ -1,0 +1,171 @@
+"""``tickwork show``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+
+from ..driver import look
+from ..errors import AgentNotFound
+from .output import Format, Output, write_document, write_facts, write_line, write_rows
+from .screen import write_table
+
+EXAMPLES: Final = """Examples:
+
+    tickwork show weather.twk
+    tickwork show weather.twk agents --tick 100
+    tickwork show weather.twk messages --tick 90 --last 100 --agent jfk -o jsonl
+    tickwork show weather.twk frame --tick 100"""
+
+View = Literal["state", "agents", "messages", "frame"]
+
+MESSAGE_COLUMNS: Final = ("#tick", "place", "kind", "from", "to", "#bytes", "body")
+
+app = App(name="show", help_epilogue=EXAMPLES)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What to show, and how."""
+
+    journal: Path
+    tick: int | None
+    last: int | None
+    agent: str
+    form: Format
+
+
+@app.default
+def show(
+    journal: Annotated[Path, Parameter(help="The journal of a run.")],
+    view: Annotated[View, Parameter(help="What to look at.")] = "state",
+    /,
+    *,
+    tick: Annotated[int | None, Parameter(help="After which tick; by default the last one.")] = None,
+    last: Annotated[int | None, Parameter(help="With messages: up to this tick.")] = None,
+    agent: Annotated[str, Parameter(help="Only this agent, by name or number.")] = "",
+    output: Output = "text",
+) -> int:
+    """Show a run at any tick: its state, agents, messages or records."""
+    VIEWS[view](Request(journal, tick, last, agent, output))
+    return 0
+
+
+def show_state(request: Request) -> None:
+    """Print the whole state."""
+    state = look.state_at(request.journal, request.tick)
+    if request.form != "text":
+        write_document(msgspec.to_builtins(state), request.form)
+        return
+    facts: list[tuple[str, object]] = [
+        ("next tick", state.tick),
+        ("status", state.status),
+        ("messages", state.seq),
+        ("dead letters", state.dead_letters),
+        ("timers", state.timers),
+        ("open effects", ", ".join(state.effects) or "none"),
+        ("state digest", state.root),
+    ]
+    write_facts(facts)
+    write_line("")
+    write_agents(chosen(state.agents, request.agent))
+    write_line("")
+    rows = [(topic.name, topic.version, ", ".join(topic.subscribers), topic.value) for topic in state.topics]
+    write_table(("topic", "#version", "subscribers", "value"), rows)
+    if state.tasks:
+        write_line("")
+        write_table(("task",), [(task,) for task in state.tasks])
+
+
+def show_agents(request: Request) -> None:
+    """Print the agents."""
+    state = look.state_at(request.journal, request.tick)
+    agents = chosen(state.agents, request.agent)
+    if request.form == "text":
+        write_agents(agents)
+    else:
+        write_rows(agents, "agents", {"tick": state.tick}, request.form)
+
+
+def chosen(agents: Sequence[look.AgentView], wanted: str) -> list[look.AgentView]:
+    """Return all agents, or the one that is wanted by name or number."""
+    found = [agent for agent in agents if not wanted or wanted in (agent.name, str(agent.number))]
+    if not found and wanted:
+        names = ", ".join(agent.name for agent in agents[:20])
+        raise AgentNotFound(f"the run has no agent {wanted!r}", why=f"it has {names}", fix="name one of them")
+    return found
+
+
+def write_agents(agents: Sequence[look.AgentView]) -> None:
+    """Print agents as a table."""
+    rows = [
+        (
+            agent.number,
+            agent.name,
+            agent.kind,
+            agent.status,
+            agent.priority,
+            agent.mail,
+            agent.mail_bytes,
+            "a message" if agent.wake is None else agent.wake,
+            agent.failures,
+            agent.task,
+            agent.digest[:12],
+        )
+        for agent in agents
+    ]
+    columns = (
+        "#no",
+        "agent",
+        "kind",
+        "status",
+        "#priority",
+        "#mail",
+        "#bytes",
+        "wakes at",
+        "#failures",
+        "task",
+        "code",
+    )
+    write_table(columns, rows)
+
+
+def show_messages(request: Request) -> None:
+    """Print what entered and what was sent in a range of ticks."""
+    first = look.frame_at(request.journal, request.tick).tick
+    found = look.messages_between(request.journal, first, max(first, request.last or first), request.agent)
+    if request.form == "text":
+        write_table(MESSAGE_COLUMNS, message_rows(list(found)))
+    else:
+        write_rows(found, "messages", {"tick": first}, request.form)
+
+
+def message_rows(messages: Sequence[look.MessageView]) -> list[tuple[object, ...]]:
+    """Return messages as rows of a table."""
+    return [(m.tick, m.place, m.kind, m.source, m.target, m.size, m.body) for m in messages]
+
+
+def show_frame(request: Request) -> None:
+    """Print one tick's records."""
+    frame = look.frame_at(request.journal, request.tick)
+    if request.form != "text":
+        write_document(msgspec.to_builtins(frame), request.form)
+        return
+    write_facts([("tick", frame.tick), ("D", frame.d), ("F", frame.f)])
+    write_line("")
+    rows = [(t.slot, t.agent, t.operation, t.status, t.code, t.frames, t.fuel, t.detail) for t in frame.turns]
+    write_table(("#slot", "agent", "operation", "status", "#code", "#frames", "#fuel", "detail"), rows)
+    write_line("")
+    write_table(MESSAGE_COLUMNS, message_rows([*frame.inputs, *frame.messages]))
+    if frame.derived:
+        write_line("")
+        write_table(("derived",), [(text,) for text in frame.derived])
+
+
+VIEWS: Final[Mapping[View, Callable[[Request], None]]] = {
+    "state": show_state,
+    "agents": show_agents,
+    "messages": show_messages,
+    "frame": show_frame,
+}
