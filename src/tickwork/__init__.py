@@ -47,7 +47,7 @@ _HOMES = {
     "verify": "driver.verbs",
 }
 
-__all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll] - keys are text
 
 
 def __getattr__(name: str) -> object:

@@ -248,7 +248,8 @@ def start_chain(header: bytes, environment: bytes) -> tuple[bytes, bytes]:
 def link_d(previous: bytes, inputs: bytes, turns: bytes, derived: bytes) -> bytes:
     """Return D after a tick.
 
-    The authoritative and the derived part are hashed apart, so that derived bodies can be dropped and the chain still verified.
+    The authoritative and the derived part are hashed apart, so that derived bodies can be dropped and the chain
+    still verified.
     """
     authoritative = hashlib.sha256(inputs)
     authoritative.update(turns)

@@ -36,7 +36,8 @@
     │   └── TickOutOfRange          TW4006  exit 8
     └── InternalError               TW9001  exit 70  our bug, never the user's
 
-A module's misbehaviour while it runs is not here: a trap or an endless loop is a turn's outcome, a record in the journal.
+A module's misbehaviour while it runs is not here: a trap or an endless loop is a turn's outcome, a record in the
+journal.
 """
 
 from typing import ClassVar

@@ -1,6 +1,7 @@
 """Native agents: Python classes with the shape of a sandboxed agent, for trusted code.
 
-A native agent is three functions of frozen data. Its state is a value, so a failed turn is undone by forgetting what it returned.
+A native agent is three functions of frozen data. Its state is a value, so a failed turn is undone by forgetting
+what it returned.
 
 Invariants:
     * An agent's class holds no state of its own: whatever a turn depends on is in the state, the inbox or the context.

@@ -3,7 +3,8 @@
 Invariants:
     * All of it is frozen data. Nothing here reads a clock, a file or a random source.
     * What enters a hashed part holds integers, bytes, text and tuples of those: no floats, no maps, no sets.
-    * Field order is the wire order (``array_like``), so a field may be appended in a minor format version and never moved.
+    * Field order is the wire order (``array_like``), so a field may be appended in a minor format version and never
+      moved.
 """
 
 from enum import IntEnum
@@ -122,7 +123,8 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         seed: This turn's random seed, from the run's seed, the agent and the tick.
         fuel: Instructions the turn may use. Units: wasmtime fuel.
-        wall_us: The tick's wall-clock sample for agents with the ``clock`` capability, else 0. Units: microseconds since 1970.
+        wall_us: The tick's wall-clock sample for agents with the ``clock`` capability, else 0. Units: microseconds
+            since 1970.
         count: Frames in ``inbox``.
         inbox: Frames, each a 32-byte header and a body padded to 8 bytes. Order: (tick, slot, sequence).
     """

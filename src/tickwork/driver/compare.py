@@ -19,7 +19,8 @@ class Divergence(msgspec.Struct, frozen=True):
 
     Attributes:
         tick: -1 for the header.
-        record: Which record of the tick: ``inputs[3]``, ``turns[0]``, ``turns[0].outbox[2]``, ``derived[1]``, ``header``.
+        record: Which record of the tick: ``inputs[3]``, ``turns[0]``, ``turns[0].outbox[2]``, ``derived[1]``,
+            ``header``.
         kind: What sort of record it is.
         field: The first field that differs.
         expected, actual: Its values as a person reads them; None where one side has no such record.
@@ -77,7 +78,8 @@ def _shown_value(value: object) -> Value:
 def compare_headers(one: Header, other: Header) -> Divergence | None:
     """Return the first field in which two headers differ."""
     for field in Header.__struct_fields__:
-        expected, actual = getattr(one, field), getattr(other, field)
+        expected: Value | bytes | tuple[object, ...] = getattr(one, field)
+        actual: Value | bytes | tuple[object, ...] = getattr(other, field)
         if expected == actual:
             continue
         if isinstance(expected, tuple) and isinstance(actual, tuple):

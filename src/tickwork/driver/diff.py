@@ -28,7 +28,8 @@ class Difference(msgspec.Struct, frozen=True):
 def diff(one: Path | str | JournalReader, other: Path | str | JournalReader) -> Difference:
     """Return the first difference between two journals. Hints are left out; the first journal is the expected one.
 
-    Since each D covers all before it, equal digests mean equal prefixes: at most ``log2(ticks) + 1`` frames of each are read.
+    Since each D covers all before it, equal digests mean equal prefixes: at most ``log2(ticks) + 1`` frames of each
+    are read.
     """
     with reading(one) as first, reading(other) as second:
         ticks = first.length(), second.length()

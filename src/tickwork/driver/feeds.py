@@ -47,7 +47,7 @@ def read_rows(spec: FeedSpec, body: bytes) -> list[tuple[int, bytes]]:
         WorldSchemaError: TW1102, the tick column is missing, not a tick, or goes back.
     """
     lines = body.decode("utf-8-sig", errors="replace").splitlines()
-    names = next(csv.reader(lines[:1]), [])
+    names: list[str] = next(csv.reader(lines[:1]), list[str]())
     if not spec.tick_column:
         return [(index, line.encode()) for index, line in enumerate(lines[1:])]
     if spec.tick_column not in names:
@@ -60,7 +60,7 @@ def read_rows(spec: FeedSpec, body: bytes) -> list[tuple[int, bytes]]:
     column = names.index(spec.tick_column)
     rows: list[tuple[int, bytes]] = []
     for number, line in enumerate(lines[1:], start=2):
-        cells = next(csv.reader(io.StringIO(line)), [])
+        cells: list[str] = next(csv.reader(io.StringIO(line)), list[str]())
         text = cells[column] if column < len(cells) else ""
         tick = int(text) if text.isascii() and text.isdigit() and len(text) < 17 else -1
         if tick < 0 or tick > MAX_TICK or (rows and tick < rows[-1][0]):

@@ -1,6 +1,7 @@
 """The fold: a journal fed back into a machine, with or without executing the turns again.
 
-Replay believes the recorded outcomes and performs nothing. Verification executes every turn and compares what comes out.
+Replay believes the recorded outcomes and performs nothing. Verification executes every turn and compares what comes
+out.
 Resuming and forking are a verification of the prefix that then goes on live.
 
 Invariants:
@@ -66,8 +67,8 @@ class Fold:
 
     Args:
         crew: Executes turns; None believes the recorded outcomes.
-        same_engine: Whether the journal was made with this very engine version. If not, a recorded failure is believed even when
-            executing: prices of fuel and traps change between engines, outcomes do not.
+        same_engine: Whether the journal was made with this very engine version. If not, a recorded failure is
+            believed even when executing: prices of fuel and traps change between engines, outcomes do not.
     """
 
     def __init__(

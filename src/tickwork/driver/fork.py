@@ -24,7 +24,8 @@ class Edit(msgspec.Struct, frozen=True):
 
     Attributes:
         inputs: Operator inputs at the tick of the fork.
-        dropped: Sources (``feed:NAME``), or ``topic:NAME`` and ``agent:NAME`` for feed inputs that go there, left out from then on.
+        dropped: Sources (``feed:NAME``), or ``topic:NAME`` and ``agent:NAME`` for feed inputs that go there, left
+            out from then on.
     """
 
     inputs: tuple[Input, ...] = ()
@@ -113,13 +114,15 @@ def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
 
 
 def _recorded_results(parent: JournalReader, at: int, effects: Sequence[Effect]) -> tuple[list[Effect], list[Result]]:
-    """Return the effects that are open at a tick and have no recorded result later, and the results of those that have."""
+    """Return the effects open at a tick that have no recorded result later, and the results of those that have."""
     waiting = {effect.number: effect for effect in effects}
     results: list[Result] = []
     for frame in parent.frames(at) if waiting else ():
-        for item in read_inputs(parent, frame):
-            if item.kind == InputKind.RESULT and waiting.pop(item.number, None) is not None:
-                results.append(Result(item.number, item.code, item.encoding, item.body))
+        results.extend(
+            Result(item.number, item.code, item.encoding, item.body)
+            for item in read_inputs(parent, frame)
+            if item.kind == InputKind.RESULT and waiting.pop(item.number, None) is not None
+        )
         if not waiting:
             break
     return list(waiting.values()), results

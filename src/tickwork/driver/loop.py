@@ -3,7 +3,8 @@
     admit → plan → compute → commit → seal → append → (flush) → release
 
 Invariants:
-    * The journal is written by this loop alone, and an effect is released only after a durable flush that holds its intent.
+    * The journal is written by this loop alone, and an effect is released only after a durable flush that holds its
+      intent.
     * Inputs of one tick enter in this order: operator, effect results, feeds in the order of the header, clock, close.
     * The loop adds nothing to D that depends on time, threads or the number of workers.
 """
@@ -197,14 +198,16 @@ class Loop:
             return True
         return machine.idle and self.inbox.empty and not self.dispatch.waiting
 
-    # -- durability -----------------------------------------------------------------------------------------------------
+    # -- durability --
 
     def _count(self, frame: Frame) -> None:
         self._unflushed += 1
         self._unflushed_bytes += len(frame.turns) + len(frame.inputs) + len(frame.derived)
-        if self._unflushed >= self.options.flush_ticks or self._unflushed_bytes >= FLUSH_BYTES:
-            self.flush(durable=False)
-        elif self._unflushed % 16 == 0 and self.options.clock.elapsed_ns() - self._flushed_ns > FLUSH_NS:
+        if (
+            self._unflushed >= self.options.flush_ticks
+            or self._unflushed_bytes >= FLUSH_BYTES
+            or (self._unflushed % 16 == 0 and self.options.clock.elapsed_ns() - self._flushed_ns > FLUSH_NS)
+        ):
             self.flush(durable=False)
 
     def flush(self, *, durable: bool) -> None:

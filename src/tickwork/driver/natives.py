@@ -44,7 +44,7 @@ def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
         )
     module_name = f"tickwork_native_{expected.hex()[:16]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None, "a .py file always has a loader"
+    assert spec is not None, "a .py file always has a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     exec(compile(source, str(path), "exec"), module.__dict__)
@@ -91,7 +91,7 @@ class NativeCrew:
         try:
             after, outbox = _call(agent, state, turn, context)
             content = outbox.encode()
-        except Exception as error:  # Whatever an agent raises is data: the outcome of its turn.
+        except Exception as error:  # noqa: BLE001 - Whatever an agent raises is data: the outcome of its turn.
             return Outcome(Status.TRAP, EXCEPTION_TRAP, 0, b"", f"{type(error).__name__}: {error}")
         if outbox.code < 0 and outbox.code != Refusal.OUTBOX_FULL:
             return Outcome(Status.FAILED, outbox.code, 0, b"")

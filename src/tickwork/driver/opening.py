@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -65,7 +65,7 @@ def journal_path(source: Path | str | JournalReader) -> Path | None:
 
 
 @contextmanager
-def reading(source: Path | str | JournalReader) -> Iterator[JournalReader]:
+def reading(source: Path | str | JournalReader) -> Generator[JournalReader]:
     """Open a journal for the time of a ``with`` block."""
     if isinstance(source, str | Path):
         with closing(open_journal(source)) as journal:
@@ -112,10 +112,12 @@ def check_versions(header: Header) -> None:
 
 
 def natives(world: World | None) -> dict[str, Agent[Any]]:
+    """Return the native agents a world gives as classes, made, by entry."""
     return {} if world is None else {entry: known() for entry, known in world.natives.items()}
 
 
 def native_folder(world: World | None, environment: Environment, options: Options) -> Path | None:
+    """Return where native agents' sources are looked up: the option, the world's folder, or where the world was."""
     if options.folder is not None:
         return options.folder
     if world is not None:
@@ -156,7 +158,7 @@ def resumed_performers(
 @contextmanager
 def executing(
     journal: JournalReader, world: World | None, options: Options
-) -> Iterator[tuple[Header, Environment, Fold]]:
+) -> Generator[tuple[Header, Environment, Fold]]:
     """Open a fold that executes the turns of a journal with the modules it carries."""
     _, environment = read_header(journal)
     header, machine = open_machine(journal.header()[0])

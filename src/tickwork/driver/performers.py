@@ -123,5 +123,5 @@ class Dispatch:
             return performer.perform(effect)
         except TickworkError as error:
             return Result(effect.number, Refusal.FAILED, Encoding.BYTES, error.what.encode())
-        except Exception as error:  # Any fault of a performer is the effect's result, never the run's end.
+        except Exception as error:  # noqa: BLE001 - Any fault of a performer is the effect's result, never the run's end.
             return Result(effect.number, Refusal.FAILED, Encoding.BYTES, type(error).__name__.encode())

@@ -54,6 +54,7 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
 def create_journal(
     journal: Path | str | Journal | None, header: bytes, environment: bytes, contents: Sequence[bytes]
 ) -> Journal:
+    """Return the journal to write: a new file, the given one, or one in memory."""
     if journal is None:
         return MemoryJournal(header, environment, contents)
     if isinstance(journal, str | Path):
@@ -64,6 +65,7 @@ def create_journal(
 
 
 def open_feeds(header: Header, content: Callable[[bytes], bytes]) -> list[Feed]:
+    """Return the feeds of a header. Order: the header's."""
     return [Feed(spec, content(spec.digest)) for spec in header.feeds]
 
 
@@ -154,5 +156,5 @@ def undecided_error(effects: Sequence[Effect]) -> EffectUndecided:
     return EffectUndecided(
         f"nobody knows whether these effects happened: {named}",
         why="the run stopped between the request and its result, and the skill is declared unsafe to repeat",
-        fix=f"look whether it happened, then add --decide {effects[0].number}=retry or --decide {effects[0].number}=fail",
+        fix=f"look whether it happened, then resume with --decide {effects[0].number}=retry, or with =fail",
     )
