@@ -1,10 +1,11 @@
 """Admission: from the bytes of a module to code that pools may load.
 
-Order: size and form (the gate), manifest, signature, then the compile child. Only the child's answer, or a file this machine wrote
-and authenticates, is ever loaded as code.
+Order: size and form (the gate), manifest, signature, then the compile child. Only the child's answer, or a file this
+machine wrote and authenticates, is ever loaded as code.
 """
 
 import hashlib
+import io
 import platform
 import subprocess
 from pathlib import Path
@@ -12,17 +13,17 @@ from typing import Final
 
 import msgspec
 
-from .. import errors
-from ..errors import ModuleAbiMismatch, ModuleCompileFailed, ModuleError, ModuleUnsigned, TickworkError
+from ..errors import ModuleAbiMismatch, ModuleCompileFailed, ModuleUnsigned
 from ..records import ENGINE_PROFILE, REWRITER_VERSION
 from . import gate
 from .cache import Cache
 from .child import start_child
-from .compile_child import CPU_SECONDS, Reply, Request
+from .compile_child import CPU_SECONDS, Request
 from .compiled import LAYOUT, Compiled, decode_compiled
 from .engine import WASMTIME_VERSION
 from .manifest import Manifest, manifest_of
 from .wasm import CUSTOM, Module
+from .wire import FAILURE, decode_failure, read_frame
 
 TIMEOUT_S: Final = 60
 """Wall-clock bound of the child: where no limit on CPU time exists, and for a machine that stalls."""
@@ -129,13 +130,13 @@ def _compile_in_child(request: Request) -> bytes:
     finally:
         child.kill()
         child.wait()
-    try:
-        reply = msgspec.msgpack.decode(output, type=Reply)
-    except msgspec.DecodeError as error:
-        raise _stopped(shown, f"the compile child ended with status {child.returncode}") from error
-    if reply.code:
-        raise _error(reply)
-    return reply.compiled
+    frame = read_frame(io.BytesIO(output))
+    if frame is None:
+        raise _stopped(shown, f"the compile child ended with status {child.returncode}")
+    kind, payload = frame
+    if kind == FAILURE:
+        raise decode_failure(payload)
+    return payload
 
 
 def _stopped(shown: str, what: str) -> ModuleCompileFailed:
@@ -144,12 +145,3 @@ def _stopped(shown: str, what: str) -> ModuleCompileFailed:
         why=f"{what}; it may use {CPU_SECONDS} CPU seconds and 1.5 GiB",
         fix="split large functions, or build with less inlining",
     )
-
-
-def _error(reply: Reply) -> TickworkError:
-    """Return the error that the child met, as it would have been raised here."""
-    for kind in vars(errors).values():
-        if isinstance(kind, type) and issubclass(kind, TickworkError) and kind.code == reply.code:
-            if kind.__init__ is TickworkError.__init__:
-                return kind(reply.what, where=reply.where, why=reply.why, fix=reply.fix)
-    return ModuleError(reply.what, where=reply.where, why=reply.why, fix=reply.fix)

@@ -1,7 +1,7 @@
 """Compiled modules kept on disk: a folder of our own making, each file authenticated.
 
-Loading native code does not check it: a tampered file would run. So every file carries an HMAC under a key that lies beside it with
-mode 0600, and a file that does not authenticate is ignored and made again.
+Loading native code does not check it: a tampered file would run. So every file carries an HMAC under a key that lies
+beside it with mode 0600, and a file that does not authenticate is ignored and made again.
 """
 
 import hmac

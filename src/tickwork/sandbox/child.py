@@ -1,6 +1,7 @@
 """How a child Python process of the sandbox is started and what it may do: the compile child and the workers.
 
-A child gets no environment, no files but its three pipes and no path of the user's; it finds Tickwork where the parent did.
+A child gets no environment, no files but its three pipes and no path of the user's; it finds Tickwork where the
+parent did.
 """
 
 import os
@@ -14,7 +15,7 @@ _WINDOWS_KEEPS: Final = ("SYSTEMROOT",)
 
 
 def start_child(module: str) -> "subprocess.Popen[bytes]":
-    """Return a process that runs ``main()`` of a module of this package, with pipes on its standard input and output."""
+    """Return a process that runs ``main()`` of a module of this package, with pipes on standard input and output."""
     program = (
         f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from tickwork.sandbox import {module}; {module}.main()"
     )
@@ -37,7 +38,7 @@ def _environment() -> dict[str, str]:
 
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Return the child's pipes (from and to the parent), out of reach of anything that prints or reads standard streams."""
+    """Return the child's pipes, from and to the parent, out of reach of anything that prints or reads."""
     source, sink = os.dup(0), os.dup(1)
     os.dup2(2, 1)
     nowhere = os.open(os.devnull, os.O_RDONLY)
@@ -52,7 +53,11 @@ def take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def limit(name: str, amount: int) -> None:
-    """Lower a resource limit of this process, where the system has it; ``name`` as in ``resource`` without ``RLIMIT_``."""
+    """Lower a resource limit of this process, where the system has it.
+
+    Args:
+        name: As in ``resource``, without ``RLIMIT_``.
+    """
     if os.name != "posix":
         return
     import resource

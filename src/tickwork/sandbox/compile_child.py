@@ -1,7 +1,7 @@
 """The compile child: the rest of admission, in a process whose time and memory are bounded.
 
-Compile time is a known hole: half a megabyte of nested blocks keeps a compiler busy for a minute. So scanning, rewriting and compiling
-happen here, and so does the first run of the module, which tells where its buffers lie.
+Compile time is a known hole: half a megabyte of nested blocks keeps a compiler busy for a minute. So scanning,
+rewriting and compiling happen here, and so does the first run of the module, which tells where its buffers lie.
 """
 
 from typing import Final
@@ -19,6 +19,7 @@ from .probes import ready_engine
 from .rewriter import Rewritten, rewrite
 from .scan import scan
 from .wasm import Malformed, Module
+from .wire import ANSWER, FAILURE, encode_failure, write_frame
 
 CPU_SECONDS: Final = 10
 ADDRESS_SPACE_BYTES: Final = 3 << 29
@@ -35,17 +36,6 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     wasm: bytes
 
 
-class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """The compiled module, or the error's code and texts."""
-
-    compiled: bytes
-    code: str = ""
-    what: str = ""
-    where: str = ""
-    why: str = ""
-    fix: str = ""
-
-
 def main() -> None:
     """Read a request, answer it, end."""
     source, sink = take_pipes()
@@ -53,10 +43,9 @@ def main() -> None:
     limit("CORE", CORE_BYTES)
     request = msgspec.msgpack.decode(source.read(), type=Request)
     try:
-        reply = Reply(compile_module(request))
+        write_frame(sink, ANSWER, compile_module(request))
     except TickworkError as error:
-        reply = Reply(b"", error.code, error.what, error.where, error.why, error.fix)
-    sink.write(msgspec.msgpack.encode(reply))
+        write_frame(sink, FAILURE, encode_failure(error))
     sink.close()
 
 

@@ -1,7 +1,7 @@
 """What admission makes of a module: native code, and what an instance must know besides.
 
-Only bytes from here are ever loaded as code, so they travel from the compile child, through an authenticated cache, to the pools and
-never from a journal, a package or a network.
+Only bytes from here are ever loaded as code, so they travel from the compile child, through an authenticated cache,
+to the pools and never from a journal, a package or a network.
 """
 
 from typing import Final

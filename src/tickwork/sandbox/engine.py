@@ -1,14 +1,15 @@
 """The engine: profile ``tw-1`` and the raw call path. Nothing else in Tickwork knows wasmtime.
 
 Invariants:
-    * The library is loaded from the installed ``wasmtime`` distribution, through prototypes of our own. The binding's Python layer is
-      not imported: it costs 130 ms, rebuilds type objects at every call, ignores misspelt settings and aborts on some valid types.
+    * The library is loaded from the installed ``wasmtime`` distribution, through prototypes of our own. The binding's
+      Python layer is not imported: it costs 130 ms, rebuilds type objects at every call, ignores misspelt settings
+      and aborts on some valid types.
     * Every setting is a symbol of the library: one that is missing is an error, never silence.
     * Addresses are plain integers. Whoever holds an address holds the object that owns it.
     * One thread of a process uses an engine; calls release the interpreter lock, the cheap fuel functions keep it.
 
-Struct layouts are those of the pinned wasmtime version; the probes at start-up exercise each of them.
-Source: wasmtime's C API headers.
+Struct layouts are those of the pinned wasmtime version; the probes at start-up exercise each of them. Source:
+wasmtime's C API headers.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
 """The static gate: what a module must look like before the engine sees a byte of it.
 
-Some valid signatures abort the process when the binding reads them, and compile time grows without bound with some shapes of code.
-So caps and kinds are checked here, in plain Python.
+Some valid signatures abort the process when the binding reads them, and compile time grows without bound with some
+shapes of code. So caps and kinds are checked here, in plain Python.
 """
 
 import difflib

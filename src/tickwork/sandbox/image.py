@@ -1,7 +1,7 @@
 """An image: all the state an instance has between two turns.
 
-Memory and mutable globals are the whole of it: the call stack is empty between turns, and the gate refuses whatever else a module
-could change. Globals are kept as raw bits, never as Python floats, which lose the payload of a NaN.
+Memory and mutable globals are the whole of it: the call stack is empty between turns, and the gate refuses whatever
+else a module could change. Globals are kept as raw bits, never as Python floats, which lose the payload of a NaN.
 """
 
 import struct
@@ -39,6 +39,11 @@ def encode_image(image: Image) -> bytes:
         if memory[at : at + CHUNK] != _ZERO:
             parts += (_INDEX.pack(at // CHUNK), memory[at : at + CHUNK])
     return b"".join(parts)
+
+
+def memory_bytes(data: bytes) -> int:
+    """Return the size of the memory in an encoded image."""
+    return _HEADER.unpack_from(data)[2]
 
 
 def decode_image(data: bytes) -> Image:

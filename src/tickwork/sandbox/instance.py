@@ -205,18 +205,25 @@ class Instance:
         length, count = self._output
         if not length and not count:
             return Outcome(_OK, code, used, b"")
+        flaw = self._flaw(length, count)
+        if flaw:
+            return Outcome(Status.ABI_VIOLATION, 0, used, b"", flaw)
+        return Outcome(_OK, code, used, self._outbox[:length].tobytes())
+
+    def _flaw(self, length: int, count: int) -> str:
+        """Return what is wrong with the outbox; frames must fill ``length`` exactly and be ``count``."""
         if length > self._outbox_bytes:
-            return self._violation(used, f"out_len is {length}, the outbox has {self._outbox_bytes} bytes")
-        at, words = 0, self._words
+            return f"out_len is {length}, the outbox has {self._outbox_bytes} bytes"
+        at, frames, words = 0, 0, self._words
         while at < length:
             size = words[at >> 2]
             if size < _FRAME_BYTES:
-                return self._violation(used, f"the frame at byte {at} of the outbox has size {size}")
+                return f"the frame at byte {at} of the outbox has size {size}"
             at += (size + 7) & ~7
-            count -= 1
-        if at != length or count:
-            return self._violation(used, f"the outbox's frames end at byte {at}, not {length}, or are not out_count")
-        return Outcome(_OK, code, used, self._outbox[:length].tobytes())
+            frames += 1
+        if at != length:
+            return f"the outbox's last frame ends at byte {at}, out_len is {length}"
+        return "" if frames == count else f"the outbox holds {frames} frames, out_count is {count}"
 
     def _deliver(self, turn: Turn) -> Outcome | None:
         """Hand out the messages one by one, for a module without ``tw_turn``; a refusal ends the turn."""
@@ -233,9 +240,6 @@ class Instance:
                 return Outcome(Status.FAILED, code, used, b"")
             at += (size + 7) & ~7
         return None
-
-    def _violation(self, used: int, detail: str) -> Outcome:
-        return Outcome(Status.ABI_VIOLATION, 0, used, b"", detail)
 
     def _failed(self, turn: Turn, fault: Fault) -> Outcome:
         fault = self._explain(fault)

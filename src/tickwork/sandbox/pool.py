@@ -1,8 +1,10 @@
 """Pools: where turns are computed, in this process or in workers.
 
 Invariants:
-    * A turn is atomic. After an outcome other than OK, and after ``rollback``, the agent is as it was before the turn.
-    * Outcomes depend on the agent's state and the turn alone: never on the pool, the order of the turns or the number of workers.
+    * A turn is atomic. After an outcome other than OK, and after ``rollback``, the agent is as it was before the
+      turn.
+    * Outcomes depend on the agent's state and the turn alone: never on the pool, the order of the turns or the number
+      of workers.
     * A failure of this machine is an exception, never an outcome.
 """
 
@@ -131,8 +133,16 @@ class InlinePool:
     def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
         """Return the outcomes. Order: as given."""
         assert threading.get_ident() == self._thread, "the engine is used by one thread"
-        slots = self._slots
-        return [slots[turn.agent].run(turn) for turn in turns]
+        slots, outcomes = self._slots, list[Outcome]()
+        try:
+            for turn in turns:
+                outcomes.append(slots[turn.agent].run(turn))
+        except BaseException:
+            # The whole batch has not happened: what ran is taken back, and what was running is dirty.
+            slots[turns[len(outcomes)].agent].drop()
+            self.rollback([turn.agent for turn in turns[: len(outcomes)]])
+            raise
+        return outcomes
 
     def rollback(self, agents: Sequence[int]) -> None:
         """Take back the last turn of these agents."""

@@ -1,9 +1,11 @@
 """Rewrites a checked module before it is compiled; version 1 of the rules below is named in a run's header.
 
-    * Every mutable global is exported as ``__tw_g<i>`` and every table as ``__tw_t<i>``, so that an image can be taken and put back.
-    * Call depth is counted: the body of a function that calls, or that has a large frame, moves to a new function, and its old
-      index becomes a wrapper that takes the function's weight from the global ``__tw_depth`` and gives it back afterwards. Bodies
-      need no change, since their calls still name the old indices. Below zero the wrapper sets ``__tw_flag`` and traps.
+    * Every mutable global is exported as ``__tw_g<i>`` and every table as ``__tw_t<i>``, so that an image can be
+      taken and put back.
+    * Call depth is counted: the body of a function that calls, or that has a large frame, moves to a new function,
+      and its old index becomes a wrapper that takes the function's weight from the global ``__tw_depth`` and gives it
+      back afterwards. Bodies need no change, since their calls still name the old indices. Below zero the wrapper
+      sets ``__tw_flag`` and traps.
     * An import of ``env.abort`` becomes a function that keeps its arguments in ``__tw_abort<i>`` and traps.
     * Custom sections are left out.
 

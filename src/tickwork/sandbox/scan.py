@@ -1,8 +1,8 @@
 """One walk over a module's instructions: refuses what an image could not put back, and measures each function.
 
-Refused here, besides what profile tw-1 leaves out: ``table.set/grow/fill/copy/init``, ``elem.drop`` and ``data.drop``. Memory and
-globals are all the state that is left, so an image of both is the whole instance. ``memory.init`` stays allowed: a segment that is
-never dropped reads the same in a new instance.
+Refused here, besides what profile tw-1 leaves out: ``table.set/grow/fill/copy/init``, ``elem.drop`` and
+``data.drop``. Memory and globals are all the state that is left, so an image of both is the whole instance.
+``memory.init`` stays allowed: a segment that is never dropped reads the same in a new instance.
 """
 
 from typing import Final, NamedTuple

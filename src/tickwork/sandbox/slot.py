@@ -1,10 +1,11 @@
 """An agent's place in a pool: its instance, and what it takes to go back.
 
-A turn costs no copy of the memory. Instead an image is kept from some turns ago, with the turns run since; going back means a new
-instance, the image, and those turns again. Images are taken more rarely the larger the memory is.
+A turn costs no copy of the memory. Instead an image is kept from some turns ago, with the turns run since; going back
+means a new instance, the image, and those turns again. Images are taken more rarely the larger the memory is.
 """
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Generic, TypeVar
 
 from ..errors import InternalError
 from ..records import Limits, Outcome, Status, Turn
@@ -20,42 +21,50 @@ INBOX_SHIFT: Final = 12
 """Each 4 KiB of inbox counts as one more turn, so that the kept turns stay small."""
 
 
-class Ledger:
-    """What is kept of an agent: an image and the turns since. Nothing here runs code, so the parent of a worker keeps one too.
+_Image = TypeVar("_Image")
+
+
+class Ledger(Generic[_Image]):
+    """What is kept of an agent: an image and the turns since.
+
+    Nothing here runs code, so the parent of a worker keeps one too, with the image in its encoded form.
 
     Attributes:
         image: State before the first of ``turns``; None is a fresh instance.
         turns: Successful turns since. Order: as run.
         undoable: Whether the last turn succeeded and has not been taken back.
+        credit: Turns to go until an image is due; none at 0 or below.
     """
 
-    __slots__ = ("_credit", "image", "turns", "undoable")
+    __slots__ = ("credit", "image", "turns", "undoable")
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
         """Forget everything: the agent is as before its first turn."""
-        self.image: Image | None = None
+        self.image: _Image | None = None
         self.turns = list[Turn]()
         self.undoable = False
-        self._credit = IMAGE_TURNS
+        self.credit = IMAGE_TURNS
 
-    def due(self) -> bool:
-        """Return whether an image should be taken before the next turn."""
-        return self._credit <= 0
-
-    def keep(self, image: Image) -> None:
-        """Replace image and turns by a new image."""
+    def keep(self, image: _Image, memory_bytes: int) -> None:
+        """Replace image and turns by a new image of a memory of that size."""
         self.image = image
         self.turns.clear()
-        self._credit = min(IMAGE_TURNS_MOST, max(IMAGE_TURNS, 4 * len(image.memory) // PAGE))
+        self.credit = min(IMAGE_TURNS_MOST, max(IMAGE_TURNS, 4 * memory_bytes // PAGE))
+
+    def restore(self, image: _Image | None, turns: Iterable[Turn]) -> None:
+        """Take over what another process kept."""
+        self.clear()
+        self.image = image
+        self.turns.extend(turns)
 
     def add(self, turn: Turn) -> None:
         """Note a turn that succeeded."""
         self.turns.append(turn)
         self.undoable = True
-        self._credit -= 1 + (len(turn.inbox) >> INBOX_SHIFT)
+        self.credit -= 1 + (len(turn.inbox) >> INBOX_SHIFT)
 
     def undo(self) -> bool:
         """Take the last turn back; return whether there was one."""
@@ -79,7 +88,7 @@ class Slot:
         self._loaded = loaded
         self._limits = limits
         self._instance: Instance | None = None
-        self.ledger = Ledger()
+        self.ledger = Ledger[Image]()
 
     def run(self, turn: Turn) -> Outcome:
         """Return what the turn came to; after anything but OK the agent is as it was before."""
@@ -89,8 +98,9 @@ class Slot:
         except StartFault as start:
             ledger.undoable = False
             return _start_outcome(turn, start.fault)
-        if ledger.due():
-            ledger.keep(instance.take_image())
+        if ledger.credit <= 0:
+            image = instance.take_image()
+            ledger.keep(image, len(image.memory))
         outcome = instance.run(turn)
         if outcome.status:
             ledger.undoable = False

@@ -1,7 +1,8 @@
-"""WebAssembly's binary format as far as the gate and the rewriter need it: sections, types, bodies and their instructions.
+"""WebAssembly's binary format as far as the gate and the rewriter need it: sections, types, bodies.
 
 Invariants:
-    * Pure Python on bytes: nothing here compiles or runs anything, and no size in a file is believed before it is checked.
+    * Pure Python on bytes: nothing here compiles or runs anything, and no size in a file is believed before it is
+      checked.
     * A module that this parser misreads can only be refused: the engine validates whatever passes.
     * Positions are byte offsets in the file, so that a message can name the place.
 
@@ -61,7 +62,7 @@ class FunctionType(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A section's payload is ``data[start:end]``; ``name`` is that of a custom section, whose content starts at ``content``."""
+    """A section's payload is ``data[start:end]``; a custom one has a name, and its content starts at ``content``."""
 
     kind: int
     start: int

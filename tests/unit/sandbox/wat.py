@@ -4,8 +4,8 @@
     agent(step="(unreachable)")      # traps in its first turn
     agent(whole=False)               # no tw_turn: the host calls agent_receive and agent_step
 
-A behaviour is the body of ``agent_step``: it leaves an i32. It may use ``$context``, the functions ``$emit`` and ``$deep``,
-the globals ``$state``, ``$double``, ``$single``, ``$count``, and memory from ``SCRATCH`` on.
+A behaviour is the body of ``agent_step``: it leaves an i32. It may use ``$context``, the functions ``$emit``
+and ``$deep``, the globals ``$state``, ``$double``, ``$single``, ``$count``, and memory from ``SCRATCH`` on.
 """
 
 import functools

@@ -1,0 +1,88 @@
+"""A worker: a process that runs agents for a pool, and nothing else.
+
+It reads frames from one pipe and answers on another. It loads code and never compiles any. It keeps no secret, opens
+no file for writing and no socket, and ends when its pipe does.
+"""
+
+import signal
+from typing import BinaryIO
+
+import msgspec
+
+from ..errors import InternalError, TickworkError
+from . import wire
+from .child import take_pipes
+from .confine import confine
+from .image import decode_image, encode_image
+from .pool import InlinePool, Program
+from .probes import ready_engine
+
+
+def main() -> None:
+    """Serve until the pipe ends."""
+    source, sink = take_pipes()
+    # The parent decides what an interrupt means: it lets the tick finish or ends the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ready_engine("speed")
+        worker = Worker()
+        confine()
+        _answer(sink, wire.READY)
+        while (frame := wire.read_frame(source)) is not None:
+            answer = worker.take(*frame)
+            if answer is not None:
+                _answer(sink, wire.ANSWER, *answer)
+    except TickworkError as error:
+        _answer(sink, wire.FAILURE, wire.encode_failure(error))
+    except BrokenPipeError:
+        return
+
+
+def _answer(sink: BinaryIO, kind: int, *parts: bytes) -> None:
+    wire.write_frame(sink, kind, *parts)
+    sink.flush()
+
+
+class Worker:
+    """The pool of one worker, driven by frames."""
+
+    def __init__(self) -> None:
+        self._pool = InlinePool()
+        self._codes: dict[bytes, bytes] = {}
+
+    def take(self, operation: int, payload: bytes) -> list[bytes] | None:
+        """Do what a frame asks; return the answer in parts, or None where none is expected."""
+        if operation == wire.COMPUTE:
+            return self._compute(payload)
+        if operation == wire.IMAGE:
+            return [self._pool.image(wire.decode_agents(payload)[0])]
+        if operation == wire.MODULE:
+            self._codes[payload[:32]] = payload[32:]
+        elif operation == wire.PLACE:
+            placed = msgspec.msgpack.decode(payload, type=wire.Placement)
+            self._pool.place(Program(placed.agent, self._codes[placed.code], placed.limits))
+        elif operation == wire.RESTORE:
+            agent, image, turns = wire.decode_restore(payload)
+            self._pool.slot(agent).ledger.restore(decode_image(image) if image else None, turns)
+        elif operation == wire.ROLLBACK:
+            self._pool.rollback(wire.decode_agents(payload))
+        elif operation == wire.RESET:
+            self._pool.reset(wire.decode_agents(payload))
+        elif operation == wire.RETIRE:
+            self._pool.retire(wire.decode_agents(payload))
+        else:
+            raise InternalError(f"a worker was sent operation {operation}")
+        return None
+
+    def _compute(self, payload: bytes) -> list[bytes]:
+        parts = list[bytes]()
+        for turn, imaged in wire.decode_turns(payload):
+            slot = self._pool.slot(turn.agent)
+            # The parent decides when an image is taken, so that both ledgers hold the same.
+            slot.ledger.credit = 0 if imaged else 1
+            before = slot.ledger.image
+            outcome = slot.run(turn)
+            taken = slot.ledger.image
+            image = encode_image(taken) if taken is not None and taken is not before else b""
+            parts.extend(wire.encode_outcome(outcome, image))
+        return parts
