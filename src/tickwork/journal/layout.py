@@ -41,7 +41,7 @@ ADD_SIGNATURE: Final = "INSERT INTO heads (tick, d, f, key_id, public_key, signa
 READ_FRAMES: Final = (
     "SELECT tick, inputs, turns, derived, hints, d, f FROM frames WHERE tick >= ? AND tick <= ? ORDER BY tick"
 )
-READ_HEADER: Final = "SELECT header, environment FROM header"
+READ_HEADER: Final = "SELECT header, environment, d, f FROM header"
 READ_STATUS: Final = "SELECT closed, text FROM status"
 READ_LAST_HEAD: Final = "SELECT tick, d, f FROM frames ORDER BY tick DESC LIMIT 1"
 READ_CONTENT: Final = "SELECT digest, bytes FROM content WHERE digest = ?"
@@ -63,6 +63,8 @@ class HeaderRow(NamedTuple):
 
     header: bytes
     environment: bytes
+    d: bytes
+    f: bytes
 
 
 class StatusRow(NamedTuple):
@@ -111,7 +113,8 @@ class CountRow(NamedTuple):
 
 def begins_as_closed(read: ReadAt) -> bool:
     """Return whether the first page is that of a finished run: an open one is in WAL mode, and its header says so."""
-    return read(0, len(MAGIC)) == MAGIC and read(18, 2) == b"\x01\x01"
+    ours = read(68, 4) == APPLICATION_ID.to_bytes(4, "big")
+    return ours and read(0, len(MAGIC)) == MAGIC and read(18, 2) == b"\x01\x01"
 
 
 def check_format(application: int, version: int, path: Path) -> None:

@@ -424,7 +424,9 @@ class SqliteJournal:
                 yield frame
 
     def content(self, digest: bytes) -> bytes:
-        body = self._contents.get(digest) or self._tables.content(digest)
+        body = self._contents.get(digest)
+        if body is None:
+            body = self._tables.content(digest)
         if body is None:
             raise content_missing(digest)
         return body

@@ -51,7 +51,10 @@ class Tables:
 
     def header(self) -> tuple[bytes, bytes]:
         """Return the encoded header and environment."""
-        return self._one(READ_HEADER, HeaderRow, "header", HEADER_TICK)
+        row = self._one(READ_HEADER, HeaderRow, "header", HEADER_TICK)
+        if start_chain(row.header, row.environment) != (row.d, row.f):
+            raise JournalDamaged("the header is not what was written", record=HEADER_TICK, offset=None)
+        return row.header, row.environment
 
     def status(self) -> RunStatus:
         """Return whether the run is open."""
