@@ -219,6 +219,8 @@ def _on_result(cast: Cast, item: Input) -> str:
     state.effects.remove(effect)
     agent = state.agents[effect.agent]
     bus.note(DerivedKind.EFFECT_SETTLED, effect.agent, effect.number, effect.skill)
+    if agent.status == AgentStatus.STOPPED:
+        return ""  # Nobody waits for it any more; that it was settled is the record.
     if item.code:
         bus.refuse(effect.agent, Refusal(item.code), FrameKind.SKILL, effect.number, item.body.decode(errors="replace"))
         return ""
