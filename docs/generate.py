@@ -37,8 +37,8 @@ WORLD_SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct] | None, str], ...]] 
         "`[agents.NAME]`",
         tables.AgentTable,
         (
-            "Exactly one of `module` and `native`. For a module, each list defaults to what its manifest declares; a list\n"
-            "that is given grants what it names, and what is declared and not granted is refused when used."
+            "Exactly one of `module` and `native`. For a module, each list defaults to what its manifest declares; a\n"
+            "list that is given grants what it names, and what is declared and not granted is refused when used."
         ),
     ),
     ("`[templates.NAME]`", None, "What agents spawn others from: the keys of an agent, without `count`."),

@@ -52,6 +52,9 @@ def _imported(node: object) -> list[str]:
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
         return [node.module]
+    # The engine's library is looked up and loaded without its binding.
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "find_spec":
+        return [item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
     return []
 
 

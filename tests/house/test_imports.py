@@ -20,7 +20,7 @@ FOREIGN = (
 )
 
 AUDIT = """
-import json, os, resource, signal, sys, threading, warnings
+import json, os, signal, sys, threading, time, warnings
 def look():
     handlers = {number: str(signal.getsignal(number)) for number in signal.valid_signals()}
     return [sorted(thread.name for thread in threading.enumerate()), handlers, list(map(str, warnings.filters)),
@@ -29,11 +29,10 @@ def look():
 before, known = look(), set(sys.modules)
 events, watched = [], ("socket.", "subprocess.", "os.system")
 sys.addaudithook(lambda name, arguments: events.append(name) if name.startswith(watched) else None)
-spent = resource.getrusage(resource.RUSAGE_SELF)
+began = time.process_time()
 import tickwork
-now = resource.getrusage(resource.RUSAGE_SELF)
+cpu = time.process_time() - began
 loaded = sorted(set(sys.modules) - known)
-cpu = now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime
 print(json.dumps({"same": look() == before, "events": events, "loaded": loaded, "cpu": cpu}))
 """
 

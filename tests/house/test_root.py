@@ -4,6 +4,7 @@ from tests.house.tree import tracked
 from tests.support import ROOT
 
 FILES = {
+    ".gitattributes",
     ".gitignore",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
