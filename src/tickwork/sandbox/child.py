@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _WINDOWS_KEEPS: Final = ("SYSTEMROOT",)
@@ -37,7 +37,7 @@ def _environment() -> dict[str, str]:
     return {name: variables[name] for name in _WINDOWS_KEEPS if name in variables}
 
 
-def take_pipes() -> tuple[BinaryIO, BinaryIO]:
+def take_pipes() -> tuple[IO[bytes], IO[bytes]]:
     """Return the child's pipes, from and to the parent, out of reach of anything that prints or reads."""
     source, sink = os.dup(0), os.dup(1)
     os.dup2(2, 1)

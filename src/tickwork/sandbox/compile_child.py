@@ -12,7 +12,7 @@ from ..errors import ModuleAbiMismatch, ModuleCompileFailed, ModuleError, Module
 from ..records import Limits
 from . import gate
 from .child import lift, limit, take_pipes
-from .compiled import LAYOUT, Compiled, Descriptor, encode_compiled
+from .compiled import LAYOUT, WHOLE_TURN, Compiled, Descriptor, encode_compiled
 from .engine import WASMTIME_VERSION, Code, EngineError
 from .instance import Instance, Loaded, StartFault
 from .probes import ready_engine
@@ -43,43 +43,49 @@ def main() -> None:
     limit("CORE", CORE_BYTES)
     request = msgspec.msgpack.decode(source.read(), type=Request)
     try:
-        write_frame(sink, ANSWER, compile_module(request))
+        write_frame(sink, ANSWER, compile_bounded(request))
     except TickworkError as error:
         write_frame(sink, FAILURE, encode_failure(error))
     sink.close()
 
 
-def compile_module(request: Request) -> bytes:
-    """Return the compiled module.
+def compile_bounded(request: Request) -> bytes:
+    """Return the compiled module; the compiler runs with bounded memory, the module afterwards without that bound.
 
     Raises:
         ModuleError: TW3001 to TW3005.
     """
+    module, rewritten = prepare(request)
+    ready_engine(request.opt_level)
+    limit("AS", ADDRESS_SPACE_BYTES)
+    code = translate(request, rewritten)
+    lift("AS")
+    return describe(request, module, rewritten, code)
+
+
+def prepare(request: Request) -> tuple[Module, Rewritten]:
+    """Return the module checked, and rewritten."""
     module = gate.check(request.wasm, request.name)
     try:
-        measures = scan(module)
+        return module, rewrite(module, scan(module))
     except Malformed as error:
         raise gate.malformed(request.name, error) from error
-    except IndexError as error:
-        raise gate.malformed(request.name, Malformed("an instruction runs past the end of the file", 0)) from error
-    rewritten = rewrite(module, measures)
-    engine = ready_engine(request.opt_level)
-    limit("AS", ADDRESS_SPACE_BYTES)
+
+
+def translate(request: Request, rewritten: Rewritten) -> Code:
+    """Return native code."""
     try:
-        code = engine.compile(rewritten.data)
+        return ready_engine(request.opt_level).compile(rewritten.data)
     except EngineError as error:
         raise ModuleCompileFailed(
             f"module {gate.escape(request.name)!r} does not compile",
             why=gate.escape(str(error)),
             fix="build it for wasm32 with the flags of the SDK",
         ) from error
-    finally:
-        lift("AS")
-    return encode_compiled(_describe(request, module, rewritten, code))
 
 
-def _describe(request: Request, module: Module, rewritten: Rewritten, code: Code) -> Compiled:
-    """Run the module's start and return the compiled module with its descriptor."""
+def describe(request: Request, module: Module, rewritten: Rewritten, code: Code) -> bytes:
+    """Run the module's start and return the compiled module with the descriptor it gave."""
     memory = module.memories[0]
     compiled = Compiled(
         LAYOUT, WASMTIME_VERSION, request.opt_level, rewritten.globals, rewritten.types, rewritten.aborts,
@@ -99,10 +105,10 @@ def _describe(request: Request, module: Module, rewritten: Rewritten, code: Code
         raise
     descriptor = instance.descriptor
     instance.close()
-    if descriptor.flags & 1 and not any(export.name == "tw_turn" for export in module.exports):
+    if descriptor.flags & WHOLE_TURN and not any(export.name == "tw_turn" for export in module.exports):
         raise ModuleRefused(
             f"module {gate.escape(request.name)!r} is refused: its descriptor promises tw_turn",
             why="flag 0 is set and there is no such export",
             fix="export tw_turn, or clear the flag",
         )
-    return msgspec.structs.replace(compiled, descriptor=descriptor)
+    return encode_compiled(msgspec.structs.replace(compiled, descriptor=descriptor))

@@ -43,7 +43,9 @@ def encode_image(image: Image) -> bytes:
 
 def memory_bytes(data: bytes) -> int:
     """Return the size of the memory in an encoded image."""
-    return _HEADER.unpack_from(data)[2]
+    _, _, size = _HEADER.unpack_from(data)
+    assert isinstance(size, int)
+    return size
 
 
 def decode_image(data: bytes) -> Image:

@@ -189,10 +189,11 @@ class Instance:
         )
         set_fuel(context, fuel)
         operation = turn.operation
+        full: Outcome | bool = False
         if self._receive and operation == _STEP:
-            early = self._deliver(turn)
-            if early is not None:
-                return early
+            full = self._deliver(turn)
+            if isinstance(full, Outcome):
+                return full
         arguments[0] = self._argument
         error = call_unchecked(context, self._functions[operation], ARGUMENTS, 1, TRAP)
         if error or trap.value:
@@ -200,6 +201,8 @@ class Instance:
         code = arguments[0]
         get_fuel(context, FUEL_LEFT)
         used = fuel - fuel_left.value
+        if full and code >= 0:
+            code = _OUTBOX_FULL
         if code < 0 and code != _OUTBOX_FULL:
             return Outcome(Status.FAILED, code, used, b"")
         length, count = self._output
@@ -225,21 +228,26 @@ class Instance:
             return f"the outbox's last frame ends at byte {at}, out_len is {length}"
         return "" if frames == count else f"the outbox holds {frames} frames, out_count is {count}"
 
-    def _deliver(self, turn: Turn) -> Outcome | None:
-        """Hand out the messages one by one, for a module without ``tw_turn``; a refusal ends the turn."""
-        at, base = 0, self.descriptor.inbox_at
+    def _deliver(self, turn: Turn) -> Outcome | bool:
+        """Hand out the messages one by one, as a module's ``tw_turn`` does.
+
+        Returns:
+            The turn's outcome if a message ended it, else whether the outbox was full for one of them.
+        """
+        at, base, full = 0, self.descriptor.inbox_at, False
         for _ in range(turn.count):
             (size, *_) = FRAME.unpack_from(turn.inbox, at)
             arguments[0] = ctypes.c_int32(base + at).value
             error = call_unchecked(self._context, self._receive, ARGUMENTS, 1, TRAP)
             if error or trap.value:
                 return self._failed(turn, take_fault(error))
-            if arguments[0] < 0:
-                code = arguments[0]
-                used = turn.fuel - self._cell.fuel()
-                return Outcome(Status.FAILED, code, used, b"")
+            code = arguments[0]
+            if code == _OUTBOX_FULL:
+                full = True
+            elif code < 0:
+                return Outcome(Status.FAILED, code, turn.fuel - self._cell.fuel(), b"")
             at += (size + 7) & ~7
-        return None
+        return full
 
     def _failed(self, turn: Turn, fault: Fault) -> Outcome:
         fault = self._explain(fault)

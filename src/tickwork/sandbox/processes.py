@@ -14,7 +14,7 @@ import hashlib
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import msgspec
 
@@ -94,13 +94,13 @@ class _Worker:
                 return payload
 
     @property
-    def _to(self) -> BinaryIO:
+    def _to(self) -> IO[bytes]:
         pipe = self._process.stdin
         assert pipe is not None
         return pipe
 
     @property
-    def _from(self) -> BinaryIO:
+    def _from(self) -> IO[bytes]:
         pipe = self._process.stdout
         assert pipe is not None
         return pipe

@@ -69,7 +69,10 @@ def scan(module: Module) -> list[Measure]:
         reader = Reader(module.data, start, end)
         slots = sum(2 if value == V128 else 1 for value in module.types[type_index].parameters)
         slots += _locals(reader)
-        measures.append(Measure(slots, _walk(module.data, reader.at, end)))
+        try:
+            measures.append(Measure(slots, _walk(module.data, reader.at, end)))
+        except IndexError as error:
+            raise Malformed("an instruction runs past the end of the file", start) from error
     return measures
 
 

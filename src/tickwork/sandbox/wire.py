@@ -6,12 +6,21 @@ and IMAGE, and one READY when the worker has started. All little-endian.
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import msgspec
 
-from .. import errors
-from ..errors import InternalError, TickworkError
+from ..errors import (
+    EngineUnsuitable,
+    InternalError,
+    ModuleAbiMismatch,
+    ModuleCompileFailed,
+    ModuleImportRefused,
+    ModuleManifestInvalid,
+    ModuleRefused,
+    ModuleUnsigned,
+    TickworkError,
+)
 from ..records import Limits, Outcome, Turn
 
 MODULE, PLACE, RESTORE, COMPUTE, ROLLBACK, RESET, RETIRE, IMAGE = range(1, 9)
@@ -26,6 +35,17 @@ _COUNT: Final = struct.Struct("<I")
 
 _WITH_IMAGE: Final = 1
 """Flag of a turn: take an image before it and send it along."""
+
+
+_CARRIED: Final[dict[str, type[TickworkError]]] = {
+    kind.code: kind
+    for kind in (
+        ModuleRefused, ModuleImportRefused, ModuleAbiMismatch, ModuleUnsigned, ModuleCompileFailed,
+        ModuleManifestInvalid,
+        EngineUnsuitable, InternalError,
+    )
+}  # fmt: skip
+"""Errors that a child may meet. All take the same arguments."""
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True):
@@ -46,13 +66,13 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     fix: str
 
 
-def write_frame(pipe: BinaryIO, kind: int, *parts: bytes) -> None:
+def write_frame(pipe: IO[bytes], kind: int, *parts: bytes) -> None:
     """Write one frame; the caller flushes."""
     pipe.write(_HEADER.pack(sum(map(len, parts)), kind))
     pipe.writelines(parts)
 
 
-def read_frame(pipe: BinaryIO) -> tuple[int, bytes] | None:
+def read_frame(pipe: IO[bytes]) -> tuple[int, bytes] | None:
     """Return kind and payload of the next frame, None at the end of the pipe or where it breaks off."""
     header = pipe.read(_HEADER.size)
     if len(header) < _HEADER.size:
@@ -72,11 +92,8 @@ def encode_failure(error: TickworkError) -> bytes:
 def decode_failure(data: bytes) -> TickworkError:
     """Return the error that a child met, as it would have been raised here."""
     failure = msgspec.msgpack.decode(data, type=Failure)
-    for kind in vars(errors).values():
-        plain = isinstance(kind, type) and issubclass(kind, TickworkError) and kind.__init__ is TickworkError.__init__
-        if plain and kind.code == failure.code:
-            return kind(failure.what, where=failure.where, why=failure.why, fix=failure.fix)
-    return InternalError(failure.what, where=failure.where, why=failure.why, fix=failure.fix)
+    kind = _CARRIED.get(failure.code, InternalError)
+    return kind(failure.what, where=failure.where, why=failure.why, fix=failure.fix)
 
 
 def encode_turns(turns: Iterable[tuple[Turn, bool]]) -> bytes:

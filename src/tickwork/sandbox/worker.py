@@ -5,7 +5,7 @@ no file for writing and no socket, and ends when its pipe does.
 """
 
 import signal
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -38,7 +38,7 @@ def main() -> None:
         return
 
 
-def _answer(sink: BinaryIO, kind: int, *parts: bytes) -> None:
+def _answer(sink: IO[bytes], kind: int, *parts: bytes) -> None:
     wire.write_frame(sink, kind, *parts)
     sink.flush()
 

@@ -12,6 +12,11 @@ import functools
 
 import wasmtime
 
+from tickwork.codec import encode_frame
+from tickwork.records import DIRECT, FrameKind, Limits, Operation, Turn
+from tickwork.sandbox.compile_child import Request, describe, prepare, translate
+from tickwork.sandbox.pool import Program
+
 CONTEXT = 64
 DESCRIPTOR = 16
 INBOX = 65536
@@ -149,3 +154,29 @@ def assemble(text: str) -> bytes:
 def agent(**parts: object) -> bytes:
     """Return the module of ``source(**parts)``."""
     return assemble(source(**parts))  # type: ignore[arg-type]
+
+
+@functools.cache
+def compiled(wasm: bytes, opt_level: str = "speed") -> bytes:
+    """Return what admission would make of a module, made in this process."""
+    request = Request("test", opt_level, wasm)
+    module, rewritten = prepare(request)
+    return describe(request, module, rewritten, translate(request, rewritten))
+
+
+def program(number: int, wasm: bytes, *, opt_level: str = "speed", limits: Limits | None = None) -> Program:
+    """Return how an agent's instance is made."""
+    return Program(number, compiled(wasm, opt_level), limits or Limits())
+
+
+def turn(
+    agent: int = 0,
+    tick: int = 0,
+    *bodies: bytes,
+    operation: int = Operation.STEP,
+    fuel: int = 10_000_000,
+    seed: int = 7,
+) -> Turn:
+    """Return a turn with one message per body."""
+    frames = [encode_frame(FrameKind.MESSAGE, 0, 3, DIRECT, seq, tick, body) for seq, body in enumerate(bodies)]
+    return Turn(agent, operation, tick, seed + tick, fuel, 0, len(bodies), b"".join(frames))
