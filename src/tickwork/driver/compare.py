@@ -69,6 +69,15 @@ def kind_name(kind: int) -> str:
     return FrameKind(kind).name.lower() if kind in FrameKind._value2member_map_ else f"user {kind:#06x}"
 
 
+def input_kind_name(kind: int) -> str:
+    """Return the name of a kind of input."""
+    return InputKind(kind).name.lower() if kind in InputKind._value2member_map_ else str(kind)
+
+
+def _derived_kind_name(kind: int) -> str:
+    return DerivedKind(kind).name.lower() if kind in DerivedKind._value2member_map_ else str(kind)
+
+
 def _shown_value(value: object) -> Value:
     if isinstance(value, bytes):
         return shown(value)
@@ -132,7 +141,9 @@ def _length(tick: int, record: str, kind: str, expected: int, actual: int) -> Di
 
 def _compare_inputs(tick: int, expected: Sequence[Input], actual: Sequence[Input]) -> Divergence | None:
     for index, (one, other) in enumerate(zip(expected, actual, strict=False)):
-        kind = InputKind(one.kind).name.lower() if one.kind in InputKind._value2member_map_ else str(one.kind)
+        kind, found_kind = input_kind_name(one.kind), input_kind_name(other.kind)
+        if kind != found_kind:
+            return Divergence(tick, f"inputs[{index}]", kind, "kind", kind, found_kind)
         found = _fields(tick, f"inputs[{index}]", kind, one, other)
         if found:
             return found
@@ -143,8 +154,11 @@ def _compare_derived(
     header: Header, tick: int, expected: Sequence[Derived], actual: Sequence[Derived]
 ) -> Divergence | None:
     for index, (one, other) in enumerate(zip(expected, actual, strict=False)):
-        kind = DerivedKind(one.kind).name.lower() if one.kind in DerivedKind._value2member_map_ else str(one.kind)
-        found = _fields(tick, f"derived[{index}]", kind, one, other, name_of(header, one.agent))
+        kind, found_kind = _derived_kind_name(one.kind), _derived_kind_name(other.kind)
+        agent = name_of(header, one.agent)
+        if kind != found_kind:
+            return Divergence(tick, f"derived[{index}]", kind, "kind", kind, found_kind, agent)
+        found = _fields(tick, f"derived[{index}]", kind, one, other, agent)
         if found:
             return found
     return _length(tick, "derived", "derived", len(expected), len(actual))
@@ -181,7 +195,10 @@ def _compare_outboxes(tick: int, record: str, agent: str, expected: bytes, actua
     ones, others = _frames(expected), _frames(actual)
     if ones is not None and others is not None:
         for index, (one, other) in enumerate(zip(ones, others, strict=False)):
-            found = _fields(tick, f"{record}.outbox[{index}]", kind_name(one.kind), one, other, agent)
+            place = f"{record}.outbox[{index}]"
+            if one.kind != other.kind:
+                return Divergence(tick, place, kind_name(one.kind), "kind", kind_name(one.kind), kind_name(other.kind))
+            found = _fields(tick, place, kind_name(one.kind), one, other, agent)
             if found:
                 return found
         if len(ones) != len(others):
