@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from tests.support import environment
 
+RUNNABLE = {"console", "json", "python", "toml"}
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -41,6 +42,11 @@ class Block(NamedTuple):
         """The name the block is written to; empty for none."""
         return next((word.removeprefix("file=") for word in self.words if word.startswith("file=")), "")
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is anything to do for it."""
+        return "no-run" not in self.words and (self.language in RUNNABLE or self.file != "")
+
 
 def blocks(page: str) -> Iterator[Block]:
     """Yield the fenced blocks of a page in order."""
@@ -57,7 +63,7 @@ def execute(page: str, folder: Path) -> int:
     """
     ran, todo = 0, list(blocks(page))
     for index, block in enumerate(todo):
-        if "no-run" in block.words:
+        if not block.runs:
             continue
         ran += 1
         if block.file:
@@ -72,10 +78,8 @@ def execute(page: str, folder: Path) -> int:
             _run_console(block, folder)
         elif block.language == "toml":
             tomllib.loads(block.text)
-        elif block.language == "json":
-            json.loads(block.text)
         else:
-            ran -= 1
+            json.loads(block.text)
     return ran
 
 

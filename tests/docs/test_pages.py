@@ -11,7 +11,7 @@ from tests.support import ROOT
 PAGES = [
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-    if any("no-run" not in block.words for block in blocks(path.read_text(encoding="utf-8")))
+    if any(block.runs for block in blocks(path.read_text(encoding="utf-8")))
 ]
 
 
