@@ -83,22 +83,30 @@ static void clear(uint32_t slot)
             there[which][station][slot] = 0;
 }
 
+/* Publishes how all pairs agree, as one message: a retained topic keeps one value, so it has to be the whole of it. */
 static int32_t tell(uint32_t handle, uint8_t of_month)
 {
-    int32_t code = TW_OK;
+    agreement told[COMPARED * PAIRS];
+    uint32_t count = 0;
     for (uint32_t which = 0; which < COMPARED; which++) {
-        for (uint32_t pair = 0; pair < PAIRS && code == TW_OK; pair++) {
+        for (uint32_t pair = 0; pair < PAIRS; pair++) {
             const sums *of = of_month ? &monthly[which][pair] : &sliding[which][pair];
-            agreement told = {hour, pairs[pair][0], pairs[pair][1], compared[which], of_month, (uint32_t)of->count, 0, 0};
             if (!of->count)
                 continue;
-            told.correlation_milli = correlation(of);
-            told.difference_milli = (int32_t)((of->x - of->y) * 10 / of->count);
-            code = of_month ? tw_publish(handle, TW_BYTES, &told, sizeof told)
-                            : tw_publish_retained(handle, TW_BYTES, &told, sizeof told);
+            told[count++] = (agreement){hour,
+                                        pairs[pair][0],
+                                        pairs[pair][1],
+                                        compared[which],
+                                        of_month,
+                                        (uint32_t)of->count,
+                                        correlation(of),
+                                        (int32_t)((of->x - of->y) * 10 / of->count)};
         }
     }
-    return code;
+    if (!count)
+        return TW_OK;
+    return of_month ? tw_publish(handle, TW_BYTES, told, count * sizeof told[0])
+                    : tw_publish_retained(handle, TW_BYTES, told, count * sizeof told[0]);
 }
 
 static int32_t sum_month_up(void)

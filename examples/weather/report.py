@@ -98,7 +98,7 @@ class Reporter:
                 today[reading[1]] = add(today[reading[1]], reading)
                 readings += 1
             elif topic == "correlation":
-                correlations += 1
+                correlations += len(message.body) // AGREEMENT.size
             else:
                 kept[topic] = kept.get(topic, b"") + message.body
         after = msgspec.structs.replace(

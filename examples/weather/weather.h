@@ -45,7 +45,8 @@ typedef struct region {
     uint32_t peak_milli; /* The highest score among them. */
 } region;
 
-/* Topics correlation (the last two weeks, retained) and summary (one calendar month). */
+/* Topics correlation (the last two weeks, retained) and summary (one calendar month): up to six of these in one message, one for each
+ * pair of stations and compared variable. */
 typedef struct agreement {
     uint32_t hour;
     uint8_t first;
