@@ -1,4 +1,4 @@
-"""Writes the reference pages that repeat what the code says: the world file's keys and the records' fields.
+"""Writes the reference pages that repeat what the code says: the world file's keys, settings, the records' fields.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 if one is not what would be written
@@ -18,6 +18,7 @@ import msgspec
 from msgspec import inspect as shapes
 
 from tickwork import records
+from tickwork.cli.config import Settings
 from tickwork.driver import tables
 
 FOLDER: Final = Path(__file__).resolve().parent / "reference"
@@ -63,6 +64,24 @@ RECORDS_OPENING: Final = """# Records
 The nouns of `tickwork.records`: frozen data, written as arrays of their fields in this order. A field may be appended
 in a later minor version of the format and is never moved; numbers are never given another meaning.
 """
+
+SETTINGS_OPENING: Final = """# Settings
+
+What decides a run stands in its [world file](world.md) and is pinned in the journal's header. Settings decide only how
+a command is carried out on this machine; none of them can change a head.
+
+Order: an option on the command line, an environment variable (`TICKWORK_` and the key in capitals, such as
+`TICKWORK_WORKERS=2`), `tickwork.toml` in the current folder, `tickwork.toml` in the user's configuration folder, the
+default. `tickwork doctor` shows where that folder is. `NO_COLOR` set to anything turns colours off.
+
+| Key | Value | Default | Meaning |
+|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """Return the page of the settings."""
+    return SETTINGS_OPENING + "".join(_rows(Settings))
 
 
 def world_page() -> str:
@@ -182,7 +201,7 @@ def _plain(text: str | None) -> str:
     return " ".join((text or "").split()).replace("``", "`")
 
 
-PAGES: Final = {"world.md": world_page, "records.md": records_page}
+PAGES: Final = {"world.md": world_page, "records.md": records_page, "settings.md": settings_page}
 
 
 def main() -> int:
