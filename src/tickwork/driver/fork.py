@@ -72,7 +72,7 @@ def fork(
             inbox = Inbox(feeds, edits=_edits(edit), suppressed=edit.suppresses if edit.dropped else None)
             inbox.offer(results)
             performers = resumed_performers(world, known, options, header)
-            dispatch = Dispatch(performers, in_order=header.ordering == "issue")
+            dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
             assert fold.crew is not None
             loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
             loop.turns, loop.failed = fold.turns, fold.failed
@@ -98,7 +98,7 @@ def _copy_prefix(
     named += [feed.digest for feed in header.feeds]
     contents = [parent.content(digest) for digest in dict.fromkeys(named)]
     writer = create_journal(to, header_bytes, environment_bytes, contents)
-    heads = codec.start_chain(header_bytes, environment_bytes)
+    heads = codec.start_chain(*writer.header())
     for frame in parent.frames(0, at - 1) if at else ():
         copied = codec.link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
         heads = (copied.d, copied.f)

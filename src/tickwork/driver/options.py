@@ -1,6 +1,7 @@
 """How a verb is carried out on this machine: nothing here can change a head."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ class Options(msgspec.Struct, frozen=True):
         progress: Called about every ``progress_ticks`` ticks.
         stop: Asked after each tick; true ends the run there, resumable.
         edge: Called with the name of each phase edge; for simulation.
+        executor: Makes what runs performers; None runs them on a few threads.
     """
 
     workers: int = 0
@@ -56,4 +58,5 @@ class Options(msgspec.Struct, frozen=True):
     progress_ticks: int = 64
     stop: Callable[[], bool] | None = None
     edge: Callable[[str], None] | None = None
+    executor: Callable[[], Executor] | None = None
     flush_ticks: int = FLUSH_TICKS

@@ -8,7 +8,8 @@ Invariants:
 
 import hashlib
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -69,25 +70,35 @@ class ArtifactWriter:
         return Result(effect.number, 0, Encoding.MSGPACK, msgspec.msgpack.encode(receipt))
 
 
+def _threads() -> Executor:
+    return ThreadPoolExecutor(PARALLEL_EFFECTS, thread_name_prefix="tickwork-performer")
+
+
 class Dispatch:
     """Releases effects to performers and collects results.
 
     With ``in_order`` a tick's results are waited for and given back in issue order, so that arrival depends on nothing;
     otherwise whatever is finished is given back, and the journal records when it came.
+
+    Args:
+        executor: Makes what runs the performers, at the first effect.
     """
 
-    def __init__(self, performers: dict[str, Performer], *, in_order: bool) -> None:
+    def __init__(
+        self, performers: dict[str, Performer], *, in_order: bool, executor: Callable[[], Executor] | None = None
+    ) -> None:
         self._performers = performers
         self._in_order = in_order
         self._pending: list[Future[Result]] = []
-        self._threads: ThreadPoolExecutor | None = None
+        self._open = executor or _threads
+        self._executor: Executor | None = None
 
     def release(self, effects: list[Effect]) -> None:
         """Hand effects out. Their intents must be durable."""
         for effect in effects:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(PARALLEL_EFFECTS, thread_name_prefix="tickwork-performer")
-            self._pending.append(self._threads.submit(self._perform, effect))
+            if self._executor is None:
+                self._executor = self._open()
+            self._pending.append(self._executor.submit(self._perform, effect))
 
     def take(self, *, wait: bool = False) -> list[Result]:
         """Return results that are in. Order: issue.
@@ -111,8 +122,8 @@ class Dispatch:
 
     def close(self) -> None:
         """Let the performers' threads go."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _perform(self, effect: Effect) -> Result:
         performer = self._performers.get(effect.skill)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from .. import codec
-from ..errors import EffectUndecided, JournalClosed
+from ..errors import EffectUndecided, JournalClosed, JournalExists
 from ..journal.memory import MemoryJournal
 from ..journal.signing import sign
 from ..journal.store import Journal
@@ -27,7 +27,7 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
     """Run a world to its end.
 
     Args:
-        journal: The file to write, or a journal to write to; None keeps it in memory.
+        journal: The file to write, or an empty journal of this world's header; None keeps it in memory.
 
     Raises:
         ModuleError: TW3001 to TW3006, a module is refused; no journal is made then.
@@ -44,9 +44,9 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
     crew = Crew(header, admitted, natives(world), native_folder(world, environment, options), options)
     with closing(crew):
         writer = create_journal(journal, header_bytes, environment_bytes, world.contents)
-        dispatch = Dispatch(known, in_order=header.ordering == "issue")
+        dispatch = Dispatch(known, in_order=header.ordering == "issue", executor=options.executor)
         machine = Machine(header, codec.digest(header_bytes))
-        heads = codec.start_chain(header_bytes, environment_bytes)
+        heads = codec.start_chain(*writer.header())
         loop = Loop(machine, crew, writer, Inbox(feeds), dispatch, options, heads)
         return finish(loop, environment, journal)
 
@@ -61,6 +61,12 @@ def create_journal(
         from ..journal.sqlite import SqliteJournal
 
         return SqliteJournal.create(Path(journal), header, environment, contents)
+    if journal.length() or journal.header()[0] != header:
+        raise JournalExists(
+            "the journal that was given is of another run",
+            why="it has ticks already" if journal.length() else "its record 0 is not this run's",
+            fix="give one made from this run's header, or None to keep the run in memory",
+        )
     return journal
 
 
@@ -140,7 +146,9 @@ def resume_journal(
         inbox = Inbox(feeds)
         inbox.offer(decided, "operator")
         dispatch = Dispatch(
-            resumed_performers(world, environment, options, header), in_order=header.ordering == "issue"
+            resumed_performers(world, environment, options, header),
+            in_order=header.ordering == "issue",
+            executor=options.executor,
         )
         assert fold.crew is not None
         loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
