@@ -27,7 +27,6 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from ..errors import InternalError, TickworkError, UsageFault
-from .config import refuse_optimised_python
 from .output import Format, flush, prepare_streams, requested_format, write_problem
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -65,16 +64,15 @@ def build_app() -> App:
         version=f"tickwork {__version__}",
         version_flags=["--version", "-V"],
         help_epilogue=_EPILOGUE,
-        help_format="markdown",
+        help_format="plaintext",
     )
     for position, (name, line) in enumerate(COMMANDS.items()):
-        app.command(f"tickwork.cli.{name}:{name}", name=name, help=line, sort_key=position)
+        app.command(f"tickwork.cli.{name}:app", name=name, help=line, sort_key=position)
     return app
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Carry out one command line and return its exit status."""
-    refuse_optimised_python()
     prepare_streams()
     form = requested_format(arguments)
     with _Defects(form):
@@ -110,7 +108,7 @@ class _Defects:
     """Turns what nobody expected into exit status 70: a defect of ours must not look like a failed run."""
 
     def __init__(self, form: Format) -> None:
-        self.form = form
+        self.form: Format = form
 
     def __enter__(self) -> None:
         return None

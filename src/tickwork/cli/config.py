@@ -1,26 +1,100 @@
-"""Settings from outside the command line: the one reader of the environment.
+"""Settings: how commands are carried out on this machine. The one reader of the environment and of settings files.
 
-| Variable | Meaning |
-|---|---|
-| TICKWORK_CACHE | folder of compiled modules instead of the user's cache folder |
-| NO_COLOR | set to anything: no colours |
+Order: an option on the command line, the environment (``TICKWORK_WORKERS=2``), ``tickwork.toml`` in the current folder,
+the user's ``tickwork.toml``, the default. None of them can change a head.
+
+Invariants:
+    * ``cache`` is never read from the current folder: compiled modules are native code, and a folder that somebody else
+      has filled must not be able to name one.
 """
 
 import os
-import sys
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Final
 
-from ..errors import UsageFault
+import msgspec
+from msgspec import Meta
+
+from ..driver.faults import Fault, as_error
+from ..driver.places import find_places
+from ..driver.shape import shape_faults
+from ..errors import WorldReferenceError, WorldSchemaError, WorldSyntaxError
+
+FILE: Final = "tickwork.toml"
+PREFIX: Final = "TICKWORK_"
+KEY_BYTES: Final = 32
+MAX_WORKERS: Final = 256
+
+Workers = Annotated[
+    int,
+    Meta(ge=0, le=MAX_WORKERS, description="Processes that run modules where no option says so; 0 for none."),
+]
 
 
-def module_cache() -> Path:
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a command takes from outside its command line; an empty text stands for nothing."""
+
+    workers: Workers = 0
+    cache: Annotated[
+        str,
+        Meta(description="Folder of compiled modules instead of the user's cache; never set by a project's file."),
+    ] = ""
+    signing_key: Annotated[
+        str, Meta(description="File of a raw Ed25519 private key of 32 bytes that signs the last head of a run.")
+    ] = ""
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings that hold here.
+
+    Raises:
+        WorldSyntaxError: TW1101, a settings file is not TOML.
+        WorldSchemaError: TW1102, a settings file or variable holds an unknown key or a wrong value.
+    """
+    found: dict[str, object] = {}
+    found |= _read_file(_user_folder() / FILE, trusted=True)
+    found |= _read_file(Path(FILE), trusted=False)
+    found |= _read_environment(os.environ if environment is None else environment)
+    return msgspec.convert(found, Settings)
+
+
+def module_cache(settings: Settings) -> Path:
     """Return the folder of compiled modules."""
-    named = os.environ.get("TICKWORK_CACHE", "")
-    if named:
-        return Path(named) / "modules"
-    import platformdirs  # Costs more than the rest of this file.
+    if settings.cache:
+        return Path(settings.cache).expanduser()
+    import platformdirs
 
     return platformdirs.user_cache_path("tickwork", appauthor=False) / "modules"
+
+
+def signing_key(settings: Settings) -> bytes | None:
+    """Return the key that signs heads, or None where none is set.
+
+    Raises:
+        WorldReferenceError: TW1103, its file cannot be read or holds no key.
+    """
+    if not settings.signing_key:
+        return None
+    path = Path(settings.signing_key).expanduser()
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise WorldReferenceError(
+            "the signing key cannot be read",
+            where=str(path),
+            why=error.strerror or str(error),
+            fix="correct signing_key, or remove it to leave journals unsigned",
+        ) from error
+    if len(key) != KEY_BYTES:
+        raise WorldReferenceError(
+            "the signing key is no raw Ed25519 key",
+            where=str(path),
+            why=f"it has {len(key)} bytes, a key has {KEY_BYTES}",
+            fix="write 32 random bytes into the file, readable by you alone",
+        )
+    return key
 
 
 def colours_wanted() -> bool:
@@ -28,7 +102,42 @@ def colours_wanted() -> bool:
     return not os.environ.get("NO_COLOR")
 
 
-def refuse_optimised_python() -> None:
-    """Refuse to run without assertions, which guard what is written into a journal."""
-    if sys.flags.optimize:
-        raise UsageFault("tickwork does not run under `python -O`", fix="start Python without -O and PYTHONOPTIMIZE")
+def _user_folder() -> Path:
+    import platformdirs
+
+    return platformdirs.user_config_path("tickwork", appauthor=False)
+
+
+def _read_file(path: Path, *, trusted: bool) -> dict[str, object]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorldSyntaxError("a settings file cannot be read", where=str(path), why=str(error)) from error
+    try:
+        document: dict[str, object] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise WorldSyntaxError("a settings file is not TOML", where=str(path), why=str(error)) from error
+    faults = list(shape_faults(document, msgspec.inspect.type_info(Settings), ()))
+    if "cache" in document and not trusted:
+        why = "a folder of native code is named by the user, not by a project"
+        fix = f"set it in {_user_folder() / FILE} or as {PREFIX}CACHE"
+        faults.append(Fault(WorldSchemaError, ("cache",), "cache cannot be set here", why, fix))
+    if faults:
+        raise as_error(faults, path, find_places(text))
+    return document
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key in Settings.__struct_fields__:
+        text = environment.get(PREFIX + key.upper(), "")
+        if text:
+            found[key] = int(text) if key == "workers" and text.isascii() and text.isdigit() else text
+    for fault in shape_faults(found, msgspec.inspect.type_info(Settings), ()):
+        name = PREFIX + str(fault.path[0]).upper()
+        raise WorldSchemaError(
+            f"{name}: {fault.what}", where=f"environment variable {name}", why=fault.why, fix=fault.fix
+        )
+    return found

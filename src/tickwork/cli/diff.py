@@ -15,7 +15,8 @@ EXAMPLES: Final = """Examples:
     tickwork diff weather.twk changed.twk
     tickwork diff weather.twk changed.twk -o json
 
-Ends with status 0 if both hold the same records, else with 3. Timings and logs are no part of the comparison."""
+Ends with status 0 if both hold the same records, else with 3. Timings and logs
+are no part of the comparison."""
 
 app = App(name="diff", help_epilogue=EXAMPLES)
 

@@ -21,12 +21,20 @@ EXAMPLES: Final = """Examples:
 
     tickwork fork weather.twk --at 24
     tickwork fork weather.twk --at 24 --set seed=7 --journal seven.twk
-    tickwork fork weather.twk --at 24 --set topic.alerts=storm --set agent.jfk.priority=5
+    tickwork fork weather.twk --at 24 --set agent.jfk.priority=5
+    tickwork fork weather.twk --at 24 --set topic.region=storm
     tickwork fork weather.twk --at 24 --drop agent:jfk
 
-What --set takes: topic.NAME=VALUE publishes a retained value, seed=N draws all random numbers anew from N,
-agent.NAME.priority=N and agent.NAME.fuel=N change an agent, agent.NAME=stop, suspend or resume acts on it.
-What --drop takes: agent:NAME, topic:NAME and source:feed:NAME leave out, from then on, what feeds bring there or from there.
+--set takes
+    topic.NAME=VALUE             a value the topic retains
+    seed=N                       all random numbers anew from N
+    agent.NAME.priority=N        another priority
+    agent.NAME.fuel=N            other fuel per turn
+    agent.NAME=stop              also suspend, resume
+
+--drop takes
+    agent:NAME, topic:NAME       what feeds bring there
+    source:feed:NAME             what one feed brings
 
 A fork that changes nothing ends in the head of the original."""
 
@@ -56,7 +64,7 @@ def fork(
     to: Annotated[
         Path | None, Parameter(name="--journal", help="File to write; by default the next in .tickwork/runs.")
     ] = None,
-    workers: Workers = "inline",
+    workers: Workers = None,
     folder: Folder = None,
     output: Output = "text",
 ) -> int:

@@ -25,8 +25,6 @@ Output = Annotated[
 ]
 """The option every command has."""
 
-FORMATS: Final[tuple[Format, ...]] = ("text", "json", "jsonl")
-
 Document = Mapping[str, object]
 
 
@@ -51,7 +49,7 @@ def requested_format(arguments: Sequence[str]) -> Format:
             value = word[2:]
         else:
             continue
-        return next((known for known in FORMATS if known == value), "text")
+        return "json" if value == "json" else "jsonl" if value == "jsonl" else "text"
     return "text"
 
 

@@ -15,7 +15,8 @@ EXAMPLES: Final = """Examples:
     tickwork replay weather.twk
     tickwork replay weather.twk -o json
 
-Nothing is executed and nothing performed: recorded outcomes are believed, and all that follows from them is computed again."""
+Nothing is executed or performed: recorded outcomes are believed, and all that
+follows from them is computed again."""
 
 app = App(name="replay", help_epilogue=EXAMPLES)
 
@@ -23,7 +24,7 @@ app = App(name="replay", help_epilogue=EXAMPLES)
 @app.default
 def replay(journal: Annotated[Path, Parameter(help="The journal of a run.")], /, *, output: Output = "text") -> int:
     """Fold a journal again without performing anything, and print the head that comes out."""
-    with options_for("replay", workers="inline") as options:
+    with options_for("replay") as options:
         done = replay_journal(journal, options=options)
     write_run(done, output)
     return 0

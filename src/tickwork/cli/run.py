@@ -23,7 +23,8 @@ EXAMPLES: Final = """Examples:
     tickwork run world.toml --workers 4 --seed 7 --ticks 100 --journal seven.twk
     tickwork run --resume seven.twk
 
-Ctrl-C stops the run after the current tick; it can then be resumed, and ends in the head it would have had."""
+Ctrl-C stops the run after the current tick. It can then be resumed, and ends
+in the head it would have had."""
 
 app = App(name="run", help_epilogue=EXAMPLES)
 
@@ -32,12 +33,12 @@ app = App(name="run", help_epilogue=EXAMPLES)
 def run(
     source: Annotated[
         Path | None,
-        Parameter(help="A world.toml; with --resume the journal of an interrupted run, by default the newest."),
+        Parameter(help="A world.toml; with --resume an interrupted run, by default the newest."),
     ] = None,
     /,
     *,
     journal: Annotated[Path | None, Parameter(help="File to write; by default the next in .tickwork/runs.")] = None,
-    workers: Workers = "inline",
+    workers: Workers = None,
     seed: Annotated[int | None, Parameter(help="Seed instead of the world's.")] = None,
     ticks: Annotated[int | None, Parameter(help="Ticks instead of the world's.")] = None,
     allow_unsigned: Annotated[

@@ -14,22 +14,25 @@ from cyclopts import Parameter
 
 from ..driver.options import Options
 from ..errors import UsageFault
-from .config import module_cache
+from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key
 
-MAX_WORKERS: Final = 256
-RUNS: Final = Path(".tickwork") / "runs"
+OWN: Final = Path(".tickwork")
+RUNS: Final = OWN / "runs"
 
+WorkerChoice = Literal["inline"] | int | None
 Workers = Annotated[
-    Literal["inline"] | int,
-    Parameter(help="Processes that run modules; inline for none. The result is the same for any number."),
+    WorkerChoice,
+    Parameter(help="Processes that run modules, or inline, the default. The result is the same for any number."),
 ]
 Folder = Annotated[
     Path | None, Parameter(help="Where the sources of native agents lie, if the world's folder has moved.")
 ]
 
 
-def worker_count(workers: Literal["inline"] | int) -> int:
+def worker_count(workers: WorkerChoice, settings: Settings) -> int:
     """Return the number of worker processes, 0 for none."""
+    if workers is None:
+        return settings.workers
     if isinstance(workers, str):
         return 0
     if not 0 <= workers <= MAX_WORKERS:
@@ -72,10 +75,15 @@ def stop_on_signal() -> Generator[StopRequest]:
 
 
 @contextmanager
-def options_for(verb: str, *, workers: Literal["inline"] | int, folder: Path | None = None) -> Generator[Options]:
+def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None = None) -> Generator[Options]:
     """Yield the driver's options for a verb, with a progress bar where stderr is a terminal."""
-    count = worker_count(workers)
-    options = Options(workers=count, cache=module_cache(), folder=folder)
+    settings = load_settings()
+    options = Options(
+        workers=worker_count(workers, settings),
+        cache=module_cache(settings),
+        signing_key=signing_key(settings),
+        folder=folder,
+    )
     with ExitStack() as shown:
         if sys.stderr.isatty():
             from .screen import progress_bar  # Loads rich, which is for eyes only.
@@ -84,12 +92,12 @@ def options_for(verb: str, *, workers: Literal["inline"] | int, folder: Path | N
         yield options
 
 
-def next_journal(name: str) -> Path:
-    """Return the path of a run's journal in this folder's ``.tickwork``, which git is told to leave alone."""
-    RUNS.mkdir(parents=True, exist_ok=True)
-    note = RUNS.parent / ".gitignore"
-    if not note.exists():
+def next_journal(name: str, folder: Path = RUNS) -> Path:
+    """Return the path of a run's next journal in ``folder``; git is told to leave ``.tickwork`` alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    note = OWN / ".gitignore"
+    if OWN in folder.parents and not note.exists():
         note.write_text("*\n", encoding="utf-8")
     stem = name.replace("/", "_")
-    taken = [found.stem.removeprefix(f"{stem}-") for found in RUNS.glob("*.twk") if found.stem.startswith(f"{stem}-")]
-    return RUNS / f"{stem}-{1 + max((int(number) for number in taken if number.isdigit()), default=0)}.twk"
+    taken = [found.stem.removeprefix(f"{stem}-") for found in folder.glob("*.twk") if found.stem.startswith(f"{stem}-")]
+    return folder / f"{stem}-{1 + max((int(number) for number in taken if number.isdigit()), default=0)}.twk"

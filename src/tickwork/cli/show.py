@@ -16,7 +16,7 @@ EXAMPLES: Final = """Examples:
 
     tickwork show weather.twk
     tickwork show weather.twk agents --tick 100
-    tickwork show weather.twk messages --tick 90 --last 100 --agent jfk -o jsonl
+    tickwork show weather.twk messages --tick 90 --agent jfk -o jsonl
     tickwork show weather.twk frame --tick 100"""
 
 View = Literal["state", "agents", "messages", "frame"]

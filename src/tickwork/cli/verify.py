@@ -16,7 +16,8 @@ EXAMPLES: Final = """Examples:
     tickwork verify weather.twk
     tickwork verify weather.twk --workers 2 -o json
 
-Ends with status 3 if a byte has changed or a turn comes out differently, and names the place. No effect is performed."""
+Ends with status 3 if a byte has changed or a turn comes out differently, and
+names the place. No effect is performed."""
 
 app = App(name="verify", help_epilogue=EXAMPLES)
 
@@ -26,7 +27,7 @@ def verify(
     journal: Annotated[Path, Parameter(help="The journal of a run.")],
     /,
     *,
-    workers: Workers = "inline",
+    workers: Workers = None,
     folder: Folder = None,
     output: Output = "text",
 ) -> int:

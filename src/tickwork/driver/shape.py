@@ -64,7 +64,7 @@ def _table_faults(value: dict[str, object], shape: shapes.StructType, path: plac
 
 
 def _table_name(path: places.Path) -> str:
-    return f"[{key_text(path)}]" if path else "the world"
+    return f"[{key_text(path)}]" if path else "the file"
 
 
 _KINDS: Final[Mapping[type[shapes.Type], tuple[type, ...]]] = {

@@ -63,6 +63,11 @@ OLDEST_SQLITE: Final = 3_051_003
 _CHECKPOINT_PAGES: Final = 4000
 
 
+def sqlite_version() -> tuple[str, bool]:
+    """Return the version of SQLite and whether it is new enough to be trusted with a journal."""
+    return apsw.sqlite_lib_version(), apsw.SQLITE_VERSION_NUMBER >= OLDEST_SQLITE
+
+
 class WriteLock:
     """The right of one process to write a journal.
 
@@ -253,11 +258,11 @@ def _query_of(connection: apsw.Connection, path: Path) -> Query:
     return query
 
 
-def _refuse_to_write(journal: "SqliteJournal", accept_cut: bool) -> None:
-    """Refuse a finished run, and one whose log SQLite would cut before whole records as soon as it is written."""
+def _refuse_to_write(journal: "SqliteJournal") -> None:
+    """Refuse a finished run, and one whose log SQLite would cut before durable records as soon as it is written."""
     if journal.status().closed:
         raise run_finished(journal.status())
-    damage = None if accept_cut else journal.log_damage()
+    damage = journal.log_damage(promised=True)
     if damage is not None:
         raise cut_refused(journal.path, journal.length(), damage)
 
@@ -330,14 +335,10 @@ class SqliteJournal:
             raise
 
     @classmethod
-    def open(
-        cls, path: Path | str, write: bool = False, *, accept_cut: bool = False, vfs: str | None = None
-    ) -> "SqliteJournal":
+    def open(cls, path: Path | str, write: bool = False, *, vfs: str | None = None) -> "SqliteJournal":
         """Open a journal, to read it or to go on with its run.
 
-        Args:
-            accept_cut: Go on even where the write-ahead log is damaged before whole records: these are lost. A loss of
-                power can leave that behind after the last durable flush; otherwise the file was damaged.
+        What a loss of power took after the last durable flush is cut, by whoever goes on; ``check`` tells of it before.
 
         Raises:
             JournalNotFound: TW2001.
@@ -348,7 +349,7 @@ class SqliteJournal:
         """
         path = Path(path)
         sealed = is_sealed(path, vfs or "")
-        return cls._open_to_write(path, accept_cut, vfs) if write else cls._open_to_read(path, sealed, vfs)
+        return cls._open_to_write(path, vfs) if write else cls._open_to_read(path, sealed, vfs)
 
     @classmethod
     def _open_to_read(cls, path: Path, sealed: bool, vfs: str | None) -> "SqliteJournal":
@@ -362,13 +363,13 @@ class SqliteJournal:
                 raise
 
     @classmethod
-    def _open_to_write(cls, path: Path, accept_cut: bool, vfs: str | None) -> "SqliteJournal":
+    def _open_to_write(cls, path: Path, vfs: str | None) -> "SqliteJournal":
         with _writing(path):
             lock = WriteLock(path)
         try:
             # Asked again, for the other writer may have finished the run while we came for the lock.
             with cls._open_to_read(path, is_sealed(path, vfs or ""), vfs) as found:
-                _refuse_to_write(found, accept_cut)
+                _refuse_to_write(found)
             with _reading(path):
                 return cls._recover(path, lock, vfs)
         except BaseException:
@@ -435,16 +436,21 @@ class SqliteJournal:
         """Return the rows that were flushed, for an examination."""
         return self._tables
 
-    def log_damage(self) -> Damage | None:
-        """Return where the log is damaged before whole records, which SQLite would cut in silence."""
+    def log_damage(self, *, promised: bool = False) -> Damage | None:
+        """Return where the log is damaged before whole records, which SQLite would cut in silence.
+
+        Args:
+            promised: Tell only of records of which a durable flush had returned: no loss of power explains that.
+        """
         log = beside(self.path, "-wal")
         with _reading(self.path):
             # Asks how many frames of the log SQLite accepts; does nothing else.
             good, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         if good < 0 or not log.exists():
             return None
+        page = self._tables.status_page() if promised else 0
         with raw_file(log, vfs=self._vfs or "") as file:
-            return find_log_damage(reader_of(file), file.xFileSize(), good)
+            return find_log_damage(reader_of(file), file.xFileSize(), good, page)
 
     # Writing.
 
@@ -496,12 +502,10 @@ class SqliteJournal:
         if self._signatures:
             connection.executemany(ADD_SIGNATURE, map(_signature_row, self._signatures))
         if self._frames:
-            connection.executemany(
-                ADD_FRAME,
-                [(one.tick, one.inputs, one.turns, one.derived, one.hints, one.d, one.f) for one in self._frames],
-            )
-        else:
-            # A transaction without a write syncs nothing.
+            rows = [(one.tick, one.inputs, one.turns, one.derived, one.hints, one.d, one.f) for one in self._frames]
+            connection.executemany(ADD_FRAME, rows)
+        if durable:
+            # A transaction without a write syncs nothing, and this one can be told from others in the log.
             connection.execute("UPDATE status SET barriers = barriers + 1")
         connection.execute("COMMIT")
 

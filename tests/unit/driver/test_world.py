@@ -215,9 +215,9 @@ def test_a_fault_inside_an_agent_is_found_at_its_key(line: str, path: str) -> No
 
 def test_a_table_that_lacks_a_key_says_which() -> None:
     error = fault("")
-    assert error.what == 'the world lacks "schema"'
+    assert error.what == 'the file lacks "schema"'
     assert error.fix.startswith("add schema = 1\n")
-    assert 'the world lacks "ticks"' in error.fix
+    assert 'the file lacks "ticks"' in error.fix
 
 
 def test_a_newer_schema_is_refused() -> None:
