@@ -124,7 +124,7 @@ def _check_records(journal: SqliteJournal, sealed: bool, damage: Damage | None) 
         chain = _Chain(*journal.header())
         signatures = journal.signatures()
         found, signed_ok = _check_chain(journal, chain, signatures)
-        found = found or _check_rest(journal, sealed)
+        found = found or _check_rest(journal, sealed, chain.ticks)
     except JournalDamaged as error:
         found = found or _as_damage(error, chain)
     last = signatures[-1] if signatures else None
@@ -158,7 +158,7 @@ def _check_chain(
     return None, good
 
 
-def _check_rest(journal: SqliteJournal, sealed: bool) -> Damage | None:
+def _check_rest(journal: SqliteJournal, sealed: bool, ticks: int) -> Damage | None:
     """Examine what the chain does not cover: contents, and the structure of a file without a seal."""
     for name, body in journal.tables().contents():
         if digest(body) != name:
@@ -166,7 +166,10 @@ def _check_rest(journal: SqliteJournal, sealed: bool) -> Damage | None:
     if sealed:
         return None
     faults = journal.tables().structure_faults()
-    return Damage(f"the structure of the file is damaged: {faults}") if faults else journal.log_damage()
+    if faults:
+        return Damage(f"the structure of the file is damaged: {faults}")
+    cut = journal.log_damage()
+    return msgspec.structs.replace(cut, record=ticks) if cut else None
 
 
 def _as_damage(error: JournalDamaged, chain: _Chain | None) -> Damage:

@@ -59,7 +59,8 @@ def cut_refused(path: Path, record: int, damage: Damage) -> JournalDamaged:
         f"{path.name} cannot go on: {damage.what}",
         record=record,
         offset=damage.offset,
-        fix="restore the file and its -wal from a copy; after a loss of power, what follows was never promised",
+        why="durable records follow the damage and would be lost",
+        fix="restore the file and its -wal from a copy, or fork at a tick before the damage",
     )
 
 

@@ -43,6 +43,7 @@ READ_FRAMES: Final = (
 )
 READ_HEADER: Final = "SELECT header, environment, d, f FROM header"
 READ_STATUS: Final = "SELECT closed, text FROM status"
+READ_STATUS_PAGE: Final = "SELECT rootpage FROM sqlite_schema WHERE name = 'status'"
 READ_LAST_HEAD: Final = "SELECT tick, d, f FROM frames ORDER BY tick DESC LIMIT 1"
 READ_CONTENT: Final = "SELECT digest, bytes FROM content WHERE digest = ?"
 COUNT_FRAMES: Final = "SELECT count(*) FROM frames"
@@ -105,10 +106,10 @@ class SignatureRow(NamedTuple):
     signature: bytes
 
 
-class CountRow(NamedTuple):
-    """The number of frames."""
+class NumberRow(NamedTuple):
+    """A number."""
 
-    frames: int
+    number: int
 
 
 def begins_as_closed(read: ReadAt) -> bool:

@@ -23,12 +23,7 @@ from typing import Final
 import apsw
 
 from ..codec import digest, link, start_chain
-from ..errors import (
-    InternalError,
-    JournalDamaged,
-    JournalFormat,
-    JournalNotFound,
-)
+from ..errors import InternalError, JournalDamaged, JournalFormat, JournalNotFound
 from ..records import FORMAT_VERSION, Frame
 from .faults import (
     content_missing,

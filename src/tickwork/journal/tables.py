@@ -18,11 +18,12 @@ from .layout import (
     READ_LAST_HEAD,
     READ_SIGNATURES,
     READ_STATUS,
+    READ_STATUS_PAGE,
     ContentRow,
-    CountRow,
     FrameRow,
     HeaderRow,
     HeadRow,
+    NumberRow,
     SignatureRow,
     StatusRow,
 )
@@ -93,7 +94,11 @@ class Tables:
 
     def count(self) -> int:
         """Return the number of frames, counted one by one."""
-        return self._one(COUNT_FRAMES, CountRow, "frames", None).frames
+        return self._one(COUNT_FRAMES, NumberRow, "frames", None).number
+
+    def status_page(self) -> int:
+        """Return the number of the page that only a durable flush writes."""
+        return self._one(READ_STATUS_PAGE, NumberRow, "status", None).number
 
     def structure_faults(self) -> str:
         """Return what SQLite's own examination of the file finds wrong; empty for nothing."""

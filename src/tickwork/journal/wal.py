@@ -8,6 +8,7 @@ Source: the SQLite file format, section 4, "The Write-Ahead Log".
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from .seal import Damage, ReadAt
@@ -46,15 +47,18 @@ def checksum(data: bytes, start: Sums, order: str) -> Sums:
     return first, second
 
 
-def find_log_damage(read: ReadAt, size: int, good_frames: int) -> Damage | None:
+def find_log_damage(read: ReadAt, size: int, good_frames: int, barrier_page: int = 0) -> Damage | None:
     """Return the place where a write-ahead log is damaged and whole frames follow.
 
-    A torn tail is no damage: nobody was told that it was written.
+    A torn tail is no damage: nobody was told that it was written. A hole before whole frames is what a flipped byte
+    leaves, and also what a loss of power leaves among writes that were never synced.
 
     Args:
         read: Reads the log.
         size: Length of the log. Units: bytes.
         good_frames: How many frames from the start SQLite accepts.
+        barrier_page: A page that only a synced transaction writes. Where given, only a hole counts that such a
+            transaction follows, with something after it to show that its sync returned: that is damage for certain.
     """
     header = read(0, HEADER.size)
     if len(header) < HEADER.size:
@@ -62,25 +66,47 @@ def find_log_damage(read: ReadAt, size: int, good_frames: int) -> Damage | None:
     magic, _, page, _, _, _, *sums = HEADER.unpack(header)
     order = ">" if magic & _BIG_ENDIAN else "<"
     if magic & ~_BIG_ENDIAN != _MAGIC or checksum(header[:24], (0, 0), order) != tuple(sums):
+        # SQLite syncs the head before it writes a frame.
         return Damage(f"the head of the write-ahead log is damaged, {_WHERE}", offset=0) if size > HEADER.size else None
-    return _first_bad(read, size, good_frames, Log(FRAME.size + page, header[16:24], order, (sums[0], sums[1])))
+    log = Log(FRAME.size + page, header[16:24], order, (sums[0], sums[1]))
+    return _find_hole(_frames(read, size, good_frames, log), barrier_page)
 
 
-def _first_bad(read: ReadAt, size: int, good_frames: int, log: Log) -> Damage | None:
-    bad, sums = -1, log.sums
-    for offset in range(HEADER.size, size - log.length + 1, log.length):
-        if offset < HEADER.size + (good_frames - 1) * log.length:
-            continue
+class LogFrame(NamedTuple):
+    """A frame of the log: where it begins, the page it holds, whether it ends a transaction, whether it is whole."""
+
+    offset: int
+    page: int
+    commits: bool
+    whole: bool
+
+
+def _frames(read: ReadAt, size: int, good_frames: int, log: Log) -> Iterator[LogFrame]:
+    """Yield the frames after those that SQLite accepts. Each is judged by the sum that the one before it states."""
+    sums = log.sums
+    if good_frames > 0:
+        *_, first, second = FRAME.unpack(read(HEADER.size + (good_frames - 1) * log.length, FRAME.size))
+        sums = (first, second)
+    for offset in range(HEADER.size + good_frames * log.length, size - log.length + 1, log.length):
         frame = read(offset, log.length)
-        _, _, salts, *stored = FRAME.unpack_from(frame)
-        kept: Sums = (stored[0], stored[1])
-        if offset >= HEADER.size + good_frames * log.length:
-            good = salts == log.salts and frame_sums(frame, sums, log.order) == kept
-            if good and bad >= 0:
-                return Damage(f"the write-ahead log is damaged and whole records follow, {_WHERE}", offset=bad)
-            if not good and bad < 0:
-                bad = offset
+        page, committed, salts, *stated = FRAME.unpack_from(frame)
+        kept: Sums = (stated[0], stated[1])
+        whole = salts == log.salts and frame_sums(frame, sums, log.order) == kept
+        yield LogFrame(offset, page, committed != 0, whole)
         sums = kept
+
+
+def _find_hole(frames: Iterator[LogFrame], barrier_page: int) -> Damage | None:
+    hole = -1
+    barrier = promised = False
+    for frame in frames:
+        if not frame.whole:
+            hole = frame.offset if hole < 0 else hole
+        elif hole >= 0:
+            if promised or not barrier_page:
+                return Damage(f"the write-ahead log is damaged and whole records follow, {_WHERE}", offset=hole)
+            barrier = barrier or frame.page == barrier_page
+            promised = barrier and frame.commits
     return None
 
 

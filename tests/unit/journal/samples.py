@@ -4,11 +4,11 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from tickwork.codec import TURN, Outcome, encode_turn, link, start_chain
+from tickwork.codec import TURN, encode_turn, link, start_chain
 from tickwork.journal.signing import sign
 from tickwork.journal.sqlite import SqliteJournal
 from tickwork.journal.store import Journal
-from tickwork.records import Frame
+from tickwork.records import Frame, Outcome
 
 HEADER = b"header of a sample"
 ENVIRONMENT = b"environment of a sample"
