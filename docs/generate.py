@@ -1,4 +1,4 @@
-"""Writes the reference pages that repeat what the code says: the world file's keys, settings, the records' fields.
+"""Writes the reference pages that repeat what the code says: commands, settings, the world file, the records.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 if one is not what would be written
@@ -7,19 +7,23 @@ python docs/generate.py --check    exit 1 if one is not what would be written
 import argparse
 import ast
 import inspect
+import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import inspect as shapes
+from rich.console import Console
 
 from tickwork import records
+from tickwork.cli.app import COMMANDS, build_app
 from tickwork.cli.config import Settings
 from tickwork.driver import tables
+from tickwork.driver.world import world_schema
 
 FOLDER: Final = Path(__file__).resolve().parent / "reference"
 
@@ -201,7 +205,44 @@ def _plain(text: str | None) -> str:
     return " ".join((text or "").split()).replace("``", "`")
 
 
-PAGES: Final = {"world.md": world_page, "records.md": records_page, "settings.md": settings_page}
+CLI_OPENING: Final = """# The command line
+
+Data goes to standard output, talk to standard error. With `-o json` a command prints exactly one document, with
+`-o jsonl` one object a line; errors are printed there too, with their [code](../errors/index.md). Every document names
+its `schema_version`. The [exit statuses](exit-codes.md) are the same for all commands, the [settings](settings.md) too.
+`NO_COLOR` is honoured. `tickwork --version` prints the version.
+"""
+
+
+def cli_page() -> str:
+    """Return the page of the commands."""
+    return CLI_OPENING + "".join(_command(name) for name in COMMANDS)
+
+
+def _command(name: str) -> str:
+    """Return one command's section: its help, options in a table."""
+    text = io.StringIO()
+    program = build_app()
+    program.help_formatter = "plain"
+    program.help_print([name], console=Console(file=text, width=10_000, no_color=True))
+    shown, _, examples = text.getvalue().partition("Examples:\n")
+    usage, line, *rest = [part for part in shown.split("\n") if part.strip()]
+    rows = [row.strip().partition(": ") for row in rest if row.startswith("  ")]
+    table = "".join(f"| `{option}` | {meaning} |\n" for option, _, meaning in rows).replace(
+        "CHOICE|INT", "CHOICE\\|INT"
+    )
+    opening = f"\n## tickwork {name}\n\n{line}\n\n```text\n{usage.removeprefix('Usage: ')}\n```\n"
+    options = f"\n| Argument or option | Meaning |\n|---|---|\n{table}"
+    return f"{opening}{options}\n```text\n{inspect.cleandoc(examples)}\n```\n"
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "cli.md": cli_page,
+    "records.md": records_page,
+    "settings.md": settings_page,
+    "world.md": world_page,
+    "world.schema.json": lambda: world_schema().decode(),
+}
 
 
 def main() -> int:
