@@ -92,7 +92,7 @@ def check(path: Path | str) -> ChainReport:
         JournalNotFound: TW2001.
         JournalFormat: TW2005, the file is no journal, or of a newer format.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     sealed, damage = _check_file(path)
     try:
         journal = SqliteJournal.open(path)

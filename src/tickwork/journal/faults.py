@@ -9,6 +9,7 @@ from ..errors import (
     JournalDamaged,
     JournalExists,
     JournalIncomplete,
+    JournalNotFound,
     JournalWriteFailed,
 )
 from .seal import Damage
@@ -18,6 +19,21 @@ from .store import RunStatus
 def run_finished(status: RunStatus) -> JournalClosed:
     """Return the error of a write to a finished run."""
     return JournalClosed(f"the run is finished ({status.text})", fix="fork it to go on from one of its ticks")
+
+
+def not_found(path: Path) -> JournalNotFound:
+    """Return the error of a name without a file."""
+    return JournalNotFound("there is no readable journal here", where=str(path))
+
+
+def not_readable_here(path: Path) -> JournalNotFound:
+    """Return the error of an open run in a folder where its log cannot be used."""
+    return JournalNotFound(
+        "the journal cannot be opened here",
+        where=str(path),
+        why="its run is not finished, and reading its write-ahead log needs a folder that can be written",
+        fix=f"copy {path.name} and {path.name}-wal to such a folder",
+    )
 
 
 def name_taken(path: Path) -> JournalExists:

@@ -35,6 +35,8 @@ CREATE TABLE status (
 ) STRICT;
 """
 
+ADD_HEADER: Final = "INSERT INTO header (id, header, environment, d, f) VALUES (1, ?, ?, ?, ?)"
+ADD_STATUS: Final = "INSERT INTO status (id, closed, text, barriers) VALUES (1, 0, '', 0)"
 ADD_FRAME: Final = "INSERT INTO frames (tick, inputs, turns, derived, hints, d, f) VALUES (?, ?, ?, ?, ?, ?, ?)"
 ADD_CONTENT: Final = "INSERT OR IGNORE INTO content (digest, bytes) VALUES (?, ?)"
 ADD_SIGNATURE: Final = "INSERT INTO heads (tick, d, f, key_id, public_key, signature) VALUES (?, ?, ?, ?, ?, ?)"

@@ -14,6 +14,7 @@ Invariants:
 # pyright: reportUnknownMemberType=false
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,13 +23,15 @@ from typing import Final
 
 import apsw
 
-from ..codec import digest, link, start_chain
-from ..errors import InternalError, JournalDamaged, JournalFormat, JournalNotFound
+from ..codec import digest, start_chain
+from ..errors import InternalError, JournalFormat
 from ..records import FORMAT_VERSION, Frame
 from .faults import (
     content_missing,
     cut_refused,
     name_taken,
+    not_found,
+    not_readable_here,
     out_of_turn,
     run_finished,
     unreadable,
@@ -39,7 +42,9 @@ from .files import beside, put_in_place, remove_database, remove_log
 from .layout import (
     ADD_CONTENT,
     ADD_FRAME,
+    ADD_HEADER,
     ADD_SIGNATURE,
+    ADD_STATUS,
     APPLICATION_ID,
     MAGIC,
     SCHEMA,
@@ -115,10 +120,12 @@ def _has_moved(connection: apsw.Connection) -> bool:
 def raw_file(path: Path, *, write: bool = False, vfs: str = "") -> Generator[apsw.VFSFile]:
     """Open a file through SQLite's own file layer, which knows of the locks this process holds on it."""
     access = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
+    if not path.is_file():
+        raise not_found(path)
     try:
         file = apsw.VFSFile(vfs, str(path), [apsw.SQLITE_OPEN_MAIN_DB | access, 0])
     except apsw.CantOpenError:
-        raise JournalNotFound("there is no readable journal here", where=str(path)) from None
+        raise not_found(path) from None
     try:
         yield file
     finally:
@@ -150,8 +157,12 @@ def _reading(path: Path) -> Generator[None]:
     """Turn SQLite's word for damage into ours. A text that is none is damage too: the tables hold blobs."""
     try:
         yield
+    except apsw.ConnectionClosedError:
+        raise
     except apsw.BusyError:
         raise written_by_another(path) from None
+    except apsw.CantOpenError as error:
+        raise not_readable_here(path) from error
     except (apsw.Error, UnicodeDecodeError) as error:
         raise unreadable(path, str(error)) from error
 
@@ -190,7 +201,9 @@ def _connect_to_write(path: Path, vfs: str | None) -> apsw.Connection:
 
 def _connect_to_read(path: Path, sealed: bool, vfs: str | None) -> apsw.Connection:
     # A sealed file is finished: a write-ahead log that lies beside it is a crashed closing's and must not be read.
-    options = "mode=ro&immutable=1" if sealed else "mode=ro"
+    # The same holds where nobody can write; there, an open run's log could not even be looked for.
+    alone = not os.access(path.parent, os.W_OK) and not beside(path, "-wal").exists()
+    options = "mode=ro&immutable=1" if sealed or alone else "mode=ro"
     connection = _connect(path, vfs=vfs, options=options, flags=apsw.SQLITE_OPEN_READONLY)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
@@ -236,10 +249,8 @@ def _fill_new(connection: apsw.Connection, header: bytes, environment: bytes, co
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", FORMAT_VERSION)
         connection.execute(SCHEMA)
-        connection.execute(
-            "INSERT INTO header VALUES (1, ?, ?, ?, ?)", (header, environment, *start_chain(header, environment))
-        )
-        connection.execute("INSERT INTO status VALUES (1, 0, '', 0)")
+        connection.execute(ADD_HEADER, (header, environment, *start_chain(header, environment)))
+        connection.execute(ADD_STATUS)
         connection.executemany(ADD_CONTENT, ((digest(body), body) for body in contents))
     # Now, so that a crash cannot leave a run whose first page says that it is closed.
     connection.pragma("journal_mode", "wal")
@@ -307,7 +318,7 @@ class SqliteJournal:
             JournalBusy: TW2003.
             JournalWriteFailed: TW2006; nothing is left behind.
         """
-        path = Path(path)
+        path = Path(path).resolve()
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = WriteLock(path)
@@ -342,7 +353,7 @@ class SqliteJournal:
             JournalBusy: TW2003, ``write`` and another process writes it.
             JournalClosed: TW2007, ``write`` and the run is finished.
         """
-        path = Path(path)
+        path = Path(path).resolve()
         sealed = is_sealed(path, vfs or "")
         return cls._open_to_write(path, vfs) if write else cls._open_to_read(path, sealed, vfs)
 
@@ -374,10 +385,11 @@ class SqliteJournal:
     @classmethod
     def _recover(cls, path: Path, lock: WriteLock, vfs: str | None) -> "SqliteJournal":
         """Open for writing what a crash may have left. SQLite brings back each whole group."""
+        remove_database(beside(path, "-new"))
         connection = _connect_to_write(path, vfs)
         try:
             journal = cls(path, connection, lock, vfs)
-            journal._check_end()
+            journal.tables().check_end()
         except BaseException:
             connection.close()
             raise
@@ -581,21 +593,6 @@ class SqliteJournal:
             raise run_finished(self._status)
         if self._lock is None:
             raise InternalError(f"{self.path} was opened for reading")
-
-    def _check_end(self) -> None:
-        """Check what a recovery could have spoilt: no tick is missing, and the last frame continues the one before."""
-        last = self._head.tick
-        count = self._tables.count()
-        if count != last + 1:
-            raise JournalDamaged(
-                f"the journal has {count} frames and its last tick is {last}", record=last, offset=None
-            )
-        frame, before = self.frame(last), self.frame(last - 1)
-        if frame is None:
-            return
-        previous = (before.d, before.f) if before else start_chain(*self.header())
-        if link(previous, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints) != frame:
-            raise JournalDamaged("the last frame does not continue the chain", record=last, offset=None)
 
 
 def _signature_row(signature: Signature) -> SignatureRow:

@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from ..codec import start_chain
+from ..codec import link, start_chain
 from ..errors import JournalDamaged
 from ..records import Frame
 from .layout import (
@@ -92,10 +92,6 @@ class Tables:
         for row in self._query(READ_CONTENTS):
             yield _typed(row, ContentRow, None)
 
-    def count(self) -> int:
-        """Return the number of frames, counted one by one."""
-        return self._one(COUNT_FRAMES, NumberRow, "frames", None).number
-
     def status_page(self) -> int:
         """Return the number of the page that only a durable flush writes."""
         return self._one(READ_STATUS_PAGE, NumberRow, "status", None).number
@@ -104,6 +100,24 @@ class Tables:
         """Return what SQLite's own examination of the file finds wrong; empty for nothing."""
         found = [str(row[0]) for row in self._query("PRAGMA integrity_check(3)")]
         return "" if found == ["ok"] else "; ".join(" ".join(line.split()) for line in found)
+
+    def check_end(self) -> None:
+        """Check what a recovery could have spoilt: no tick is missing, and the last frame continues the one before.
+
+        Raises:
+            JournalDamaged: TW2004.
+        """
+        last = self.last_head().tick
+        count = self._one(COUNT_FRAMES, NumberRow, "frames", None).number
+        if count != last + 1:
+            what = f"the journal has {count} frames and its last tick is {last}"
+            raise JournalDamaged(what, record=last, offset=None)
+        heads = start_chain(*self.header())
+        for frame in self.frames(last - 1):
+            relinked = link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
+            if frame.tick == last and relinked != frame:
+                raise JournalDamaged("the last frame does not continue the chain", record=last, offset=None)
+            heads = (frame.d, frame.f)
 
     def _one(self, statement: str, shape: type[Row], name: str, record: int | None) -> Row:
         for row in self._query(statement):

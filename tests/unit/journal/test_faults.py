@@ -10,8 +10,8 @@ import apsw
 import pytest
 
 from tests.unit.journal.disk import Fault, FaultyDisk, faulty_disk
-from tests.unit.journal.samples import ENVIRONMENT, HEADER, MODULE, fill, frames
-from tickwork.errors import JournalWriteFailed
+from tests.unit.journal.samples import ENVIRONMENT, HEADER, MODULE, closed_run, fill, frames, open_run
+from tickwork.errors import JournalNotFound, JournalWriteFailed
 from tickwork.journal.check import check
 from tickwork.journal.sqlite import SqliteJournal
 
@@ -139,6 +139,28 @@ def test_a_disk_that_really_fills_up_loses_nothing_acknowledged(tmp_path: Path) 
             shutil.copy(entry, tmp_path / entry.name)
         with SqliteJournal.open(tmp_path / "run.twk", write=True) as journal:
             assert journal.length() == kept
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_folder_that_nobody_can_write_is_read_all_the_same(tmp_path: Path) -> None:
+    folder = small_disk(tmp_path)
+    if folder is None:
+        return
+    try:
+        closed_run(folder / "closed.twk", 3)
+        open_run(folder / "open.twk", 3)
+        with SqliteJournal.create(tmp_path / "live.twk", HEADER, ENVIRONMENT) as journal:
+            fill(journal, 3)
+            for suffix in ("", "-wal"):
+                shutil.copy(f"{tmp_path / 'live.twk'}{suffix}", f"{folder / 'killed.twk'}{suffix}")
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        for name in ("closed", "open"):
+            assert check(folder / f"{name}.twk").ticks == 3
+            assert list(SqliteJournal.open(folder / f"{name}.twk").frames()) == list(frames(3))
+        with pytest.raises(JournalNotFound, match=r"copy killed.twk and killed.twk-wal"):
+            SqliteJournal.open(folder / "killed.twk")
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 

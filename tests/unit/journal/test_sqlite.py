@@ -280,3 +280,38 @@ def test_the_header_may_be_real(tmp_path: Path) -> None:
     header = encode(("a", 1, b"two"))
     with SqliteJournal.create(str(tmp_path / "run.twk"), header, b"") as journal:
         assert journal.header() == (header, b"")
+
+
+def test_two_names_of_one_file_are_one_journal(tmp_path: Path) -> None:
+    path, other = tmp_path / "run.twk", tmp_path / "other" / "name.twk"
+    other.parent.mkdir()
+    try:
+        other.symlink_to(path)
+    except OSError:
+        return  # Windows lets not everybody make a link.
+    with SqliteJournal.create(other, HEADER, ENVIRONMENT) as journal:
+        with pytest.raises(JournalBusy):
+            SqliteJournal.open(path, write=True)
+        fill(journal, 1)
+        journal.close_run("finished")
+    assert other.is_symlink()
+    assert check(path) == check(other)
+    assert names(tmp_path) == {"run.twk", "other"}
+
+
+def test_what_an_interrupted_closing_left_is_removed_when_the_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.twk"
+    open_run(path, 2)
+    (tmp_path / "run.twk-new").write_bytes(b"half")
+    with SqliteJournal.open(path, write=True) as journal:
+        fill(journal, 1)
+    assert names(tmp_path) == {"run.twk"}
+
+
+def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalNotFound):
+        SqliteJournal.open(tmp_path)
+    with pytest.raises(JournalExists):
+        SqliteJournal.create(tmp_path, HEADER, ENVIRONMENT)
+    with pytest.raises(JournalNotFound):
+        check(tmp_path)
