@@ -114,34 +114,33 @@ def _compiled(wasm: bytes, name: str, digest: bytes, folder: Path | None, opt_le
     kept = cache.get(key) if cache else None
     if kept is not None:
         return decode_compiled(kept), kept
-    data = _compile_in_child(Request(name, opt_level, wasm))
+    data = _compile_in_child(Request(name, opt_level, wasm, CPU_SECONDS))
     if cache:
         cache.put(key, data)
     return decode_compiled(data), data
 
 
 def _compile_in_child(request: Request) -> bytes:
-    shown = gate.escape(request.name)
     child = start_child("compile_child")
     try:
         output, _ = child.communicate(msgspec.msgpack.encode(request), timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise _stopped(shown, f"it was not done after {TIMEOUT_S} s") from error
+        raise _stopped(request, f"it was not done after {TIMEOUT_S} s") from error
     finally:
         child.kill()
         child.wait()
     frame = read_frame(io.BytesIO(output))
     if frame is None:
-        raise _stopped(shown, f"the compile child ended with status {child.returncode}")
+        raise _stopped(request, f"the compile child ended with status {child.returncode}")
     kind, payload = frame
     if kind == FAILURE:
         raise decode_failure(payload)
     return payload
 
 
-def _stopped(shown: str, what: str) -> ModuleCompileFailed:
+def _stopped(request: Request, what: str) -> ModuleCompileFailed:
     return ModuleCompileFailed(
-        f"compiling module {shown!r} was stopped",
-        why=f"{what}; it may use {CPU_SECONDS} CPU seconds and 1.5 GiB",
+        f"compiling module {gate.escape(request.name)!r} was stopped",
+        why=f"{what}; it may use {request.cpu_seconds} CPU seconds and 1.5 GiB",
         fix="split large functions, or build with less inlining",
     )

@@ -23,7 +23,6 @@ from .wire import ANSWER, FAILURE, encode_failure, write_frame
 
 CPU_SECONDS: Final = 10
 ADDRESS_SPACE_BYTES: Final = 3 << 29
-CORE_BYTES: Final = 0
 
 _NO_DESCRIPTOR: Final = Descriptor(0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -34,14 +33,15 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     name: str
     opt_level: str
     wasm: bytes
+    cpu_seconds: int = CPU_SECONDS
 
 
 def main() -> None:
     """Read a request, answer it, end."""
     source, sink = take_pipes()
-    limit("CPU", CPU_SECONDS)
-    limit("CORE", CORE_BYTES)
     request = msgspec.msgpack.decode(source.read(), type=Request)
+    limit("CPU", request.cpu_seconds)
+    limit("CORE", 0)
     try:
         write_frame(sink, ANSWER, compile_bounded(request))
     except TickworkError as error:

@@ -265,6 +265,13 @@ def take_fault(error: int | None) -> Fault:
     return Fault(Status.TRAP, _TRAP_NUMBERS.get(code.value, TrapNumber.OTHER) if known else TrapNumber.OTHER, text)
 
 
+def discard_trap() -> None:
+    """Free what a call left whose caller was interrupted before it looked."""
+    if trap.value:
+        _trap_delete(trap.value)
+        trap.value = None
+
+
 def assemble(text: str) -> bytes:
     """Return the binary form of a module in the text format; for the probes."""
     encoded, vector = text.encode(), _Vector()
@@ -289,12 +296,14 @@ class Code:
         _vector_delete(ctypes.addressof(vector))
         return code
 
-    def __del__(self) -> None:
-        _module_delete(self.address)
+    def __del__(self, delete: Callable[..., int] = _module_delete) -> None:
+        delete(self.address)
 
 
 class Engine:
     """A wasmtime engine of profile ``tw-1``."""
+
+    address = 0
 
     def __init__(self, profile: EngineProfile) -> None:
         level = _OPT_LEVELS.get(profile.opt_level)
@@ -343,8 +352,9 @@ class Engine:
         assert address.value
         return Code(self, address.value)
 
-    def __del__(self) -> None:
-        _engine_delete(self.address)
+    def __del__(self, delete: Callable[..., int] = _engine_delete) -> None:
+        if self.address:
+            delete(self.address)
 
 
 class Cell:
@@ -370,10 +380,10 @@ class Cell:
             raise EngineError(fault.detail)
         self._memory = self._export("memory", _EXTERN_MEMORY)
 
-    def close(self) -> None:
+    def close(self, delete: Callable[..., int] = _store_delete) -> None:
         """Free the store and all its memory; views of it must be gone."""
         if self._store:
-            _store_delete(self._store)
+            delete(self._store)
             self._store = self.context = 0
 
     def __del__(self) -> None:

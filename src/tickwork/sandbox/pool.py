@@ -16,6 +16,7 @@ import msgspec
 
 from ..errors import EngineUnsuitable, InternalError
 from ..records import Limits, Outcome, Turn
+from .engine import discard_trap
 from .image import encode_image
 from .instance import Loaded, check_memory, load
 from .slot import Slot
@@ -139,8 +140,11 @@ class InlinePool:
                 outcomes.append(slots[turn.agent].run(turn))
         except BaseException:
             # The whole batch has not happened: what ran is taken back, and what was running is dirty.
-            slots[turns[len(outcomes)].agent].drop()
+            discard_trap()
             self.rollback([turn.agent for turn in turns[: len(outcomes)]])
+            for turn in turns[len(outcomes) :][:1]:
+                if turn.agent in slots:
+                    slots[turn.agent].abandon(turn)
             raise
         return outcomes
 

@@ -129,6 +129,12 @@ class Slot:
         if self.ledger.undo():
             self.drop()
 
+    def abandon(self, turn: Turn) -> None:
+        """Go back before a turn that was interrupted, whether or not it had been noted."""
+        if self.ledger.turns and self.ledger.turns[-1] is turn:
+            self.ledger.undo()
+        self.drop()
+
     def reset(self) -> None:
         """Make the agent as before its first turn."""
         self.ledger.clear()

@@ -1,0 +1,68 @@
+"""What a worker has given up, seen from outside and tried from inside."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.sandbox import wat
+from tickwork.sandbox.confine import filter_program
+from tickwork.sandbox.processes import ProcessPool
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
+
+ATTEMPTS = """
+import ctypes, os, socket, sys
+from tickwork.sandbox.confine import confine
+confine()
+def tries(name, attempt):
+    try:
+        attempt()
+    except OSError as error:
+        return
+    print(name)
+tries("read", lambda: os.close(os.open("/dev/null", os.O_RDONLY)))
+tries("write", lambda: os.open("/dev/null", os.O_WRONLY))
+tries("create", lambda: os.open("/tmp/tickwork-confined", os.O_RDWR | os.O_CREAT))
+tries("unlink", lambda: os.unlink("/tmp/tickwork-confined"))
+tries("execute", lambda: os.execv("/bin/true", ["true"]))
+tries("fork", os.fork)
+tries("socket", socket.socket)
+tries("kill", lambda: os.kill(os.getpid(), 0))
+tries("rename", lambda: os.rename("/tmp/tickwork-a", "/tmp/tickwork-b"))
+"""
+
+
+@linux
+def test_a_confined_process_reads_and_nothing_else() -> None:
+    source = Path(__file__).parents[3] / "src"
+    program = f"import sys; sys.path.insert(0, {str(source)!r})\n{ATTEMPTS}"
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["read"], "")
+
+
+@linux
+def test_a_worker_is_confined_and_inherits_nothing() -> None:
+    pool = ProcessPool(1)
+    pool.place(wat.program(0, wat.agent()))
+    pool.compute([wat.turn()])
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pool.worker_pids()[0]}/status").read_text().splitlines())
+    pool.close()
+    assert status["NoNewPrivs"].strip() == "1"
+    assert status["Seccomp"].strip() == "2"
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_fits_the_kernel(machine: str) -> None:
+    program = filter_program(machine)
+    assert len(program) % 8 == 0
+    assert len(program) // 8 < 4096
+    for at in range(0, len(program), 8):
+        if program[at] & 7 == 5:
+            rest = len(program) // 8 - at // 8 - 1
+            assert max(program[at + 2], program[at + 3]) < rest
+
+
+def test_an_unknown_processor_gets_no_filter() -> None:
+    assert filter_program("riscv64") == b""
