@@ -15,7 +15,7 @@ settings.register_profile("tickwork", deadline=None, derandomize=IN_CI, print_bl
 settings.load_profile("tickwork")
 
 UNMARKED_SECONDS = 1.0
-"""A test that takes longer and is not marked slow is named at the end. The rule says 0.25; a busy machine adds to that."""
+"""A longer test without the mark is named at the end. The rule says 0.25; a busy machine adds to that."""
 
 _seconds: dict[str, float] = defaultdict(float)
 _tests: dict[str, int] = defaultdict(int)
