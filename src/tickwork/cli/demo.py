@@ -18,7 +18,7 @@ from ..driver.verify import verify as verify_journal
 from ..errors import ReplayDivergence, WorldReferenceError
 from .documents import STATUSES, divergence_document, run_document
 from .output import Format, Output, talk, write_document, write_facts, write_line
-from .session import Workers, next_journal, options_for, stop_on_signal
+from .session import OWN, Workers, next_journal, options_for, stop_on_signal
 from .stations import COLUMNS, Stations
 
 EXAMPLES: Final = """Examples:
@@ -34,6 +34,7 @@ executing every turn again in worker processes."""
 VERIFY_WORKERS: Final = 2
 REPORT: Final = "report.html"
 LOOK_TICKS: Final = 256
+DEMO: Final = OWN / "demo"
 
 app = App(name="demo", help_epilogue=EXAMPLES)
 
@@ -43,7 +44,9 @@ def demo(
     *,
     ticks: Annotated[int | None, Parameter(help="Hours to run instead of the whole year.")] = None,
     workers: Workers = None,
-    folder: Annotated[Path, Parameter(help="Where the journal and the report go.")] = Path(".tickwork") / "demo",
+    folder: Annotated[
+        Path, Parameter(show_default=False, help="Where journal and report go; by default .tickwork/demo.")
+    ] = DEMO,
     output: Output = "text",
 ) -> int:
     """Run three weather stations, replay the run, verify it, and show that all digests are equal."""

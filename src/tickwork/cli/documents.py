@@ -60,7 +60,7 @@ def damage_document(damage: Damage | None) -> Document | None:
     return {"record": damage.record, "offset": damage.offset, "reason": damage.what}
 
 
-def write_verification(found: Verification, form: Format) -> None:
+def write_verification(found: Verification, form: Format, *, executed: bool) -> None:
     """Print what a verification found."""
     if form != "text":
         document = {
@@ -74,7 +74,7 @@ def write_verification(found: Verification, form: Format) -> None:
         return
     write_run(found.run, form, {"signed_by": found.signed_by})
     if found.equal:
-        write_line("equal: every record came out again, byte for byte")
+        write_line("equal: " + ("every record came out again" if executed else "every byte is what was written"))
     if found.divergence is not None:
         write_line("differs: " + found.divergence.sentence())
     if found.damage is not None:

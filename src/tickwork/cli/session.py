@@ -22,7 +22,10 @@ RUNS: Final = OWN / "runs"
 WorkerChoice = Literal["inline"] | int | None
 Workers = Annotated[
     WorkerChoice,
-    Parameter(help="Processes that run modules, or inline, the default. The result is the same for any number."),
+    Parameter(
+        show_choices=False,
+        help="Processes that run modules, or inline for none, the default. The result is the same for any number.",
+    ),
 ]
 Folder = Annotated[
     Path | None, Parameter(help="Where the sources of native agents lie, if the world's folder has moved.")

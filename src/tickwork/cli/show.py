@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from ..driver import look
 from ..errors import AgentNotFound
+from ..records import AGAIN, UNTIL_MESSAGE
 from .output import Format, Output, write_document, write_facts, write_line, write_rows
 from .screen import write_table
 
@@ -22,6 +23,9 @@ EXAMPLES: Final = """Examples:
 View = Literal["state", "agents", "messages", "frame"]
 
 MESSAGE_COLUMNS: Final = ("#tick", "place", "kind", "from", "to", "#bytes", "body")
+
+CODES: Final[Mapping[int, str]] = {AGAIN: "again", UNTIL_MESSAGE: "until message"}
+"""Return codes that say no number of ticks."""
 
 app = App(name="show", help_epilogue=EXAMPLES)
 
@@ -58,6 +62,7 @@ def show_state(request: Request) -> None:
     if request.form != "text":
         write_document(msgspec.to_builtins(state), request.form)
         return
+    agents = chosen(state.agents, request.agent)
     facts: list[tuple[str, object]] = [
         ("next tick", state.tick),
         ("status", state.status),
@@ -69,7 +74,7 @@ def show_state(request: Request) -> None:
     ]
     write_facts(facts)
     write_line("")
-    write_agents(chosen(state.agents, request.agent))
+    write_agents(agents)
     write_line("")
     rows = [(topic.name, topic.version, ", ".join(topic.subscribers), topic.value) for topic in state.topics]
     write_table(("topic", "#version", "subscribers", "value"), rows)
@@ -154,7 +159,10 @@ def show_frame(request: Request) -> None:
         return
     write_facts([("tick", frame.tick), ("D", frame.d), ("F", frame.f)])
     write_line("")
-    rows = [(t.slot, t.agent, t.operation, t.status, t.code, t.frames, t.fuel, t.detail) for t in frame.turns]
+    rows = [
+        (t.slot, t.agent, t.operation, t.status, CODES.get(t.code, t.code), t.frames, t.fuel, t.detail)
+        for t in frame.turns
+    ]
     write_table(("#slot", "agent", "operation", "status", "#code", "#frames", "#fuel", "detail"), rows)
     write_line("")
     write_table(MESSAGE_COLUMNS, message_rows([*frame.inputs, *frame.messages]))

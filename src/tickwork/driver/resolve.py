@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UnsetType
 
 from .. import codec
-from ..errors import ModuleRefused, WorldReferenceError, WorldSchemaError
+from ..errors import ModuleManifestInvalid, ModuleRefused, WorldReferenceError, WorldSchemaError
 from ..native import Agent
 from ..records import (
     ABI_MAJOR,
@@ -33,7 +33,7 @@ from ..records import (
     Supervision,
     TaskSpec,
 )
-from ..sandbox.manifest import Malformed, Manifest, read_manifest
+from ..sandbox.manifest import Manifest, read_manifest
 from . import places
 from .faults import Fault, choose
 from .feeds import read_rows
@@ -271,13 +271,9 @@ class _Reader:
     def manifest(self, wasm: bytes, module: str, path: places.Path) -> Manifest | None:
         try:
             return read_manifest(wasm, module)
-        except Malformed as error:
-            raise ModuleRefused(
-                f"{module} is no WebAssembly module",
-                where=self.file.place((*path, "module")),
-                why=str(error),
-                fix="name a file that a compiler made for wasm32",
-            ) from error
+        except (ModuleRefused, ModuleManifestInvalid) as error:
+            where = "; ".join(filter(None, [self.file.place((*path, "module")), error.where]))
+            raise type(error)(error.what, where=where, why=error.why, fix=error.fix) from error
 
     def undeclared(self, table: TemplateTable, declared: _Declared, path: places.Path) -> Iterator[Fault]:
         """Yield grants of what the module never asked for: a misspelt name would otherwise be granted in vain."""
