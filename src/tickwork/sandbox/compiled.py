@@ -10,7 +10,7 @@ import msgspec
 
 from ..codec import DESCRIPTOR
 from ..errors import InternalError, ModuleAbiMismatch
-from ..records import ABI_MAJOR, ABI_MINOR
+from ..records import ABI_MAJOR, ABI_MINOR, Limits
 from .engine import PAGE
 
 LAYOUT: Final = 1
@@ -56,6 +56,18 @@ class Compiled(msgspec.Struct, frozen=True, array_like=True):
     maximum: int
     descriptor: Descriptor
     code: bytes
+
+
+class Program(msgspec.Struct, frozen=True):
+    """How an agent's instance is made.
+
+    Attributes:
+        compiled: What admission returned; many agents may share it.
+    """
+
+    agent: int
+    compiled: bytes
+    limits: Limits = Limits()
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -8,34 +8,15 @@ Invariants:
     * A failure of this machine is an exception, never an outcome.
 """
 
-import threading
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
-import msgspec
+from ..records import Outcome, Turn
+from .compiled import Program
+from .inline import InlinePool
+from .processes import ProcessPool
 
-from ..errors import EngineUnsuitable, InternalError
-from ..records import Limits, Outcome, Turn
-from .engine import discard_trap
-from .image import encode_image
-from .instance import Loaded, check_memory, load
-from .slot import Slot
-
-THREAD_STACK_BYTES: Final = 8 << 20
-AGENTS_MOST: Final = 30_000
-"""Instances that fit in a process: each takes two of its 65,530 memory mappings."""
-
-
-class Program(msgspec.Struct, frozen=True):
-    """How an agent's instance is made.
-
-    Attributes:
-        compiled: What admission returned; many agents may share it.
-    """
-
-    agent: int
-    compiled: bytes
-    limits: Limits = Limits()
+__all__ = ["Computing", "InlinePool", "Placing", "Pool", "ProcessPool", "Program", "open_pool"]
 
 
 class Computing(Protocol):
@@ -91,87 +72,5 @@ def open_pool(workers: int = 0, *, opt_level: str = "speed") -> Pool:
     if workers < 0:
         raise ValueError(f"workers is {workers}, it must be 0 or more")
     if workers:
-        from .processes import ProcessPool
-
         return ProcessPool(workers, opt_level=opt_level)
     return InlinePool()
-
-
-class InlinePool:
-    """Runs agents in this process, on the thread that made the pool.
-
-    Raises:
-        EngineUnsuitable: TW3101, the thread's stack may be too small for a guest.
-    """
-
-    def __init__(self) -> None:
-        if threading.current_thread() is not threading.main_thread() and threading.stack_size() < THREAD_STACK_BYTES:
-            raise EngineUnsuitable(
-                "agents cannot run on this thread",
-                why="its stack may be smaller than what a guest may use, which would end the process",
-                fix="call threading.stack_size(8 << 20) before the thread starts, or use the main thread",
-            )
-        self._thread = threading.get_ident()
-        self._slots: dict[int, Slot] = {}
-        self._loaded: dict[bytes, Loaded] = {}
-
-    def place(self, program: Program) -> None:
-        """Take an agent in, before its first turn."""
-        if program.agent in self._slots:
-            raise InternalError(f"agent {program.agent} is placed twice")
-        if len(self._slots) >= AGENTS_MOST:
-            raise EngineUnsuitable(
-                f"more than {AGENTS_MOST:,} agents in one process",
-                why="each takes two memory mappings and the system allows 65,530 (vm.max_map_count)",
-                fix="use more workers",
-            )
-        loaded = self._loaded.get(program.compiled)
-        if loaded is None:
-            loaded = self._loaded[program.compiled] = load(program.compiled)
-        check_memory(loaded.compiled, program.limits)
-        self._slots[program.agent] = Slot(loaded, program.limits)
-
-    def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
-        """Return the outcomes. Order: as given."""
-        assert threading.get_ident() == self._thread, "the engine is used by one thread"
-        slots, outcomes = self._slots, list[Outcome]()
-        try:
-            for turn in turns:
-                outcomes.append(slots[turn.agent].run(turn))
-        except BaseException:
-            # The whole batch has not happened: what ran is taken back, and what was running is dirty.
-            discard_trap()
-            self.rollback([turn.agent for turn in turns[: len(outcomes)]])
-            for turn in turns[len(outcomes) :][:1]:
-                if turn.agent in slots:
-                    slots[turn.agent].abandon(turn)
-            raise
-        return outcomes
-
-    def rollback(self, agents: Sequence[int]) -> None:
-        """Take back the last turn of these agents."""
-        for agent in agents:
-            self._slots[agent].undo()
-
-    def image(self, agent: int) -> bytes:
-        """Return the agent's state in canonical bytes."""
-        return encode_image(self._slots[agent].image())
-
-    def reset(self, agents: Sequence[int]) -> None:
-        """Make these agents as before their first turn."""
-        for agent in agents:
-            self._slots[agent].reset()
-
-    def retire(self, agents: Sequence[int]) -> None:
-        """Let go of these agents."""
-        for agent in agents:
-            self._slots.pop(agent).drop()
-
-    def slot(self, agent: int) -> Slot:
-        """Return an agent's slot; a worker keeps its parent's ledger in step with it."""
-        return self._slots[agent]
-
-    def close(self) -> None:
-        """Free every instance."""
-        self.retire(list(self._slots))
-        self._loaded.clear()

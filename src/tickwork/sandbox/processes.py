@@ -22,10 +22,9 @@ from ..errors import InternalError, WorkerLost
 from ..records import Limits, Outcome, Turn
 from . import wire
 from .child import start_child
-from .compiled import Compiled, decode_compiled
+from .compiled import Compiled, Program, decode_compiled
 from .image import memory_bytes
 from .instance import check_memory
-from .pool import Program
 from .slot import Ledger
 
 ATTEMPTS: Final = 3

@@ -12,9 +12,10 @@ import msgspec
 from ..errors import InternalError, TickworkError
 from . import wire
 from .child import take_pipes
+from .compiled import Program
 from .confine import confine
 from .image import decode_image, encode_image
-from .pool import InlinePool, Program
+from .inline import InlinePool
 from .probes import ready_engine
 
 
