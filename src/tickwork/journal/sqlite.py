@@ -32,7 +32,6 @@ from .faults import (
     name_taken,
     not_found,
     not_readable_here,
-    out_of_turn,
     run_finished,
     unreadable,
     write_failed,
@@ -48,10 +47,10 @@ from .layout import (
     APPLICATION_ID,
     MAGIC,
     SCHEMA,
-    SignatureRow,
     begins_as_closed,
     check_format,
 )
+from .pending import Pending
 from .seal import PAGE, Damage, build_seal, has_footer, page_digests
 from .store import Head, RunStatus, Signature
 from .tables import Query, Tables
@@ -176,9 +175,8 @@ def _writing(path: Path) -> Generator[None]:
 
 
 def _connect(path: Path, *, vfs: str | None = None, options: str, flags: int) -> apsw.Connection:
-    assert apsw.SQLITE_VERSION_NUMBER >= OLDEST_SQLITE, (
-        f"SQLite {apsw.sqlite_lib_version()} is too old to be trusted with a WAL"
-    )
+    version, trusted = sqlite_version()
+    assert trusted, f"SQLite {version} can corrupt a write-ahead log"
     connection = apsw.Connection(f"{path.absolute().as_uri()}?{options}", flags | apsw.SQLITE_OPEN_URI, vfs)
     connection.set_busy_timeout(2000)
     connection.pragma("trusted_schema", 0)
@@ -193,7 +191,9 @@ def _connect(path: Path, *, vfs: str | None = None, options: str, flags: int) ->
 
 def _connect_to_write(path: Path, vfs: str | None) -> apsw.Connection:
     connection = _connect(path, vfs=vfs, options="mode=rw", flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.pragma("journal_mode", "wal")
+    if connection.pragma("journal_mode", "wal") != "wal":
+        connection.close()
+        raise write_failed(path, "a running journal needs shared memory, and this file system (a network's?) has none")
     connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
     connection.pragma("synchronous", "normal")
     return connection
@@ -286,15 +286,11 @@ class SqliteJournal:
         self._tables = Tables(_query_of(connection, path))
         self._lock = lock
         self._vfs = vfs
-        self._frames: list[Frame] = []
-        self._contents: dict[bytes, bytes] = {}
-        self._signatures: list[Signature] = []
         self._failure = ""
         self._synchronous = "normal"
         self._at_risk = False
         self._status = self._tables.status()
-        self._head = self._tables.last_head()
-        self._next = self._head.tick + 1
+        self._pending = Pending(self._tables.last_head())
 
     @classmethod
     def create(
@@ -410,14 +406,11 @@ class SqliteJournal:
         return self.head().tick + 1
 
     def head(self) -> Head:
-        if self._frames:
-            last = self._frames[-1]
-            return Head(last.tick, last.d, last.f)
         # A reader follows the writer; who writes knows.
-        return self._tables.last_head() if self._lock is None else self._head
+        return self._tables.last_head() if self._lock is None else self._pending.head()
 
     def signatures(self) -> tuple[Signature, ...]:
-        return (*self._tables.signatures(), *self._signatures)
+        return self._tables.signatures() + self._pending.signatures()
 
     def status(self) -> RunStatus:
         return self._status
@@ -427,12 +420,10 @@ class SqliteJournal:
 
     def frames(self, first: int = 0, last: int | None = None) -> Iterator[Frame]:
         yield from self._tables.frames(first, last)
-        for frame in tuple(self._frames):
-            if first <= frame.tick and (last is None or frame.tick <= last):
-                yield frame
+        yield from self._pending.frames(first, last)
 
     def content(self, digest: bytes) -> bytes:
-        body = self._contents.get(digest)
+        body = self._pending.content(digest)
         if body is None:
             body = self._tables.content(digest)
         if body is None:
@@ -463,28 +454,20 @@ class SqliteJournal:
 
     def append(self, frame: Frame, content: Sequence[bytes] = ()) -> None:
         self._writable()
-        if frame.tick != self._next:
-            raise out_of_turn(frame.tick, self._next)
-        for body in content:
-            self._contents[digest(body)] = body
-        self._frames.append(frame)
-        self._next += 1
+        self._pending.append(frame, content)
 
     def put_content(self, body: bytes) -> bytes:
         self._writable()
-        name = digest(body)
-        self._contents[name] = body
-        return name
+        return self._pending.put(body)
 
     def sign(self, signature: Signature) -> None:
         self._writable()
-        self._signatures.append(signature)
+        self._pending.sign(signature)
 
     def flush(self, durable: bool = False) -> None:
         self._writable()
-        if not (self._frames or self._contents or self._signatures or (durable and self._at_risk)):
+        if not self._pending and not (durable and self._at_risk):
             return
-        head = self.head()
         # Set first: an exception of any kind, also a signal's, leaves the outcome of the transaction unknown.
         self._failure = "a write was interrupted"
         try:
@@ -492,8 +475,7 @@ class SqliteJournal:
         except apsw.Error as error:
             self._fail(str(error))
             raise write_failed(self.path, self._failure) from error
-        self._head = head
-        self._drop_pending()
+        self._pending.written()
         self._at_risk = not durable
         self._failure = ""
 
@@ -504,13 +486,9 @@ class SqliteJournal:
             connection.pragma("synchronous", wanted)
             self._synchronous = wanted
         connection.execute("BEGIN IMMEDIATE")
-        if self._contents:
-            connection.executemany(ADD_CONTENT, self._contents.items())
-        if self._signatures:
-            connection.executemany(ADD_SIGNATURE, map(_signature_row, self._signatures))
-        if self._frames:
-            rows = [(one.tick, one.inputs, one.turns, one.derived, one.hints, one.d, one.f) for one in self._frames]
-            connection.executemany(ADD_FRAME, rows)
+        connection.executemany(ADD_CONTENT, self._pending.content_rows())
+        connection.executemany(ADD_SIGNATURE, self._pending.signature_rows())
+        connection.executemany(ADD_FRAME, self._pending.frame_rows())
         if durable:
             # A transaction without a write syncs nothing, and this one can be told from others in the log.
             connection.execute("UPDATE status SET barriers = barriers + 1")
@@ -563,7 +541,7 @@ class SqliteJournal:
             file.xSync(apsw.SQLITE_SYNC_FULL)
 
     def close(self) -> None:
-        self._drop_pending()
+        self._pending.drop()
         self._connection.close()
         self._release()
 
@@ -574,15 +552,10 @@ class SqliteJournal:
             self._lock.release()
             self._lock = None
 
-    def _drop_pending(self) -> None:
-        self._frames.clear()
-        self._contents.clear()
-        self._signatures.clear()
-
     def _fail(self, reason: str) -> None:
         """Write no more, not even a checkpoint at the close: after a failed sync, pages may be gone from memory too."""
         self._failure = reason
-        self._drop_pending()
+        self._pending.drop()
         with suppress(apsw.Error):
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
@@ -593,8 +566,3 @@ class SqliteJournal:
             raise run_finished(self._status)
         if self._lock is None:
             raise InternalError(f"{self.path} was opened for reading")
-
-
-def _signature_row(signature: Signature) -> SignatureRow:
-    head = signature.head
-    return SignatureRow(head.tick, head.d, head.f, signature.key_id, signature.public_key, signature.signature)

@@ -88,7 +88,7 @@ def test_a_loss_of_power_leaves_what_was_durable_whatever_else_is_lost(
 ) -> None:
     monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", checkpoint_pages)
     holes = 0
-    for seed in range(150):
+    for seed in range(80):
         left, source = tmp_path / f"left {seed}", random.Random(seed)
         durable, flushed = write_and_lose_power(tmp_path / f"run {seed}", left, source)
         holes += what_is_left_is_sound(left / "run.twk", durable, flushed)
