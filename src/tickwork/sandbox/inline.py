@@ -10,6 +10,7 @@ from .compiled import Program
 from .engine import discard_trap
 from .image import encode_image
 from .instance import Loaded, check_memory, load
+from .probes import ready_engine
 from .slot import Slot
 
 THREAD_STACK_BYTES: Final = 8 << 20
@@ -24,13 +25,14 @@ class InlinePool:
         EngineUnsuitable: TW3101, the thread's stack may be too small for a guest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, opt_level: str = "speed") -> None:
         if threading.current_thread() is not threading.main_thread() and threading.stack_size() < THREAD_STACK_BYTES:
             raise EngineUnsuitable(
                 "agents cannot run on this thread",
                 why="its stack may be smaller than what a guest may use, which would end the process",
                 fix="call threading.stack_size(8 << 20) before the thread starts, or use the main thread",
             )
+        ready_engine(opt_level)
         self._thread = threading.get_ident()
         self._slots: dict[int, Slot] = {}
         self._loaded: dict[bytes, Loaded] = {}

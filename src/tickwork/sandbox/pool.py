@@ -67,10 +67,13 @@ def open_pool(workers: int = 0, *, opt_level: str = "speed") -> Pool:
     """Return a pool: in this process when ``workers`` is 0, else that many worker processes.
 
     Args:
-        opt_level: What agents were compiled with; native code of any level loads, so that it changes speed alone.
+        opt_level: What most agents are compiled with. That engine is probed now; code of another level loads as well.
+
+    Raises:
+        EngineUnsuitable: TW3101, agents cannot run here.
     """
     if workers < 0:
         raise ValueError(f"workers is {workers}, it must be 0 or more")
     if workers:
-        return ProcessPool(workers, opt_level=opt_level)
-    return InlinePool()
+        return ProcessPool(workers)
+    return InlinePool(opt_level)

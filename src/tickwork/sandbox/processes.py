@@ -159,8 +159,7 @@ class ProcessPool:
         patience_s: How long a worker may be silent beyond what its fuel allows.
     """
 
-    def __init__(self, workers: int, *, opt_level: str = "speed", patience_s: int = PATIENCE_S) -> None:
-        self._opt_level = opt_level
+    def __init__(self, workers: int, *, patience_s: int = PATIENCE_S) -> None:
         self._patience_s = patience_s
         self._agents: dict[int, _Agent] = {}
         self._codes: dict[bytes, tuple[bytes, Compiled]] = {}
