@@ -165,6 +165,8 @@ def _check_rest(journal: SqliteJournal, sealed: bool, ticks: int) -> Damage | No
             return Damage(f"content {name.hex()} is not what its digest says")
     if sealed:
         return None
+    if journal.status().closed:
+        return Damage("the run is finished and its file has no seal: another program has written it")
     faults = journal.tables().structure_faults()
     if faults:
         return Damage(f"the structure of the file is damaged: {faults}")

@@ -166,6 +166,25 @@ def test_a_finished_run_whose_seal_was_taken_off_is_damaged(tmp_path: Path) -> N
     assert "seal" in damage.what
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE frames SET hints = x'00' WHERE tick = 1",
+        "UPDATE status SET text = 'otherwise'",
+        "CREATE TABLE more (one BLOB)",
+        "DROP TABLE heads",
+        "VACUUM",
+        "PRAGMA journal_mode = wal",
+        "PRAGMA journal_mode = wal; UPDATE status SET text = 'otherwise'",
+    ],
+)
+def test_a_finished_run_that_a_tool_has_written_is_damaged(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "run.twk"
+    closed_run(path, 3)
+    edit(path, statement)
+    assert check(path).damage is not None
+
+
 def test_flips_in_the_frames_of_an_open_run_are_found(tmp_path: Path) -> None:
     path = tmp_path / "run.twk"
     open_run(path, 3)
