@@ -62,6 +62,8 @@ static uint32_t learn(estimate *known, int64_t value, uint32_t hour_of_day, int6
                       int64_t *expected)
 {
     const uint32_t memory = least(++known->seen, LEVEL_HOURS), days = least(++known->seen_at[hour_of_day], OFFSET_DAYS);
+    if (known->seen == 1)
+        known->level_q = value * Q; /* Else the first value itself would be the greatest deviation for months. */
     const int64_t usual_q = known->level_q + known->offset_q[hour_of_day];
     const int64_t root = tw_root((uint64_t)(known->square_q / Q)), spread = root > floor ? root : floor;
     int64_t residual_q = value * Q - usual_q, score;

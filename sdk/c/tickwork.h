@@ -383,7 +383,8 @@ TW_API int32_t tw_publish(uint32_t handle, uint16_t encoding, const void *body, 
     return tw_write(TW_PUBLISH, encoding, handle, body, length);
 }
 
-/* As tw_publish, and the topic keeps the body as its value: whoever joins later gets it as a TW_RETAINED frame. */
+/* As tw_publish, and the topic keeps the body as its value; it arrives as a TW_RETAINED frame, also at whoever joins later. A topic
+ * has one value: of several writes in one tick, the last in slot order wins and the others are recorded as lost. */
 TW_API int32_t tw_publish_retained(uint32_t handle, uint16_t encoding, const void *body, uint32_t length)
 {
     return tw_write(TW_PUBLISH_RETAINED, encoding, handle, body, length);
