@@ -8,7 +8,7 @@ import msgspec
 from .. import codec
 from ..errors import TickOutOfRange
 from ..journal.store import Journal, JournalReader
-from ..records import Effect, Environment, Frame, Input, InputKind, Result
+from ..records import Effect, Environment, Frame, Input, InputKind
 from .fold import read_inputs
 from .loop import Inbox, Loop
 from .opening import executing, new_environment, reading, resumed_performers
@@ -69,8 +69,8 @@ def fork(
             environment = new_environment(options, world=known.world, parent=known.run_id)
             writer, heads = _copy_prefix(parent, at, to, environment)
             again, results = _recorded_results(parent, at, fold.machine.state.effects)
-            inbox = Inbox(feeds, edits=_edits(edit), suppressed=edit.suppresses if edit.dropped else None)
-            inbox.offer(results)
+            suppressed = edit.suppresses if edit.dropped else None
+            inbox = Inbox(feeds, edits=_edits(edit), suppressed=suppressed, recorded=results)
             performers = resumed_performers(world, known, options, header)
             dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
             assert fold.crew is not None
@@ -113,16 +113,15 @@ def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
     return [parent.content(digest) for digest in digests]
 
 
-def _recorded_results(parent: JournalReader, at: int, effects: Sequence[Effect]) -> tuple[list[Effect], list[Result]]:
-    """Return the effects open at a tick that have no recorded result later, and the results of those that have."""
+def _recorded_results(
+    parent: JournalReader, at: int, effects: Sequence[Effect]
+) -> tuple[list[Effect], list[tuple[int, Input]]]:
+    """Return the effects open at a tick whose result is not recorded, and the recorded results, each with its tick."""
     waiting = {effect.number: effect for effect in effects}
-    results: list[Result] = []
+    results: list[tuple[int, Input]] = []
     for frame in parent.frames(at) if waiting else ():
-        results.extend(
-            Result(item.number, item.code, item.encoding, item.body)
-            for item in read_inputs(parent, frame)
-            if item.kind == InputKind.RESULT and waiting.pop(item.number, None) is not None
-        )
+        found = [item for item in read_inputs(parent, frame) if item.kind == InputKind.RESULT]
+        results += [(frame.tick, item) for item in found if waiting.pop(item.number, None) is not None]
         if not waiting:
             break
     return list(waiting.values()), results

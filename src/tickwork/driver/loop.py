@@ -30,6 +30,7 @@ class Inbox:
     Args:
         edits: Operator inputs for the next tick to come.
         suppressed: Tells whether a feed's input must be left out; for forks.
+        recorded: Results of effects that went out before, each with the tick it enters at; for forks. Order: entry.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class Inbox:
         *,
         edits: Sequence[Input] = (),
         suppressed: Callable[[Input], bool] | None = None,
+        recorded: Sequence[tuple[int, Input]] = (),
     ) -> None:
         self.feeds = list(feeds)
         self._edits = list(edits)
+        self._recorded = list(recorded)
         self._suppressed = suppressed
         self._results: list[Input] = []
 
@@ -63,6 +66,8 @@ class Inbox:
         """Return the inputs of a tick, at most ``bound``; feeds stop when the run is closing."""
         taken = self._edits[:bound]
         del self._edits[:bound]
+        while self._recorded and self._recorded[0][0] <= tick and len(taken) < bound:
+            taken.append(self._recorded.pop(0)[1])
         room = bound - len(taken)
         taken += self._results[:room]
         del self._results[:room]
@@ -75,7 +80,8 @@ class Inbox:
     @property
     def empty(self) -> bool:
         """Whether nothing waits, now or at a later tick."""
-        return not self._edits and not self._results and all(feed.exhausted for feed in self.feeds)
+        waiting = self._edits or self._recorded or self._results
+        return not waiting and all(feed.exhausted for feed in self.feeds)
 
     @property
     def has_results(self) -> bool:
