@@ -185,6 +185,17 @@ def test_a_finished_run_that_a_tool_has_written_is_damaged(tmp_path: Path, state
     assert check(path).damage is not None
 
 
+def test_a_finished_run_dressed_up_as_an_open_one_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "run.twk"
+    closed_run(path, 3)
+    content = bytearray(path.read_bytes())
+    content[18:20] = b"\x02\x02"
+    path.write_bytes(content[: int.from_bytes(content[28:32], "big") * PAGE])
+    damage = check(path).damage
+    assert damage is not None
+    assert "no seal" in damage.what
+
+
 def test_flips_in_the_frames_of_an_open_run_are_found(tmp_path: Path) -> None:
     path = tmp_path / "run.twk"
     open_run(path, 3)
