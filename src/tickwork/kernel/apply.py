@@ -2,119 +2,141 @@
 
 import hashlib
 import struct
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from ..codec import FRAME
-from ..records import OUTSIDE, DerivedKind, Effect, FrameKind, Input, InputKind, Refusal
-from . import graph
+from ..codec import FRAME, encode_frame
+from ..records import OUTSIDE, AgentSpec, DerivedKind, Effect, FrameKind, Input, InputKind, Refusal
 from .cast import Cast
 from .outbox import TASK_HEAD_BYTES, Action
 from .random import stream_key
-from .state import MAX_AGENTS, MAX_TIMERS, AgentState, AgentStatus, RunStatus, TaskState, TaskStatus, TimerState
+from .state import (
+    MAX_AGENTS,
+    MAX_EFFECTS,
+    MAX_TASKS,
+    MAX_TIMERS,
+    AgentState,
+    AgentStatus,
+    RunStatus,
+    TaskState,
+    TaskStatus,
+    TimerState,
+)
 
 _DELAY: Final = struct.Struct("<Q")
 _TASK_HEAD: Final = struct.Struct("<iIII")
 _KEY: Final = struct.Struct("<IQQ")
 _MAX_DELAY: Final = 1 << 60
 
-EDITABLE: Final = ("priority", "fuel")
+_MAX_U64: Final = (1 << 64) - 1
+_MAX_I64: Final = (1 << 63) - 1
+_MAX_ENCODING: Final = 0xFFFF
+_CODES: Final = frozenset(map(int, Refusal))
+
+_LEAST: Final[dict[str, int]] = {"priority": -_MAX_I64, "fuel": 1}
+EDITABLE: Final = tuple(_LEAST)
 """What a CONFIGURE_AGENT input may change."""
 
 
 def effect_key(lineage: bytes, agent: int, tick: int, number: int) -> bytes:
     """Return the idempotency key of an effect. Shape: 32 bytes.
 
-    Law: equal (lineage, agent, tick, number) give equal keys; a replay, a resume and an unedited fork ask under the same key.
+    Law: equal (lineage, agent, tick, number) give equal keys: resumed runs and unchanged forks ask with the same key.
     """
     return hashlib.sha256(b"TWK1" + lineage + _KEY.pack(agent, tick, number)).digest()
 
 
-def _body(action: Action) -> bytes:
-    return action.body[: action.size - FRAME.size]
-
-
 def _publish_retained(cast: Cast, agent: AgentState, action: Action) -> None:
-    cast.bus.retain(action.target, action.encoding, agent.number, _body(action))
+    _, topic, _, encoding, size, body = action
+    cast.bus.retain(topic, encoding, agent.number, body[: size - FRAME.size])
 
 
 def _join(cast: Cast, agent: AgentState, action: Action) -> None:
-    cast.bus.join(agent, action.target, action.destination)
+    _, topic, handle, *_ = action
+    cast.bus.join(agent, topic, handle)
 
 
 def _leave(cast: Cast, agent: AgentState, action: Action) -> None:
-    cast.bus.leave(agent, action.target)
+    cast.bus.leave(agent, action[1])
 
 
 def _spawn(cast: Cast, agent: AgentState, action: Action) -> None:
-    if len(cast.state.agents) >= MAX_AGENTS:
-        text = f"a run holds at most {MAX_AGENTS} agents"
-        cast.bus.refuse(agent.number, Refusal.NO_MEMORY, action.kind, cast.bus.next_seq(), text)
+    kind, index, _, encoding, size, body = action
+    template = cast.header.templates[index]
+    refused = _no_spawn(cast, template, size)
+    if refused is not None:
+        code, text = refused
+        cast.bus.refuse(agent.number, code, kind, cast.bus.next_seq(), text)
         return
-    cast.spawn(cast.header.templates[action.target], agent.number, _body(action), action.encoding)
+    cast.spawn(template, agent.number, body[: size - FRAME.size], encoding)
 
 
-def _exit(cast: Cast, agent: AgentState, action: Action) -> None:
-    if agent.status != AgentStatus.STOPPED:
-        cast.stop_agent(agent, "it asked to exit")
+def _no_spawn(cast: Cast, template: AgentSpec, size: int) -> tuple[Refusal, str] | None:
+    """Return why an agent cannot be made from a template with a configuration frame of ``size`` bytes."""
+    if len(cast.state.agents) >= MAX_AGENTS:
+        return Refusal.NO_MEMORY, f"a run holds at most {MAX_AGENTS} agents"
+    if size > template.limits.inbox_bytes:
+        return Refusal.TOO_BIG, "the configuration is larger than the new agent's inbox"
+    name = cast.next_name(template)
+    return (Refusal.CONFLICT, f"there is an agent {name!r} already") if name in cast.numbers else None
 
 
 def _timer(cast: Cast, agent: AgentState, action: Action) -> None:
+    kind, tag, _, _, size, body = action
     number = cast.bus.next_seq()
-    body = _body(action)
-    delay = _DELAY.unpack(body)[0] if len(body) == _DELAY.size else _MAX_DELAY + 1
+    delay = _DELAY.unpack(body)[0] if size == FRAME.size + _DELAY.size else _MAX_DELAY + 1
     if delay > _MAX_DELAY:
-        cast.bus.refuse(
-            agent.number, Refusal.BAD_MESSAGE, action.kind, number, "a timer's body is a delay in ticks, u64"
-        )
+        cast.bus.refuse(agent.number, Refusal.BAD_MESSAGE, kind, number, "a timer's body is a delay in ticks, u64")
     elif agent.timers >= MAX_TIMERS:
-        cast.bus.refuse(agent.number, Refusal.TOO_BIG, action.kind, number, f"more than {MAX_TIMERS} timers")
+        cast.bus.refuse(agent.number, Refusal.TOO_BIG, kind, number, f"more than {MAX_TIMERS} timers")
     else:
         agent.timers += 1
-        due = cast.state.tick + max(1, delay)
-        insort(cast.state.timers, TimerState(due, agent.number, number, action.destination))
+        insort(cast.state.timers, TimerState(cast.state.tick + max(1, delay), agent.number, number, tag))
 
 
 def _task(cast: Cast, agent: AgentState, action: Action) -> None:
-    state, body, seq = cast.state, _body(action), cast.bus.next_seq()
+    kind, target, _, encoding, size, padded = action
+    state, body, seq = cast.state, padded[: size - FRAME.size], cast.bus.next_seq()
+    parsed = _read_task(body)
+    if isinstance(parsed, str):
+        cast.bus.refuse(agent.number, Refusal.BAD_MESSAGE, kind, seq, parsed)
+        return
+    priority, tag, dependencies, start = parsed
+    known = cast.task_tags
+    missing = [other for other in dependencies if (agent.number, other) not in known]
+    if missing:
+        cast.bus.refuse(agent.number, Refusal.NOT_FOUND, kind, seq, f"no earlier task {missing[0]}")
+    elif (agent.number, tag) in known:
+        cast.bus.refuse(agent.number, Refusal.CONFLICT, kind, seq, f"task {tag} exists already")
+    elif len(state.tasks) >= MAX_TASKS:
+        cast.bus.refuse(agent.number, Refusal.NO_MEMORY, kind, seq, f"a run holds at most {MAX_TASKS} tasks")
+    else:
+        name = f"{agent.name}/{tag}"
+        task = TaskState(len(state.tasks), name, target, priority, encoding, body[start:], tag, agent.number)
+        state.tasks.append(task)
+        known[agent.number, tag] = task.number
+        cast.bus.note(DerivedKind.TASK_ADDED, target, task.number, name)
+        _connect(cast, task, [state.tasks[known[agent.number, other]] for other in dict.fromkeys(dependencies)])
+
+
+def _read_task(body: bytes) -> tuple[int, int, tuple[int, ...], int] | str:
+    """Return priority, tag, tags it depends on and where the task's own body begins, or what is wrong."""
     if len(body) < TASK_HEAD_BYTES:
-        cast.bus.refuse(agent.number, Refusal.BAD_MESSAGE, action.kind, seq, "a task's body is shorter than its head")
-        return
+        return "a task's body is shorter than its head"
     priority, tag, count, _ = _TASK_HEAD.unpack_from(body)
-    start = TASK_HEAD_BYTES + ((count * 4 + 7) & ~7)
+    start = TASK_HEAD_BYTES + ((count * 4 + 7) & -8)
     if start > len(body):
-        cast.bus.refuse(agent.number, Refusal.BAD_MESSAGE, action.kind, seq, "a task's dependencies run past its body")
-        return
-    tags = struct.unpack_from(f"<{count}I", body, TASK_HEAD_BYTES)
-    own = {task.tag: task for task in state.tasks if task.owner == agent.number}
-    missing = [known for known in tags if known not in own]
-    if missing or tag in own:
-        text = f"no earlier task {missing[0]}" if missing else f"task {tag} exists already"
-        cast.bus.refuse(agent.number, Refusal.NOT_FOUND if missing else Refusal.CONFLICT, action.kind, seq, text)
-        return
-    task = TaskState(
-        len(state.tasks),
-        f"{agent.name}/{tag}",
-        action.target,
-        priority,
-        action.encoding,
-        body[start:],
-        tag,
-        agent.number,
-    )
-    state.tasks.append(task)
-    cast.bus.note(DerivedKind.TASK_ADDED, action.target, task.number, task.name)
-    _connect(cast, task, [own[known] for known in dict.fromkeys(tags)])
+        return "a task's dependencies run past its body"
+    return priority, tag, struct.unpack_from(f"<{count}I", body, TASK_HEAD_BYTES), start
 
 
 def _connect(cast: Cast, task: TaskState, dependencies: list[TaskState]) -> None:
     """Make a new task wait for its dependencies, or fail or queue it at once."""
     if any(known.status == TaskStatus.FAILED for known in dependencies):
-        task.status = TaskStatus.FAILED
-        cast.bus.note(DerivedKind.TASK_FAILED, task.agent, task.number, task.name)
+        cast.fail_tasks([task.number])
         return
     for known in dependencies:
         task.rank = max(task.rank, known.rank + 1)
@@ -122,26 +144,30 @@ def _connect(cast: Cast, task: TaskState, dependencies: list[TaskState]) -> None
             known.dependents.append(task.number)
             task.waits += 1
     if not task.waits:
-        graph.enqueue(cast.state, task, cast.state.tick + 1)
+        cast.queue_task(task)
 
 
 def _skill(cast: Cast, agent: AgentState, action: Action) -> None:
-    skill = cast.header.skills[action.target]
+    kind, index, _, encoding, size, body = action
+    skill = cast.header.skills[index]
     state = cast.state
     number = cast.bus.next_seq()
+    if agent.effects >= MAX_EFFECTS:
+        cast.bus.refuse(agent.number, Refusal.TOO_BIG, kind, number, f"more than {MAX_EFFECTS} effects without result")
+        return
+    agent.effects += 1
     key = effect_key(state.lineage, agent.number, state.tick, number)
-    effect = Effect(
-        number, state.tick, agent.number, skill.name, skill.effect_class, key, action.encoding, _body(action)
-    )
+    asked = body[: size - FRAME.size]
+    effect = Effect(number, state.tick, agent.number, skill.name, skill.effect_class, key, encoding, asked)
     state.effects.append(effect)
     cast.done.effects.append(effect)
     cast.bus.note(DerivedKind.EFFECT, agent.number, number, skill.name, key)
 
 
 def _unsupported(cast: Cast, agent: AgentState, action: Action) -> None:
-    name = FrameKind(action.kind).name.lower()
+    name = FrameKind(action[0]).name.lower()
     cast.bus.refuse(
-        agent.number, Refusal.UNSUPPORTED, action.kind, cast.bus.next_seq(), f"this host does not offer {name}"
+        agent.number, Refusal.UNSUPPORTED, action[0], cast.bus.next_seq(), f"this host does not offer {name}"
     )
 
 
@@ -154,7 +180,6 @@ _ACTIONS: Final[dict[int, Callable[[Cast, AgentState, Action], None]]] = {
     FrameKind.JOIN: _join,
     FrameKind.LEAVE: _leave,
     FrameKind.SPAWN: _spawn,
-    FrameKind.EXIT: _exit,
     FrameKind.TIMER: _timer,
     FrameKind.TASK: _task,
     FrameKind.SKILL: _skill,
@@ -166,13 +191,18 @@ _ACTIONS: Final[dict[int, Callable[[Cast, AgentState, Action], None]]] = {
 
 
 def apply_action(cast: Cast, agent: AgentState, action: Action) -> None:
-    """Apply one checked frame that is neither a send nor a publish."""
-    _ACTIONS[action.kind](cast, agent, action)
+    """Apply one checked frame that is no send, publish or exit."""
+    _ACTIONS[action[0]](cast, agent, action)
 
 
 def admit_input(cast: Cast, item: Input) -> None:
     """Let one input in. An input that fits nothing is a record, never an error."""
-    refused = _INPUTS[item.kind](cast, item) if item.kind in _INPUTS else "unknown kind of input"
+    if item.kind not in _INPUTS:
+        refused = "unknown kind of input"
+    elif not 0 <= item.encoding <= _MAX_ENCODING:
+        refused = f"no encoding {item.encoding}"
+    else:
+        refused = _INPUTS[item.kind](cast, item)
     if refused:
         cast.bus.note(DerivedKind.REFUSED_INPUT, OUTSIDE, item.number, refused)
 
@@ -190,48 +220,56 @@ def _on_message(cast: Cast, item: Input) -> str:
     return ""
 
 
-def _topic(cast: Cast, name: str) -> int:
-    names = [topic.name for topic in cast.state.topics]
-    return names.index(name) if name in names else -1
-
-
 def _on_publish(cast: Cast, item: Input) -> str:
-    index = _topic(cast, item.target)
-    if index < 0:
+    index = cast.topics.get(item.target)
+    if index is None:
         return f"no topic {item.target!r}"
     cast.bus.publish(cast.state.topics[index], FrameKind.MESSAGE, item.encoding, OUTSIDE, item.body)
     return ""
 
 
 def _on_retained(cast: Cast, item: Input) -> str:
-    index = _topic(cast, item.target)
-    if index < 0:
+    index = cast.topics.get(item.target)
+    if index is None:
         return f"no topic {item.target!r}"
     cast.bus.retain(index, item.encoding, OUTSIDE, item.body)
     return ""
 
 
 def _on_result(cast: Cast, item: Input) -> str:
+    """Settle an effect. Its result is owed to the agent: a full mailbox does not keep it out, unlike a message."""
     state, bus = cast.state, cast.bus
-    effect = next((known for known in state.effects if known.number == item.number), None)
-    if effect is None:
+    place = bisect_left(state.effects, item.number, key=_effect_number)
+    if place == len(state.effects) or state.effects[place].number != item.number:
         return "no such effect is open"
-    state.effects.remove(effect)
+    effect = state.effects.pop(place)
     agent = state.agents[effect.agent]
+    agent.effects -= 1
     bus.note(DerivedKind.EFFECT_SETTLED, effect.agent, effect.number, effect.skill)
-    if agent.status == AgentStatus.STOPPED:
-        return ""  # Nobody waits for it any more; that it was settled is the record.
-    if item.code:
-        bus.refuse(effect.agent, Refusal(item.code), FrameKind.SKILL, effect.number, item.body.decode(errors="replace"))
-        return ""
-    handle = agent.spec.skills.index(effect.skill)
     size = FRAME.size + len(item.body)
-    head = FRAME.pack(size, FrameKind.RESULT, item.encoding, OUTSIDE, handle, effect.number, state.tick)
-    bus.deliver(agent, head + item.body + bytes(-size & 7), OUTSIDE, effect.number)
+    if agent.status == AgentStatus.STOPPED:
+        bus.bury(effect.agent, effect.number, "the receiver has stopped")
+    elif item.code:
+        code = item.code if item.code in _CODES else Refusal.FAILED
+        text = item.body.decode(errors="replace")
+        bus.refuse(effect.agent, code, FrameKind.SKILL, effect.number, text, bounded=False)
+    elif size > agent.spec.limits.inbox_bytes:
+        text = f"a result of {len(item.body)} bytes is larger than the inbox"
+        bus.refuse(effect.agent, Refusal.TOO_BIG, FrameKind.SKILL, effect.number, text, bounded=False)
+    else:
+        handle = agent.spec.skills.index(effect.skill)
+        frame = encode_frame(FrameKind.RESULT, item.encoding, OUTSIDE, handle, effect.number, state.tick, item.body)
+        bus.put(agent, frame)
     return ""
 
 
+def _effect_number(effect: Effect) -> int:
+    return effect.number
+
+
 def _on_clock(cast: Cast, item: Input) -> str:
+    if not 0 <= item.number <= _MAX_U64:
+        return "a clock sample is microseconds since 1970, u64"
     cast.state.wall_us = item.number
     return ""
 
@@ -269,6 +307,8 @@ def _on_configure(cast: Cast, item: Input) -> str:
     field = item.body.decode(errors="replace")
     if agent is None or field not in EDITABLE:
         return f"no agent {item.target!r} with a setting {field!r}"
+    if not _LEAST[field] <= item.number <= _MAX_I64:
+        return f"{field} cannot be {item.number}"
     if field == "priority":
         agent.spec = msgspec.structs.replace(agent.spec, priority=item.number)
     else:
@@ -278,6 +318,8 @@ def _on_configure(cast: Cast, item: Input) -> str:
 
 
 def _on_reseed(cast: Cast, item: Input) -> str:
+    if not 0 <= item.number <= _MAX_U64:
+        return "a seed is u64"
     cast.state.seed = item.number
     for agent in cast.state.agents:
         agent.key = stream_key(item.number, agent.number)

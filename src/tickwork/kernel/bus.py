@@ -6,12 +6,33 @@ Invariants:
     * Subscribers of a topic are served in subscription order.
 """
 
+import struct
+from typing import Final
+
 from ..codec import encode_frame
 from ..records import DIRECT, OUTSIDE, Derived, DerivedKind, FrameKind, Refusal
 from .state import NEVER, AgentState, AgentStatus, Deferred, State, Subscription, TopicState
 
-ERROR_TEXT_BYTES = 200
+ERROR_TEXT_BYTES: Final = 200
 """Text of an error frame is cut here, so that a refusal is never larger than what caused it could be."""
+
+_KIND: Final = struct.Struct("<4xH")
+_SEQ: Final = struct.Struct("<16xQ")
+
+_KEPT: Final = frozenset((FrameKind.RESULT, FrameKind.ERROR, FrameKind.TIMER_FIRED, FrameKind.TASK_READY))
+"""What ``drop_old`` never drops: the kernel put it there, and nobody would send it again."""
+
+
+def kind_of(frame: bytes) -> int:
+    """Return the kind in a frame's header."""
+    kind: int = _KIND.unpack_from(frame)[0]
+    return kind
+
+
+def seq_of(frame: bytes) -> int:
+    """Return the sequence number in a frame's header."""
+    seq: int = _SEQ.unpack_from(frame)[0]
+    return seq
 
 
 class Bus:
@@ -22,7 +43,9 @@ class Bus:
         self.derived = derived
         self.slot = -1
         self.visible = 0
-        self._written: list[int] = []
+        self._written: dict[int, None] = {}
+        self._deferring = {agent.number for agent in state.agents if agent.deferred}
+        self._members = [{known.agent for known in topic.subscribers} for topic in state.topics]
 
     def note(self, kind: DerivedKind, agent: int, number: int = 0, note: str = "", digest: bytes = b"") -> None:
         """Add a derived record at the current slot."""
@@ -47,30 +70,53 @@ class Bus:
 
     def deliver(self, agent: AgentState, frame: bytes, sender: int, seq: int) -> None:
         """Put a frame into a mailbox, or do what the receiver's overflow policy says."""
+        limits, size = agent.spec.limits, len(frame)
         if agent.status == AgentStatus.STOPPED:
             self.bury(agent.number, seq, "the receiver has stopped")
-        elif len(frame) > agent.spec.limits.inbox_bytes:
+        elif size > limits.inbox_bytes:
             self.note(DerivedKind.OVERFLOW, agent.number, seq, "larger than the inbox")
             self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "message larger than the receiver's inbox")
-        elif self.has_room(agent, len(frame)):
+        elif size > limits.mailbox_bytes or not limits.mailbox_messages:
+            self.note(DerivedKind.OVERFLOW, agent.number, seq, "larger than the mailbox")
+            self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "message larger than the receiver's mailbox")
+        elif self._waits_for(sender, agent.number):
+            self._defer(agent, frame, sender, seq)  # A later message never overtakes one that waits.
+        elif self.has_room(agent, size):
             self.put(agent, frame)
         else:
             self._overflow(agent, frame, sender, seq)
 
+    def _waits_for(self, sender: int, target: int) -> bool:
+        return sender != OUTSIDE and any(item.target == target for item in self.state.agents[sender].deferred)
+
+    def _defer(self, agent: AgentState, frame: bytes, sender: int, seq: int) -> None:
+        self.note(DerivedKind.OVERFLOW, agent.number, seq, "defer")
+        self.state.agents[sender].deferred.append(Deferred(agent.number, frame))
+        self._deferring.add(sender)
+
     def _overflow(self, agent: AgentState, frame: bytes, sender: int, seq: int) -> None:
         policy = agent.spec.limits.overflow
-        if policy == "defer" and (sender == OUTSIDE or self._closes_cycle(sender, agent.number)):
+        if policy == "defer":
+            if sender != OUTSIDE and not self._closes_cycle(sender, agent.number):
+                self._defer(agent, frame, sender, seq)
+                return
             policy = "reject"
         self.note(DerivedKind.OVERFLOW, agent.number, seq, policy)
         if policy == "drop_old":
-            while agent.mail and not self.has_room(agent, len(frame)):
-                agent.mail_bytes -= len(agent.mail.pop(0))
+            self._drop_oldest(agent, len(frame))
             if self.has_room(agent, len(frame)):
                 self.put(agent, frame)
-        elif policy == "defer":
-            self.state.agents[sender].deferred.append(Deferred(agent.number, frame))
         elif policy == "reject":
             self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "the receiver's mailbox is full")
+
+    def _drop_oldest(self, agent: AgentState, size: int) -> None:
+        """Drop the oldest messages until a frame of ``size`` bytes fits, or none is left."""
+        place = 0
+        while place < len(agent.mail) and not self.has_room(agent, size):
+            if kind_of(agent.mail[place]) in _KEPT:
+                place += 1
+            else:
+                agent.mail_bytes -= len(agent.mail.pop(place))
 
     def _closes_cycle(self, sender: int, target: int) -> bool:
         """Return whether ``target`` already waits, directly or not, for ``sender`` to take its mail."""
@@ -86,38 +132,67 @@ class Bus:
             pending.extend(item.target for item in self.state.agents[number].deferred)
         return False
 
-    def drain_deferred(self, agent: AgentState) -> None:
-        """Deliver what an agent's deferred messages now find room for, in order; the rest stays."""
-        while agent.deferred:
-            item = agent.deferred[0]
-            target = self.state.agents[item.target]
-            if target.status == AgentStatus.STOPPED:
-                self.bury(target.number, 0, "the receiver has stopped")
-            elif self.has_room(target, len(item.frame)):
-                self.put(target, item.frame)
-            else:
-                return
-            agent.deferred.pop(0)
+    def drain_deferred(self) -> None:
+        """Deliver the deferred messages that now find room. Order: sequence, over all senders.
+
+        It happens between a receiver's cut and the commit of new messages, so that those that wait come first. Behind
+        its first message that finds no room a sender's other messages stay too.
+        """
+        if not self._deferring:
+            return
+        agents = self.state.agents
+        waiting = sorted(
+            (seq_of(item.frame), sender, place)
+            for sender in self._deferring
+            for place, item in enumerate(agents[sender].deferred)
+        )
+        blocked: set[int] = set()
+        for _, sender, place in waiting:
+            if sender not in blocked and not self._settle(agents[sender].deferred[place]):
+                blocked.add(sender)
+                del agents[sender].deferred[:place]
+        for sender in self._deferring - blocked:
+            agents[sender].deferred = []
+        self._deferring = blocked
+
+    def deliverable(self, item: Deferred) -> bool:
+        """Return whether a deferred message need not wait any longer."""
+        target = self.state.agents[item.target]
+        return target.status == AgentStatus.STOPPED or self.has_room(target, len(item.frame))
+
+    def _settle(self, item: Deferred) -> bool:
+        if not self.deliverable(item):
+            return False
+        target = self.state.agents[item.target]
+        if target.status == AgentStatus.STOPPED:
+            self.bury(target.number, seq_of(item.frame), "the receiver has stopped")
+        else:
+            self.put(target, item.frame)
+        return True
 
     def bury(self, agent: int, seq: int, reason: str) -> None:
         """Record a dead letter."""
         self.state.dead_letters += 1
         self.note(DerivedKind.DEAD_LETTER, agent, seq, reason)
 
-    def refuse(self, agent: int, code: Refusal, kind: int, seq: int, text: str) -> None:
-        """Tell an agent that a frame of its was refused; a refusal that finds no room is a dead letter."""
+    def refuse(self, agent: int, code: int, kind: int, seq: int, text: str, *, bounded: bool = True) -> None:
+        """Tell an agent that a frame of its was refused.
+
+        Args:
+            bounded: Whether a full mailbox makes it a dead letter. An effect's failure is told in any case.
+        """
         if agent == OUTSIDE:
             self.bury(OUTSIDE, seq, text)
             return
         state = self.state.agents[agent]
         body = int(code).to_bytes(4, "little", signed=True) + kind.to_bytes(4, "little") + seq.to_bytes(8, "little")
-        body += text.encode()[:ERROR_TEXT_BYTES]
+        body += text.encode()[:ERROR_TEXT_BYTES].decode(errors="ignore").encode()
         number = self.next_seq()
         frame = encode_frame(FrameKind.ERROR, 0, OUTSIDE, DIRECT, number, self.state.tick, body)
-        if state.status != AgentStatus.STOPPED and self.has_room(state, len(frame)):
-            self.put(state, frame)
-        else:
+        if state.status == AgentStatus.STOPPED or (bounded and not self.has_room(state, len(frame))):
             self.bury(agent, number, "no room for a refusal")
+        else:
+            self.put(state, frame)
 
     def send(self, target: AgentState, kind: int, encoding: int, source: int, body: bytes) -> None:
         """Deliver an unpadded body from outside or from the kernel itself."""
@@ -137,7 +212,7 @@ class Bus:
         if index in self._written:
             self.note(DerivedKind.LOST_WRITE, topic.writer, topic.version, topic.name)
         else:
-            self._written.append(index)
+            self._written[index] = None
             topic.version += 1
         topic.encoding, topic.value, topic.writer, topic.written = encoding, body, source, self.state.tick
 
@@ -150,9 +225,10 @@ class Bus:
 
     def join(self, agent: AgentState, index: int, handle: int) -> None:
         """Subscribe an agent to a topic and hand it the retained value, if there is one."""
-        topic = self.state.topics[index]
-        if any(known.agent == agent.number for known in topic.subscribers):
+        topic, members = self.state.topics[index], self._members[index]
+        if agent.number in members:
             return
+        members.add(agent.number)
         topic.subscribers.append(Subscription(agent.number, handle))
         self.note(DerivedKind.JOINED, agent.number, handle, topic.name)
         if topic.version and index not in self._written:
@@ -164,17 +240,20 @@ class Bus:
 
     def leave(self, agent: AgentState, index: int) -> None:
         """Unsubscribe an agent from a topic."""
-        topic = self.state.topics[index]
-        kept = [known for known in topic.subscribers if known.agent != agent.number]
-        if len(kept) < len(topic.subscribers):
-            topic.subscribers = kept
+        topic, members = self.state.topics[index], self._members[index]
+        if agent.number in members:
+            members.remove(agent.number)
+            topic.subscribers = [known for known in topic.subscribers if known.agent != agent.number]
             self.note(DerivedKind.LEFT, agent.number, 0, topic.name)
 
     def clear_mail(self, agent: AgentState, reason: str) -> None:
-        """Move an agent's mail and deferred messages to the dead letters."""
-        for _ in range(len(agent.mail) + len(agent.deferred)):
-            self.bury(agent.number, 0, reason)
+        """Move an agent's mail and its deferred messages to the dead letters."""
+        for frame in agent.mail:
+            self.bury(agent.number, seq_of(frame), reason)
+        for item in agent.deferred:
+            self.bury(item.target, seq_of(item.frame), "the sender has stopped")
         agent.mail, agent.mail_bytes, agent.deferred = [], 0, []
+        self._deferring.discard(agent.number)
 
     def unsubscribe_all(self, agent: AgentState) -> None:
         """Drop every subscription of an agent that will not run again."""

@@ -2,16 +2,16 @@
 
 Invariants:
     * Agents are only ever added; a stopped agent keeps its number and its name.
-    * What the shell must do about an agent (make, undo, reset, retire) is noted in ``done`` in the order it was decided.
+    * What the shell must do about an agent (make, undo, reset, retire) is noted in ``done`` as it is decided.
 """
 
 import msgspec
 
-from ..records import AgentSpec, Derived, DerivedKind, Effect, Header
+from ..records import AgentSpec, Derived, DerivedKind, Effect, FrameKind, Header
 from . import graph
-from .bus import Bus
-from .outbox import Port
-from .state import AgentState, AgentStatus, RunStatus, State, new_agent
+from .bus import Bus, kind_of
+from .outbox import Handles, Port
+from .state import AgentState, AgentStatus, RunStatus, State, TaskState, new_agent
 
 
 class Commit(msgspec.Struct):
@@ -41,9 +41,21 @@ class Cast:
         self.derived: list[Derived] = []
         self.bus = Bus(state, self.derived)
         self.numbers = {agent.name: agent.number for agent in state.agents}
-        self.ports = [Port(agent.spec, header, self.numbers) for agent in state.agents]
+        self.topics = {topic.name: index for index, topic in enumerate(state.topics)}
+        self.task_tags = {(task.owner, task.tag): task.number for task in state.tasks if task.owner >= 0}
+        self._handles = Handles(header)
+        self._unbound: dict[str, list[Port]] = {}
+        self.ports: list[Port] = []
         self.done = Commit()
         self.reseeded = False
+        for agent in state.agents:
+            self._add_port(agent.spec)
+
+    def _add_port(self, spec: AgentSpec) -> None:
+        port = Port(spec, self._handles, self.numbers)
+        self.ports.append(port)
+        for name in port.unbound:
+            self._unbound.setdefault(name, []).append(port)
 
     def join_all(self, agent: AgentState) -> None:
         """Subscribe an agent to every topic of its list that it was granted."""
@@ -52,40 +64,62 @@ class Cast:
                 self.bus.join(agent, index, handle)
 
     def finish_task(self, agent: AgentState) -> None:
-        """Mark the agent's task done and note what became ready."""
+        """Mark the agent's task done and queue what waited for it, if the agent has seen the task."""
         state = self.state
+        if self.has_unseen_task(agent):
+            return
         self.bus.note(DerivedKind.TASK_DONE, agent.number, agent.task, state.tasks[agent.task].name)
-        graph.finish(state, agent)
+        for task in graph.finish(state, agent):
+            self.queue_task(task)
 
-    def fail_tasks(self, agent: AgentState) -> None:
-        """Fail the agent's tasks and what waits for them."""
-        for task in graph.fail(self.state, agent):
+    def has_unseen_task(self, agent: AgentState) -> bool:
+        """Return whether the agent's task still lies in its mailbox, behind more than one inbox holds."""
+        return agent.task >= 0 and any(kind_of(frame) == FrameKind.TASK_READY for frame in agent.mail)
+
+    def queue_task(self, task: TaskState) -> None:
+        """Queue a task that waits for nothing; a task of a stopped agent fails."""
+        if self.state.agents[task.agent].status == AgentStatus.STOPPED:
+            self.fail_tasks([task.number])
+        else:
+            graph.enqueue(self.state, task, self.state.tick + 1)
+
+    def fail_tasks(self, tasks: list[int]) -> None:
+        """Fail tasks and what waits for them."""
+        for task in graph.fail(self.state, tasks):
             self.bus.note(DerivedKind.TASK_FAILED, task.agent, task.number, task.name)
 
     def stop_agent(self, agent: AgentState, reason: str) -> None:
-        """Take an agent out of the schedule for good; its mail becomes dead letters."""
+        """Take an agent out of the schedule for good; its mail becomes dead letters, its timers go."""
+        state = self.state
         agent.status = AgentStatus.STOPPED
         self.bus.note(DerivedKind.STOPPED, agent.number, 0, reason)
-        self.fail_tasks(agent)
+        tasks, agent.queue = [*agent.queue, *([agent.task] if agent.task >= 0 else [])], []
+        self.fail_tasks(tasks)
+        if agent.timers:
+            state.timers = [timer for timer in state.timers if timer.agent != agent.number]
+            agent.timers = 0
         self.bus.clear_mail(agent, reason)
         if self.state.status < RunStatus.STOPPING:
             self.bus.unsubscribe_all(agent)
         self.done.retire.append(agent.number)
 
+    def next_name(self, template: AgentSpec) -> str:
+        """Return the name of the next agent that is spawned from a template."""
+        return f"{template.name}-{len(self.state.agents)}"
+
     def spawn(self, template: AgentSpec, parent: int, config: bytes, encoding: int) -> AgentState:
         """Add an agent; it is initialised at the next tick."""
         state = self.state
         number = len(state.agents)
-        spec = msgspec.structs.replace(template, name=f"{template.name}-{number}")
+        spec = msgspec.structs.replace(template, name=self.next_name(template))
         if config:
             spec = msgspec.structs.replace(spec, config=config, config_encoding=encoding)
         agent = new_agent(number, spec.name, spec, parent, state.seed, state.tick + 1)
         state.agents.append(agent)
         self.numbers[spec.name] = number
-        port = Port(spec, self.header, self.numbers)
-        self.ports.append(port)
-        for other in self.ports:
-            other.bind_new(spec.name, number)
+        self._add_port(spec)
+        for port in self._unbound.pop(spec.name, []):
+            port.bind_new(spec.name, number)
         self.bus.note(DerivedKind.SPAWNED, number, parent & 0xFFFFFFFF, spec.name)
         self.join_all(agent)
         self.done.placed.append((number, spec))

@@ -7,6 +7,7 @@ Invariants:
 """
 
 from bisect import insort
+from collections.abc import Iterable
 
 from ..records import TaskSpec
 from .state import AgentState, State, TaskState, TaskStatus
@@ -96,7 +97,7 @@ def start_next(state: State, agent: AgentState) -> TaskState | None:
 
 
 def finish(state: State, agent: AgentState) -> list[TaskState]:
-    """Mark the agent's task done; return the tasks that became ready by it, in order of number."""
+    """Mark the agent's task done; return the tasks that wait for nothing more, in order of number, to be queued."""
     done = state.tasks[agent.task]
     done.status = TaskStatus.DONE
     agent.task = -1
@@ -105,24 +106,25 @@ def finish(state: State, agent: AgentState) -> list[TaskState]:
         task = state.tasks[number]
         task.waits -= 1
         if task.waits == 0 and task.status == TaskStatus.WAITING:
-            enqueue(state, task, state.tick + 1)
             freed.append(task)
     return freed
 
 
-def fail(state: State, agent: AgentState) -> list[TaskState]:
-    """Fail the agent's task, its queued ones, and all that wait for them; return the failed, in order of number."""
-    pending = ([agent.task] if agent.task >= 0 else []) + agent.queue
-    agent.task = -1
-    agent.queue = []
+def fail(state: State, tasks: Iterable[int]) -> list[TaskState]:
+    """Fail tasks and all that wait for them; return those that were not over before, in order of number.
+
+    Args:
+        tasks: None of them may be in a queue. What waits for a task is in none.
+    """
+    pending = list(tasks)
     failed: list[int] = []
     while pending:
         task = state.tasks[pending.pop()]
         if task.status in (TaskStatus.DONE, TaskStatus.FAILED):
             continue
-        if task.status == TaskStatus.READY and task.number in state.agents[task.agent].queue:
-            state.agents[task.agent].queue.remove(task.number)
-        task.status = TaskStatus.FAILED
+        if task.status == TaskStatus.RUNNING:
+            state.agents[task.agent].task = -1
+        task.status, task.body = TaskStatus.FAILED, b""
         failed.append(task.number)
         pending.extend(task.dependents)
     return [state.tasks[number] for number in sorted(failed)]

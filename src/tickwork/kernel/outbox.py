@@ -7,39 +7,21 @@ Invariants:
 
 from typing import Final, NamedTuple
 
-import msgspec
-
 from ..codec import FRAME
 from ..records import DIRECT, RAW_AGENT, AgentSpec, FrameKind, Header, Status
-from .state import State, TopicState
 
 USER_KINDS: Final = 0x8000
 TASK_HEAD_BYTES: Final = 16
 """Fixed part of a task frame's body: priority, tag, dependency count, reserved."""
 
 
-class SkillPort(msgspec.Struct, frozen=True):
-    """A granted skill: its name and effect class."""
+Action = tuple[int, int, int, int, int, bytes]
+"""One checked frame: kind, target, destination, encoding, size, body.
 
-    name: str
-    effect_class: int
-
-
-class Action(NamedTuple):
-    """One checked frame.
-
-    Attributes:
-        target: Agent number (send, task), index (topic, template, skill) or tag (timer).
-        size: Header and body without padding, as the frame had it.
-        body: Body and padding.
-    """
-
-    kind: int
-    target: int
-    destination: int
-    encoding: int
-    size: int
-    body: bytes
+The target is an agent number (send, task), an index (topic, template, skill) or a tag (timer). The size is that of
+header and body without padding, as the frame had it; the body holds its padding. It is a plain tuple because there is
+one for every message.
+"""
 
 
 class Refused(NamedTuple):
@@ -49,42 +31,60 @@ class Refused(NamedTuple):
     detail: str
 
 
+class Handles:
+    """The indices of a header's names, made once for all ports."""
+
+    __slots__ = ("skills", "templates", "topics")
+
+    def __init__(self, header: Header) -> None:
+        self.topics = {name: index for index, name in enumerate(header.topics)}
+        self.skills = {skill.name: index for index, skill in enumerate(header.skills)}
+        self.templates = {template.name: index for index, template in enumerate(header.templates)}
+
+
 class Port:
-    """What an agent's handles mean in this run; -1 marks a handle that is declared and not granted."""
+    """What an agent's handles mean in this run; -1 marks a handle that is declared and not granted.
 
-    __slots__ = ("bindings", "name", "publish", "raw", "send", "send_names", "skills", "spawn", "subscribe")
+    Attributes:
+        bindings: Bound targets by frame kind, for the kinds that name one.
+        peers: Agents it may send to; who is among them may be answered by it and may answer it.
+        raw: Whether it may send to any agent by number.
+        unbound: Send targets that are granted and do not exist yet.
+    """
 
-    def __init__(self, spec: AgentSpec, header: Header, numbers: dict[str, int]) -> None:
+    __slots__ = ("bindings", "name", "peers", "publish", "raw", "send", "subscribe", "unbound")
+
+    def __init__(self, spec: AgentSpec, handles: Handles, numbers: dict[str, int]) -> None:
         denied = frozenset(spec.denied)
-        topics = {name: index for index, name in enumerate(header.topics)}
-        skills = {skill.name: index for index, skill in enumerate(header.skills)}
-        templates = {template.name: index for index, template in enumerate(header.templates)}
 
         def bind(kind: str, names: tuple[str, ...], known: dict[str, int]) -> list[int]:
             return [-1 if f"{kind}:{name}" in denied else known.get(name, -1) for name in names]
 
         self.name = spec.name
-        self.publish = bind("publish", spec.publish, topics)
-        self.subscribe = bind("subscribe", spec.subscribe, topics)
-        self.skills = bind("skills", spec.skills, skills)
-        self.spawn = bind("spawn", spec.spawn, templates)
-        self.send_names = spec.send
+        self.publish = bind("publish", spec.publish, handles.topics)
+        self.subscribe = bind("subscribe", spec.subscribe, handles.topics)
         self.send = bind("send", spec.send, numbers)
         self.raw = "*" in spec.send and "send:*" not in denied
-        self.bindings = {
+        self.peers = {number for number in self.send if number >= 0}
+        self.unbound: dict[str, list[int]] = {}
+        for index, name in enumerate(spec.send):
+            if self.send[index] < 0 and f"send:{name}" not in denied:
+                self.unbound.setdefault(name, []).append(index)
+        self.bindings: dict[int, list[int]] = {
             FrameKind.PUBLISH: self.publish,
             FrameKind.PUBLISH_RETAINED: self.publish,
             FrameKind.JOIN: self.subscribe,
             FrameKind.LEAVE: self.subscribe,
-            FrameKind.SKILL: self.skills,
-            FrameKind.SPAWN: self.spawn,
+            FrameKind.TASK: self.send,
+            FrameKind.SKILL: bind("skills", spec.skills, handles.skills),
+            FrameKind.SPAWN: bind("spawn", spec.spawn, handles.templates),
         }
 
     def bind_new(self, name: str, number: int) -> None:
-        """Bind send handles that name an agent which has just been spawned."""
-        for index, known in enumerate(self.send_names):
-            if known == name and self.send[index] < 0:
-                self.send[index] = number
+        """Bind the send handles that name an agent which has just been spawned."""
+        for index in self.unbound.pop(name, []):
+            self.send[index] = number
+            self.peers.add(number)
 
 
 def _violation(detail: str) -> Refused:
@@ -92,7 +92,7 @@ def _violation(detail: str) -> Refused:
 
 
 _unpack = FRAME.unpack_from
-_HEADER_BYTES = FRAME.size
+_HEADER_BYTES: Final = FRAME.size
 _SEND, _PUBLISH = int(FrameKind.SEND), int(FrameKind.PUBLISH)
 
 
@@ -107,62 +107,58 @@ def read_outbox(ports: list[Port], number: int, outbox: bytes) -> list[Action] |
     actions: list[Action] = []
     offset, end = 0, len(outbox)
     while offset < end:
-        if end - offset < _HEADER_BYTES:
+        start = offset + _HEADER_BYTES
+        if start > end:
             return _violation(f"frame header cut off at byte {offset} of the outbox")
-        size, kind, encoding, _, destination, _, _ = _unpack(outbox, offset)
-        following = offset + ((size + 7) & ~7)
+        head: tuple[int, ...] = _unpack(outbox, offset)
+        size, kind, encoding, _, destination, _, _ = head
+        following = offset + ((size + 7) & -8)
         if size < _HEADER_BYTES or following > end:
             return _violation(f"frame at byte {offset} of the outbox has size {size}, {end - offset} bytes are left")
-        target = -1
         if kind == _SEND or kind >= USER_KINDS:
             target = send[destination] if destination < len(send) else _raw_target(ports, number, destination)
         elif kind == _PUBLISH:
-            target = publish[destination] if destination < len(publish) else -2
+            target = publish[destination] if destination < len(publish) else _NO_HANDLE
         else:
             target = _target(port, kind, destination)
         if target < 0:
             return _refusal(port, kind, destination, target)
-        actions.append(Action(kind, target, destination, encoding, size, outbox[offset + _HEADER_BYTES : following]))
+        actions.append((kind, target, destination, encoding, size, outbox[start:following]))
         offset = following
     return actions
+
+
+_DENIED, _NO_HANDLE, _NO_KIND = -1, -2, -3
 
 
 def _raw_target(ports: list[Port], number: int, destination: int) -> int:
     """Return the agent an answer goes to: any with a ``*`` grant, else one that may itself send to this agent."""
     target = destination & ~RAW_AGENT
     if destination < RAW_AGENT or destination == DIRECT or target >= len(ports):
-        return -2
-    if ports[number].raw or number in ports[target].send or target in ports[number].send:
+        return _NO_HANDLE
+    if ports[number].raw or number in ports[target].peers or target in ports[number].peers:
         return target
-    return -1
+    return _DENIED
 
 
 def _target(port: Port, kind: int, destination: int) -> int:
-    """Return the bound target of a rarer frame; -1 where it is not granted, -2 where no such handle exists."""
-    binding = port.bindings.get(kind)  # type: ignore[call-overload]  # any integer may be asked for
+    """Return the bound target of a rarer frame, or why there is none."""
+    binding = port.bindings.get(kind)
     if binding is not None:
-        return binding[destination] if destination < len(binding) else -2
-    if kind == FrameKind.TASK:
-        return port.send[destination] if destination < len(port.send) else -2
-    if kind in _PLAIN:
-        return destination
-    return -3
+        return binding[destination] if destination < len(binding) else _NO_HANDLE
+    return destination if kind in _PLAIN else _NO_KIND
 
 
 _PLAIN: Final = frozenset(
     {FrameKind.EXIT, FrameKind.TIMER, FrameKind.LOG, FrameKind.METRIC, FrameKind.INFER, FrameKind.WINDOW_WRITE}
 )
+"""Kinds whose destination is no handle."""
 
 
 def _refusal(port: Port, kind: int, destination: int, target: int) -> Refused:
     name = FrameKind(kind).name.lower() if kind in FrameKind._value2member_map_ else f"kind {kind}"
-    if target == -3:
+    if target == _NO_KIND:
         return _violation(f"an agent may not leave a frame of {name} in its outbox")
-    if target == -1:
+    if target == _DENIED:
         return Refused(Status.DENIED, f"{name} to handle {destination} of agent {port.name!r} is not granted")
     return _violation(f"{name} names handle {destination}, which agent {port.name!r} does not have")
-
-
-def topic_of(state: State, index: int) -> TopicState:
-    """Return the topic an action's target names."""
-    return state.topics[index]

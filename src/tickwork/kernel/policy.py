@@ -1,7 +1,7 @@
 """Scheduling policies: pure functions from the ready agents to the order of their slots.
 
-Each takes the state, the ready agents in order of their numbers, and returns a new list. The commit order of a tick is the
-order returned here, so a policy decides who wins a conflict, never what a turn computes.
+Each takes the state, the ready agents in order of their numbers, and returns a new list. The commit order of a tick is
+the order returned here, so a policy decides who wins a conflict, never what a turn computes.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Random streams: one counter-mode hash stream per (run seed, agent), so that adding an agent shifts nobody's numbers."""
+"""Random streams: one counter-mode hash stream per (run seed, agent), so that adding an agent shifts no other's."""
 
 import hashlib
 import struct

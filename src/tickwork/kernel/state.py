@@ -1,9 +1,9 @@
 """The state tree of a run: everything the next tick depends on, and nothing else.
 
 Invariants:
-    * Integers, bytes, text, lists and structs of those. No floats, no sets, no maps: encoding it gives equal bytes everywhere.
+    * Integers, bytes, text, lists and structs of those. No float, set or map: encoding it gives equal bytes everywhere.
     * Agent numbers are dense, in spawn-commit order, and never reused; ``agents[n].number == n``.
-    * Every list has a stated bound: mailboxes by the agent's limits, timers by ``MAX_TIMERS``, agents by ``MAX_AGENTS``.
+    * Every list has a stated bound: mailboxes by the agent's limits, the others by the constants below.
 """
 
 from enum import IntEnum
@@ -23,6 +23,12 @@ MAX_AGENTS: Final = 30_000
 
 MAX_TIMERS: Final = 4096
 """Timers one agent may have set and not yet seen."""
+
+MAX_EFFECTS: Final = 4096
+"""Effects one agent may have asked for and not yet seen the result of."""
+
+MAX_TASKS: Final = 100_000
+"""Tasks of one run; a finished one keeps its number, its tag and nothing else."""
 
 MAX_DRAIN_TICKS: Final = 16
 """Ticks a closing run goes on while messages are still under way."""
@@ -72,6 +78,7 @@ class AgentState(msgspec.Struct, array_like=True):
         ready_since: Tick at which it became ready to be planned; what fifo orders by.
         mail: Frames, oldest first. ``mail_bytes`` is the sum of their lengths.
         failures: Failed turns in a row.
+        timers, effects: How many of each are open.
         task: Number of the task it is doing, -1 for none.
         queue: Ready tasks that wait for it, best first.
         window_start, window_fuel: The fuel quota's current window and what was used in it.
@@ -95,6 +102,7 @@ class AgentState(msgspec.Struct, array_like=True):
     queue: list[int] = []
     window_start: int = 0
     window_fuel: int = 0
+    effects: int = 0
 
 
 class Subscription(msgspec.Struct, array_like=True):
@@ -126,7 +134,10 @@ class TimerState(msgspec.Struct, array_like=True, order=True):
 
 
 class TaskState(msgspec.Struct, array_like=True):
-    """A task. ``waits`` counts dependencies that are not done; ``rank`` is its longest path from a root."""
+    """A task. ``waits`` counts dependencies that are not done; ``rank`` is its longest path from a root.
+
+    ``body`` is empty once the task has begun or failed.
+    """
 
     number: int
     name: str

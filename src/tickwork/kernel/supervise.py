@@ -1,4 +1,7 @@
-"""Supervision: what a failed turn leads to. The turn is already undone; this decides about the agent and its mailbox cut."""
+"""Supervision: what a failed turn leads to.
+
+The turn is undone already; this decides about the agent and its mailbox cut.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -57,7 +60,8 @@ def _restart(cast: Cast, agent: AgentState, turn: Turn, outcome: Outcome) -> Non
         _stop(cast, agent, turn, outcome)
         return
     _bury_cut(cast, agent, turn, describe(outcome))
-    cast.fail_tasks(agent)
+    if agent.task >= 0 and not cast.has_unseen_task(agent):
+        cast.fail_tasks([agent.task])
     agent.started = False
     agent.wake = agent.ready_since = turn.tick + 1
     cast.done.reset.append(agent.number)
