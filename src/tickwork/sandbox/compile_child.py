@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import ModuleAbiMismatch, ModuleCompileFailed, ModuleError, ModuleRefused, TickworkError
+from ..errors import EngineUnsuitable, ModuleAbiMismatch, ModuleCompileFailed, ModuleError, ModuleRefused, TickworkError
 from ..records import Limits
 from . import gate
 from .child import lift, limit, take_pipes
@@ -96,10 +96,17 @@ def describe(request: Request, module: Module, rewritten: Rewritten, code: Code)
     except StartFault as start:
         raise ModuleAbiMismatch(
             f"module {gate.escape(request.name)!r} fails before its first turn",
-            where="_initialize or tw_desc",
+            where="its segments, _initialize or tw_desc",
             why=start.fault.detail,
             fix="do in agent_init what can fail",
         ) from start
+    except EngineUnsuitable as error:
+        # This process has room, and code it has just compiled: what cannot be instantiated here is the module's fault.
+        raise ModuleRefused(
+            f"module {gate.escape(request.name)!r} is refused: no instance of it can be made",
+            why=error.why,
+            fix="make its tables and memory smaller",
+        ) from error
     except ModuleError as error:
         error.where = f"module {gate.escape(request.name)!r}"
         raise

@@ -218,6 +218,18 @@ class EngineError(Exception):
     """The engine refused something: text of the engine, not yet escaped."""
 
 
+class SegmentTrap(EngineError):
+    """A module's own segments do not fit its memory or tables, so that no instance of it can be made.
+
+    Args:
+        fault: What the engine said.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
 def _take_text(vector: _Vector) -> str:
     text = ctypes.string_at(vector.address, min(vector.size, TEXT_BYTES)) if vector.size else b""
     _vector_delete(ctypes.addressof(vector))
@@ -376,8 +388,7 @@ class Cell:
         _raise(set_fuel(self.context, fuel))
         error = _instance_new(self.context, code.address, None, 0, ctypes.addressof(self._instance), TRAP)
         if error or trap.value:
-            fault = take_fault(error)
-            raise EngineError(fault.detail)
+            raise SegmentTrap(take_fault(error))
         self._memory = self._export("memory", _EXTERN_MEMORY)
 
     def close(self, delete: Callable[..., int] = _store_delete) -> None:

@@ -23,6 +23,7 @@ from .engine import (
     Code,
     EngineError,
     Fault,
+    SegmentTrap,
     TrapNumber,
     arguments,
     call_unchecked,
@@ -119,7 +120,7 @@ class Instance:
         """Make an instance: as new, or with the state of ``image``.
 
         Raises:
-            StartFault: Its ``_initialize`` or ``tw_desc`` failed.
+            StartFault: Its segments do not fit, or its ``_initialize`` or ``tw_desc`` failed.
             ModuleRefused: TW3001, its memory begins larger than the agent's quota.
         """
         compiled = loaded.compiled
@@ -139,6 +140,8 @@ class Instance:
     def _make_cell(self, loaded: Loaded) -> Cell:
         try:
             return Cell(loaded.code, memory_bytes=self._limits.memory_pages * PAGE, fuel=START_FUEL)
+        except SegmentTrap as error:
+            raise StartFault(Fault(error.fault.status, int(error.fault.number), escape(error.fault.detail))) from error
         except EngineError as error:
             raise EngineUnsuitable(
                 "this machine cannot hold one more instance",

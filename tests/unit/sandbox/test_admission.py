@@ -1,6 +1,7 @@
 """Admission end to end, with its child process and its cache."""
 
 import os
+import random
 import stat
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from tickwork.errors import (
     ModuleRefused,
     ModuleUnsigned,
 )
+from tickwork.records import Limits, Status
 from tickwork.sandbox import admission
 from tickwork.sandbox.admission import admit
 from tickwork.sandbox.cache import Cache
 from tickwork.sandbox.compiled import decode_compiled
-from tickwork.sandbox.instance import Instance, load
+from tickwork.sandbox.instance import Instance, StartFault, load
 from tickwork.sandbox.manifest import Manifest, append_manifest
 from tickwork.sandbox.wasm import encode_name, encode_section
 
@@ -75,6 +77,8 @@ def test_a_descriptor_that_does_not_fit_is_refused(described: str, says: str) ->
     ("extra", "says"),
     [
         ('(func (export "_initialize") unreachable)', "unreachable"),
+        ('(data (i32.const -4) "does not fit")', "out of bounds"),
+        ("(table 1 funcref) (elem (i32.const 1) $deep)", "out of bounds"),
         ('(func (export "_initialize") (loop (br 0)))', "fuel"),
         ('(func (export "_initialize") (drop (call $deep (i32.const 99999))))', "deeper"),
     ],
@@ -83,6 +87,28 @@ def test_a_module_that_fails_before_its_first_turn_is_refused(extra: str, says: 
     error = in_child(wat.agent(extra=extra))
     assert isinstance(error, ModuleAbiMismatch)
     assert says in error.why
+
+
+def test_a_table_beyond_the_limit_is_refused() -> None:
+    error = in_child(wat.agent(extra="(table 100001 funcref)"))
+    assert isinstance(error, ModuleRefused)
+    assert "no instance" in error.what
+
+
+@pytest.mark.slow
+def test_damaged_modules_are_refused_or_run_and_never_worse() -> None:
+    draw = random.Random(20131)
+    wasm = wat.agent(step=wat.MIX, receive=wat.ECHO)
+    for _ in range(400):
+        damaged = bytearray(wasm)
+        for _ in range(draw.choice((1, 1, 2, 4))):
+            damaged[draw.randrange(8, len(wasm))] = draw.randrange(256)
+        try:
+            instance = Instance(load(wat.compiled.__wrapped__(bytes(damaged))), Limits())
+        except (ModuleError, StartFault):
+            continue
+        assert Status(instance.run(wat.turn(0, 0, b"hello", fuel=1_000_000)).status).name
+        instance.close()
 
 
 def test_a_module_the_engine_does_not_validate_is_refused_with_its_text() -> None:
