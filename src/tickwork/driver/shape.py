@@ -8,7 +8,7 @@ from msgspec import inspect as shapes
 
 from ..errors import WorldSchemaError
 from . import places
-from .faults import Fault, choose, key_text, listed
+from .faults import Fault, choose, key_text, listed, nearest
 from .tables import MAX_INTEGER
 
 
@@ -49,6 +49,7 @@ def is_array(value: object) -> TypeGuard[list[object]]:
 
 def _table_faults(value: dict[str, object], shape: shapes.StructType, path: places.Path) -> Iterator[Fault]:
     fields = {field.encode_name: field for field in shape.fields}
+    meant = {nearest(key, fields) for key in value if key not in fields}
     for key, item in value.items():
         if key in fields:
             yield from shape_faults(item, fields[key].type, (*path, key))
@@ -57,7 +58,7 @@ def _table_faults(value: dict[str, object], shape: shapes.StructType, path: plac
             why = f"{_table_name(path)} has no such key"
             yield Fault(WorldSchemaError, (*path, key), what, why, choose(key, fields, "remove it"))
     for key, field in fields.items():
-        if field.required and key not in value:
+        if field.required and key not in value and key not in meant:
             what = f'{_table_name(path)} lacks "{key}"'
             why = f"{key} is {_expected(field.type)} and has no default"
             yield Fault(WorldSchemaError, path, what, why, f"add {key} = {'1' if key == 'schema' else '...'}")

@@ -1,0 +1,85 @@
+"""cli/config.py: settings from files and the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.program import call
+from tickwork.cli.config import FILE, Settings, colours_wanted, load_settings, module_cache, signing_key
+from tickwork.errors import WorldError, WorldReferenceError, WorldSchemaError, WorldSyntaxError
+
+
+@pytest.fixture
+def user_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return the user's settings file, in a home of its own."""
+    home = tmp_path / "home"
+    monkeypatch.setattr("tickwork.cli.config._user_folder", lambda: home)
+    home.mkdir()
+    return home / FILE
+
+
+def test_without_any_setting_the_defaults_hold(user_file: Path) -> None:
+    assert load_settings({}) == Settings()
+    assert module_cache(Settings()).name == "modules"
+    assert signing_key(Settings()) is None
+
+
+def test_the_environment_goes_before_the_project_and_the_project_before_the_user(user_file: Path) -> None:
+    user_file.write_text('workers = 1\ncache = "/user"\nsigning_key = "/key"\n', encoding="utf-8")
+    assert load_settings({}) == Settings(1, "/user", "/key")
+    Path(FILE).write_text("workers = 2\n", encoding="utf-8")
+    assert load_settings({}) == Settings(2, "/user", "/key")
+    assert load_settings({"TICKWORK_WORKERS": "3", "TICKWORK_CACHE": "/own"}) == Settings(3, "/own", "/key")
+
+
+def test_a_project_never_says_where_native_code_lies(user_file: Path) -> None:
+    Path(FILE).write_text('cache = "here"\n', encoding="utf-8")
+    with pytest.raises(WorldSchemaError, match="cache cannot be set here"):
+        load_settings({})
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("workers = -1\n", WorldSchemaError, "tickwork.toml:1, workers"),
+        ("workesr = 1\n", WorldSchemaError, 'did you mean "workers"?'),
+        ("workers = = 1\n", WorldSyntaxError, "is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_line(user_file: Path, text: str, kind: type[WorldError], said: str) -> None:
+    user_file.write_text(text, encoding="utf-8")
+    with pytest.raises(kind) as caught:
+        load_settings({})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "1.5", "1000"])
+def test_a_wrong_variable_is_named(user_file: Path, value: str) -> None:
+    with pytest.raises(WorldSchemaError) as caught:
+        load_settings({"TICKWORK_WORKERS": value})
+    assert "TICKWORK_WORKERS" in caught.value.where
+
+
+def test_a_key_is_read_from_its_file_and_signs_runs(world: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "key"
+    path.write_bytes(bytes(range(32)))
+    monkeypatch.setenv("TICKWORK_SIGNING_KEY", str(path))
+    assert call("run", world, "--journal", "signed.twk").status == 0
+    assert len(str(call("verify", "signed.twk", "-o", "json").document()["signed_by"])) == 64
+
+
+@pytest.mark.parametrize("content", [None, b"short"])
+def test_a_key_that_is_none_is_refused(folder: Path, content: bytes | None) -> None:
+    path = folder / "key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WorldReferenceError) as caught:
+        signing_key(Settings(signing_key=str(path)))
+    assert caught.value.where == str(path)
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert colours_wanted()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not colours_wanted()

@@ -1,0 +1,160 @@
+"""cli/run.py and cli/session.py: running, stopping and going on."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+from tests.unit.cli.program import call
+from tickwork.cli.config import Settings
+from tickwork.cli.run import decisions
+from tickwork.cli.session import next_journal, stop_on_signal, worker_count
+from tickwork.errors import UsageFault
+
+
+def test_a_run_tells_what_it_came_to(world: Path) -> None:
+    answer = call("run", world, "--journal", "a.twk")
+    assert answer.status == 0
+    assert "complete" in answer.out
+    assert answer.err == ""
+    document = call("run", world, "-o", "json").document()
+    assert {"schema_version", "run_id", "status", "ticks", "head", "journal"} <= set(document)
+    assert (document["name"], document["status"], document["failed_turns"]) == ("counting", "complete", 0)
+    assert str(document["head"]) in answer.out
+
+
+def test_options_replace_seed_and_ticks(world: Path) -> None:
+    heads = {call("run", world, "--seed", seed, "-o", "json").document()["head"] for seed in ("4", "5")}
+    assert len(heads) == 2
+    short = call("run", world, "--ticks", "3", "-o", "json").document()
+    assert short["head"] not in heads
+
+
+def test_journals_are_numbered_in_a_folder_git_leaves_alone(world: Path) -> None:
+    names = [call("run", world, "-o", "json").document()["journal"] for _ in range(3)]
+    assert names == [str(Path(".tickwork") / "runs" / f"counting-{number}.twk") for number in (1, 2, 3)]
+    assert Path(".tickwork", ".gitignore").read_text(encoding="utf-8") == "*\n"
+    Path(".tickwork", "runs", "counting-x.twk").touch()
+    Path(".tickwork", "runs", "counting-more-7.twk").touch()
+    assert next_journal("counting").name == "counting-4.twk"
+    assert next_journal("a/b").name == "a_b-1.twk"
+
+
+def test_a_run_never_overwrites_a_journal(journal: Path, world: Path) -> None:
+    before = journal.read_bytes()
+    answer = call("run", world, "--journal", journal)
+    assert answer.status == 7
+    assert answer.err.startswith("TW2002")
+    assert journal.read_bytes() == before
+
+
+def test_an_unsigned_module_is_refused_before_a_journal_is_made(world: Path) -> None:
+    Path("echo.wasm").write_bytes((ROOT / "tests" / "modules" / "echo.wasm").read_bytes())
+    world.write_text('schema = 1\nname = "w"\nticks = 2\n[agents.a]\nmodule = "echo.wasm"\n', encoding="utf-8")
+    answer = call("run", world, "--journal", "w.twk")
+    assert answer.status == 4
+    assert answer.err.startswith("TW3004")
+    assert not Path("w.twk").exists()
+
+
+def test_a_world_that_cannot_be_run_ends_with_78(world: Path) -> None:
+    world.write_text(world.read_text(encoding="utf-8").replace("ticks", "tikcs"), encoding="utf-8")
+    answer = call("run", world)
+    assert answer.status == 78
+    assert 'did you mean "ticks"?' in answer.err
+    assert f"{world}:3, tikcs" in answer.err
+
+
+def test_a_run_without_a_world_says_what_to_name() -> None:
+    answer = call("run")
+    assert (answer.status, answer.err.splitlines()[0]) == (2, "TW1001: tickwork run needs a world file")
+
+
+# --- stopping and going on ---
+
+
+INTERRUPT = """
+import signal
+from pathlib import Path
+
+
+class Talker(Talker):
+    def turn(self, state, inbox, context):
+        if context.tick == 7 and Path("interrupt").exists():
+            signal.raise_signal(signal.SIGINT)
+        return super().turn(state, inbox, context)
+"""
+
+
+def test_an_interrupted_run_goes_on_and_ends_in_the_head_it_would_have_had(
+    world: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = Path("code.py")
+    source.write_text(source.read_text(encoding="utf-8") + INTERRUPT, encoding="utf-8")
+    whole = call("run", world, "-o", "json").document()
+    Path("interrupt").touch()
+    answer = call("run", world, "--journal", "parts.twk", "-o", "json")
+    assert answer.status == 130
+    assert (answer.document()["status"], answer.document()["ticks"]) == ("interrupted", 8)
+    assert answer.err == "interrupted before tick 8; go on with: tickwork run --resume parts.twk\n"
+    assert "stopping after this tick" in capfd.readouterr().err
+    Path("interrupt").unlink()
+    lines: list[list[str | Path]] = [["--resume", "parts.twk"], [world, "--resume", "--journal", "parts.twk"]]
+    for line in lines:
+        copy = Path("copy.twk")
+        copy.unlink(missing_ok=True)
+        shutil.copy("parts.twk", copy)
+        done = call("run", *(copy if word == "parts.twk" else word for word in line), "-o", "json").document()
+        assert (done["status"], done["head"]) == ("complete", whole["head"])
+
+
+def test_a_finished_run_is_not_resumed(journal: Path) -> None:
+    answer = call("run", "--resume", journal)
+    assert answer.status == 7
+    assert "fork" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--resume", "--seed", "3"], "--resume takes neither"),
+        (["--resume"], "there is no journal"),
+        (["--resume", "a.twk", "--journal", "b.twk"], "two journals are named"),
+        (["world.toml", "--decide", "3=retry"], "--decide goes with --resume"),
+        (["--resume", "a.twk", "--decide", "3=perhaps"], "--decide 3=perhaps is not understood"),
+        (["world.toml", "--workers", "1000"], "--workers 1000 is out of range"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(arguments: list[str], said: str) -> None:
+    answer = call("run", *arguments)
+    assert answer.status == 2
+    assert said in answer.err
+
+
+def test_decisions_name_an_effect_and_what_to_do() -> None:
+    assert decisions(["3=retry", "17=fail"]) == {3: "retry", 17: "fail"}
+    for wrong in ("3", "x=retry", "3=", "=fail"):
+        with pytest.raises(UsageFault):
+            decisions([wrong])
+
+
+def test_the_first_interrupt_asks_and_the_second_one_interrupts(capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_signal() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        assert stop.status(1) == 130
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "once more to stop at once" in capfd.readouterr().err
+
+
+def test_workers_are_none_by_default_and_as_many_as_the_settings_say() -> None:
+    assert worker_count(None, Settings()) == 0
+    assert worker_count(None, Settings(workers=3)) == 3
+    assert worker_count("inline", Settings(workers=3)) == 0
+    assert worker_count(2, Settings(workers=3)) == 2
