@@ -57,3 +57,17 @@ def test_every_error_is_raised_or_caught_somewhere() -> None:
     )
     unused = [kind.__name__ for kind in _coded().values() if not re.search(rf"\b{kind.__name__}\b", source)]
     assert unused == []
+
+
+def test_the_page_of_exit_statuses_has_them_all() -> None:
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
+    listed = {int(status) for status in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)}
+    assert {kind.exit_status for kind in _coded().values()} <= listed
+    from tickwork.cli import app
+
+    documented = {
+        int(part)
+        for row in re.findall(r"^\| ([\d, ]+) \|", app.__doc__ or "", flags=re.MULTILINE)
+        for part in row.split(",")
+    }
+    assert documented == listed
