@@ -71,7 +71,7 @@ def test_a_broken_thermometer_is_found() -> None:
 @pytest.mark.parametrize(
     ("first", "variable"),
     [("01-31", "wind speed"), ("06-07", "rain"), ("11-27", "pressure"), ("12-29", "pressure")],
-    ids=["the squall line of January", "tropical storm Andrea", "the storm before Thanksgiving", "the last gale"],
+    ids=["the squall line of January", "tropical storm Andrea", "the storm before Thanksgiving", "the last deep low"],
 )
 def test_real_storms_are_felt_by_all_stations(first: str, variable: str) -> None:
     assert all(found(station, variable, first) for station in ("EWR", "JFK", "LGA"))
