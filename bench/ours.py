@@ -20,8 +20,8 @@ from tickwork.journal.store import Journal
 from tickwork.kernel import Machine
 from tickwork.records import Limits, Operation, Outcome, Turn
 from tickwork.sandbox.admission import Admitted, admit
-from tickwork.sandbox.instance import Instance, load
 from tickwork.sandbox.inline import InlinePool
+from tickwork.sandbox.instance import Instance, load
 from tickwork.sandbox.pool import Program
 
 MODULES = Path(__file__).resolve().parent.parent / "tests" / "modules"

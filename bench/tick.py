@@ -48,18 +48,18 @@ def region(effort: Effort, folder: Path) -> Iterator[Line]:
     """Measure reads and writes of blocks in an agent's memory, each with its address checked."""
     with Stand(folder) as stand:
         stores = stand.hold(ours.Stores(folder))
-        memory, start, length = stores.region()
+        _, start, length = stores.region()
         places = range(start, start + length - MESSAGE_BYTES, MESSAGE_BYTES)
-        block = bytes(range(MESSAGE_BYTES))
-
-        def write_and_read(times: int) -> None:
-            for _ in range(times):
-                for at in places:
-                    guest_slice(memory, at, MESSAGE_BYTES)[:] = block
-                    if guest_slice(memory, at, MESSAGE_BYTES).tobytes() != block:
-                        raise RuntimeError("a block reads otherwise than it was written")
-
-        stand.case(REGION, write_and_read, 2 * len(places))
+        stand.case(REGION, lambda times: _write_and_read(stores, places, times), 2 * len(places))
         found = stand.measure(effort)
-        del memory
     yield found.absolute("region", REGION, "blocks/s", ">= 1,000,000", note="64 bytes, written and read back in turn")
+
+
+def _write_and_read(stores: ours.Stores, places: range, times: int) -> None:
+    memory, _, _ = stores.region()
+    block = bytes(range(MESSAGE_BYTES))
+    for _ in range(times):
+        for at in places:
+            guest_slice(memory, at, MESSAGE_BYTES)[:] = block
+            if guest_slice(memory, at, MESSAGE_BYTES).tobytes() != block:
+                raise RuntimeError("a block reads otherwise than it was written")

@@ -23,7 +23,9 @@ class AutogenBus:
             self._library: Any = importlib.import_module("autogen_core")
         except ImportError as error:
             raise PeerMissing("pip install autogen-core") from error
-        self._agents, self._note, self._heard = agents, Note("x" * message_bytes), 0
+        self._agents, self._note = agents, Note("x" * message_bytes)
+        self._heard = self._wanted = 0
+        self._all_heard = asyncio.Event()
         self._asyncio = asyncio.new_event_loop()
         self._runtime: Any = self._asyncio.run_until_complete(self._open())
 
@@ -33,6 +35,8 @@ class AutogenBus:
 
         async def on(listener: object, message: Note, ctx: Any) -> None:
             self._heard += 1
+            if self._heard == self._wanted:
+                self._all_heard.set()
 
         on.__annotations__["ctx"] = library.MessageContext
         listener: Any = type("Listener", (library.RoutedAgent,), {"on": library.message_handler(on)})
@@ -48,12 +52,12 @@ class AutogenBus:
         self._asyncio.run_until_complete(self._publish(messages))
 
     async def _publish(self, messages: int) -> None:
-        wanted = self._heard + messages
+        self._wanted = self._heard + messages
+        self._all_heard.clear()
         for index in range(messages):
             topic = self._library.TopicId(f"topic{index % self._agents}", "default")
             await self._runtime.publish_message(self._note, topic)
-        while self._heard < wanted:
-            await asyncio.sleep(0)
+        await self._all_heard.wait()
 
     def close(self) -> None:
         """Stop the runtime."""
