@@ -21,6 +21,7 @@ from ..driver.faults import Fault, as_error
 from ..driver.places import find_places
 from ..driver.shape import shape_faults
 from ..errors import WorldReferenceError, WorldSchemaError, WorldSyntaxError
+from ..journal.signing import generate_key
 
 FILE: Final = "tickwork.toml"
 PREFIX: Final = "TICKWORK_"
@@ -42,7 +43,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Folder of compiled modules instead of the user's cache; never set by a project's file."),
     ] = ""
     signing_key: Annotated[
-        str, Meta(description="File of a raw Ed25519 private key of 32 bytes that signs the last head of a run.")
+        str,
+        Meta(
+            description="File of a raw Ed25519 private key of 32 bytes that signs the last head of a run, instead of one "
+            "that is made for the user on first use; `none` signs nothing."
+        ),
     ] = ""
 
 
@@ -70,22 +75,24 @@ def module_cache(settings: Settings) -> Path:
 
 
 def signing_key(settings: Settings) -> bytes | None:
-    """Return the key that signs heads, or None where none is set.
+    """Return the key that signs heads: the one set, else the user's own, made on first use; None for ``none``.
 
     Raises:
-        WorldReferenceError: TW1103, its file cannot be read or holds no key.
+        WorldReferenceError: TW1103, its file cannot be read or made, or holds no key.
     """
-    if not settings.signing_key:
+    if settings.signing_key == "none":
         return None
-    path = Path(settings.signing_key).expanduser()
+    path = Path(settings.signing_key).expanduser() if settings.signing_key else own_key_path()
     try:
+        if not settings.signing_key and not path.exists():
+            _make_key(path)
         key = path.read_bytes()
     except OSError as error:
         raise WorldReferenceError(
-            "the signing key cannot be read",
+            "the signing key cannot be read or made",
             where=str(path),
             why=error.strerror or str(error),
-            fix="correct signing_key, or remove it to leave journals unsigned",
+            fix="set signing_key to a file, or to none to leave journals unsigned",
         ) from error
     if len(key) != KEY_BYTES:
         raise WorldReferenceError(
@@ -95,6 +102,22 @@ def signing_key(settings: Settings) -> bytes | None:
             fix="write 32 random bytes into the file, readable by you alone",
         )
     return key
+
+
+def own_key_path() -> Path:
+    """Return where the user's own signing key lies."""
+    import platformdirs
+
+    return platformdirs.user_data_path("tickwork", appauthor=False) / "keys" / "journal.key"
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key that only the user can read; of two that are made at once, one stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(generate_key())
+    partial.replace(path)
 
 
 def colours_wanted() -> bool:

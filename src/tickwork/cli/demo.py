@@ -1,5 +1,6 @@
 """``tickwork demo``."""
 
+import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ..driver.options import Options, Progress
-from ..driver.resolve import World, load_world
+from ..driver.resolve import load_world
 from ..driver.run import run as run_world
 from ..driver.verify import Run, Verification
 from ..driver.verify import replay as replay_journal
@@ -18,7 +19,7 @@ from ..driver.verify import verify as verify_journal
 from ..errors import ReplayDivergence, WorldReferenceError
 from .documents import STATUSES, divergence_document, run_document
 from .output import Format, Output, talk, write_document, write_facts, write_line
-from .session import OWN, Workers, next_journal, options_for, stop_on_signal
+from .session import OWN, Workers, next_journal, options_for, stop_on_signal, writing
 from .stations import COLUMNS, Stations
 
 EXAMPLES: Final = """Examples:
@@ -32,7 +33,7 @@ and one in Python writes a report. The run is then replayed, and verified by
 executing every turn again in worker processes."""
 
 VERIFY_WORKERS: Final = 2
-REPORT: Final = "report.html"
+REPORT: Final = Path("artifacts") / "report.html"
 LOOK_TICKS: Final = 256
 DEMO: Final = OWN / "demo"
 
@@ -45,12 +46,12 @@ def demo(
     ticks: Annotated[int | None, Parameter(help="Hours to run instead of the whole year.")] = None,
     workers: Workers = None,
     folder: Annotated[
-        Path, Parameter(show_default=False, help="Where journal and report go; by default .tickwork/demo.")
+        Path, Parameter(show_default=False, help="Where all of it goes; by default .tickwork/demo.")
     ] = DEMO,
     output: Output = "text",
 ) -> int:
     """Run three weather stations, replay the run, verify it, and show that all digests are equal."""
-    world = demo_world(ticks, folder)
+    world = load_world(copy_example(folder) / "world.toml", ticks=ticks, allow_unsigned=True)
     journal = next_journal(world.header.name, folder)
     stations = Stations(journal)
     with stop_on_signal() as stop:
@@ -64,7 +65,7 @@ def demo(
         replayed = replay_journal(journal, options=options)
     with options_for("verify", workers=VERIFY_WORKERS) as options:
         verified = verify_journal(journal, options=options)
-    return tell(Finding(done, replayed, verified, folder / REPORT), stations, output)
+    return tell(Finding(done, replayed, verified, world.folder / REPORT), stations, output)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -81,11 +82,14 @@ class Finding(msgspec.Struct, frozen=True):
         return self.verified.equal and len(heads) == 1
 
 
-def demo_world(ticks: int | None, folder: Path) -> World:
-    """Return the example's world, its artifacts directed into ``folder``."""
-    world = load_world(example_folder() / "world.toml", ticks=ticks, allow_unsigned=True)
-    performers = tuple(msgspec.structs.replace(known, folder=folder) for known in world.performers)
-    return msgspec.structs.replace(world, performers=performers)
+def copy_example(folder: Path) -> Path:
+    """Return a copy of the example in ``folder``, to be read, changed and resumed where the user may write."""
+    copy = folder / "weather"
+    leave = shutil.ignore_patterns("__pycache__", "artifacts", ".gitignore")
+    with writing(copy):
+        # Only contents are copied: an installed package may be read-only, and this copy is for changing.
+        shutil.copytree(example_folder(), copy, dirs_exist_ok=True, ignore=leave, copy_function=shutil.copyfile)
+    return copy
 
 
 def example_folder() -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import App, Parameter
 
+from ..driver.look import why_failed
 from ..driver.loop import Decision
 from ..driver.resolve import World, load_world
 from ..driver.run import resume as resume_run
@@ -73,6 +74,8 @@ def finish(done: Run, stop: StopRequest, output: Format) -> int:
     if done.status == "interrupted":
         talk(f"interrupted before tick {done.ticks}; go on with: tickwork run --resume {done.journal}")
         return stop.status(STATUSES[done.status])
+    if done.status == "failed" and done.journal is not None:
+        talk(str(why_failed(done.journal)))
     return STATUSES[done.status]
 
 

@@ -13,7 +13,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ..driver.options import Options
-from ..errors import UsageFault
+from ..errors import JournalWriteFailed, UsageFault
 from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key
 
 OWN: Final = Path(".tickwork")
@@ -95,12 +95,31 @@ def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None 
         yield options
 
 
+@contextmanager
+def writing(folder: Path) -> Generator[None]:
+    """Turn a refusal of the disk into an error that says what to do.
+
+    Raises:
+        JournalWriteFailed: TW2006.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise JournalWriteFailed(
+            f"{folder} cannot be written",
+            where=str(folder.absolute()),
+            why=error.strerror or str(error),
+            fix="work in a folder you may write to",
+        ) from error
+
+
 def next_journal(name: str, folder: Path = RUNS) -> Path:
     """Return the path of a run's next journal in ``folder``; git is told to leave ``.tickwork`` alone."""
-    folder.mkdir(parents=True, exist_ok=True)
     note = OWN / ".gitignore"
-    if OWN in folder.parents and not note.exists():
-        note.write_text("*\n", encoding="utf-8")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if OWN in folder.parents and not note.exists():
+            note.write_text("*\n", encoding="utf-8")
     stem = name.replace("/", "_")
     taken = [found.stem.removeprefix(f"{stem}-") for found in folder.glob("*.twk") if found.stem.startswith(f"{stem}-")]
     return folder / f"{stem}-{1 + max((int(number) for number in taken if number.isdigit()), default=0)}.twk"

@@ -1,11 +1,12 @@
 """cli/config.py: settings from files and the environment."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.program import call
-from tickwork.cli.config import FILE, Settings, colours_wanted, load_settings, module_cache, signing_key
+from tickwork.cli.config import FILE, Settings, colours_wanted, load_settings, module_cache, own_key_path, signing_key
 from tickwork.errors import WorldError, WorldReferenceError, WorldSchemaError, WorldSyntaxError
 
 
@@ -21,7 +22,7 @@ def user_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_without_any_setting_the_defaults_hold(user_file: Path) -> None:
     assert load_settings({}) == Settings()
     assert module_cache(Settings()).name == "modules"
-    assert signing_key(Settings()) is None
+    assert signing_key(Settings(signing_key="none")) is None
 
 
 def test_the_environment_goes_before_the_project_and_the_project_before_the_user(user_file: Path) -> None:
@@ -83,3 +84,12 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert colours_wanted()
     monkeypatch.setenv("NO_COLOR", "1")
     assert not colours_wanted()
+
+
+def test_a_user_without_a_key_gets_one_that_stays() -> None:
+    first = signing_key(Settings())
+    assert first is not None
+    assert len(first) == 32
+    assert signing_key(Settings()) == first
+    if os.name == "posix":
+        assert own_key_path().stat().st_mode & 0o777 == 0o600

@@ -23,7 +23,7 @@ def test_the_demo_ends_with_equal_digests_and_a_report() -> None:
     assert document["head"] == document["replayed_head"] == document["verified_head"]
     assert str(document["head"]) in answer.out
     assert Path(str(document["journal"])).exists()
-    assert Path("elsewhere", "report.html").exists()
+    assert Path(str(document["report"])).exists()
 
 
 def test_the_example_is_found_beside_the_package() -> None:

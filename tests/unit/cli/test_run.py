@@ -42,6 +42,13 @@ def test_journals_are_numbered_in_a_folder_git_leaves_alone(world: Path) -> None
     assert next_journal("a/b").name == "a_b-1.twk"
 
 
+def test_a_folder_that_cannot_be_made_is_told(world: Path) -> None:
+    Path(".tickwork").write_text("in the way", encoding="utf-8")
+    answer = call("run", world)
+    assert answer.status == 69
+    assert answer.err.startswith("TW2006: ")
+
+
 def test_a_run_never_overwrites_a_journal(journal: Path, world: Path) -> None:
     before = journal.read_bytes()
     answer = call("run", world, "--journal", journal)
