@@ -45,8 +45,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing_key: Annotated[
         str,
         Meta(
-            description="File of a raw Ed25519 private key of 32 bytes that signs the last head of a run, instead of one "
-            "that is made for the user on first use; `none` signs nothing."
+            description="File of a raw Ed25519 private key of 32 bytes that signs the last head of a run, instead of "
+            "one that is made for the user on first use; `none` signs nothing."
         ),
     ] = ""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from .. import codec
-from ..errors import AgentNotFound, TickOutOfRange
+from ..errors import AgentNotFound, RunFailed, TickOutOfRange
 from ..journal.store import JournalReader
 from ..kernel import Machine
 from ..records import (
@@ -295,3 +295,23 @@ def _describe(machine: Machine, item: Derived) -> str:
     who = agents[item.agent].name if item.agent < len(agents) else ""
     parts = [DerivedKind(item.kind).name.lower(), who, str(item.number) if item.number else "", item.note]
     return " ".join(part for part in parts if part)
+
+
+def why_failed(source: Path | str | JournalReader) -> RunFailed:
+    """Return the failure that ended a run, as an error to show: which agent, when, and what its turn came to."""
+    with reading(source) as journal:
+        machine = machine_at(journal, None)
+        frame = journal.frame(journal.length() - 1)
+        assert frame is not None, "a failed run has a tick in which it failed"
+        details = dict(codec.decode_hints(frame.hints).details)
+        for item in codec.decode_derived(frame.derived):
+            if item.kind == DerivedKind.ESCALATED:
+                name = machine.state.agents[item.agent].name
+                why = details.get(item.slot, "")
+                return RunFailed(
+                    f"agent {name!r} failed and its supervision policy is escalate",
+                    where=f"tick {frame.tick}",
+                    why=f"{item.note}: {why}" if why else item.note,
+                    fix="look at the tick with `tickwork show JOURNAL frame`, or choose another policy for the agent",
+                )
+    return RunFailed("the run failed", where=f"tick {frame.tick}")
