@@ -4,8 +4,8 @@ Order: an option on the command line, the environment (``TICKWORK_WORKERS=2``), 
 the user's ``tickwork.toml``, the default. None of them can change a head.
 
 Invariants:
-    * ``cache`` is never read from the current folder: compiled modules are native code, and a folder that somebody else
-      has filled must not be able to name one.
+    * ``cache`` and ``signing_key`` are never read from the current folder: compiled modules are native code and a
+      signature is a person's word, and a folder that somebody else has filled must not be able to name either.
 """
 
 import os
@@ -25,6 +25,7 @@ from ..journal.signing import generate_key
 
 FILE: Final = "tickwork.toml"
 PREFIX: Final = "TICKWORK_"
+PERSONAL: Final = ("cache", "signing_key")
 KEY_BYTES: Final = 32
 MAX_WORKERS: Final = 256
 
@@ -46,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="File of a raw Ed25519 private key of 32 bytes that signs the last head of a run, instead of "
-            "one that is made for the user on first use; `none` signs nothing."
+            "one that is made for the user on first use; `none` signs nothing; never set by a project's file."
         ),
     ] = ""
 
@@ -143,10 +144,11 @@ def _read_file(path: Path, *, trusted: bool) -> dict[str, object]:
     except tomllib.TOMLDecodeError as error:
         raise WorldSyntaxError("a settings file is not TOML", where=str(path), why=str(error)) from error
     faults = list(shape_faults(document, msgspec.inspect.type_info(Settings), ()))
-    if "cache" in document and not trusted:
-        why = "a folder of native code is named by the user, not by a project"
-        fix = f"set it in {_user_folder() / FILE} or as {PREFIX}CACHE"
-        faults.append(Fault(WorldSchemaError, ("cache",), "cache cannot be set here", why, fix))
+    for key in PERSONAL if not trusted else ():
+        if key in document:
+            why = "where native code and keys lie is named by the user, not by a project"
+            fix = f"set it in {_user_folder() / FILE} or as {PREFIX}{key.upper()}"
+            faults.append(Fault(WorldSchemaError, (key,), f"{key} cannot be set here", why, fix))
     if faults:
         raise as_error(faults, path, find_places(text))
     return document

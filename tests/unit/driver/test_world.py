@@ -9,8 +9,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import ROOT
 
+from tests.support import ROOT
 from tickwork.driver.faults import choose, key_text, nearest
 from tickwork.driver.places import find_places, line_of
 from tickwork.driver.world import WorldFile, find_cycle, member_names, parse_world, read_world, world_schema
