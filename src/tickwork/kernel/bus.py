@@ -101,22 +101,24 @@ class Bus:
                 self._defer(agent, frame, sender, seq)
                 return
             policy = "reject"
+        if policy == "drop_old" and self._drop_oldest(agent, len(frame)):
+            self.put(agent, frame)
+            return
         self.note(DerivedKind.OVERFLOW, agent.number, seq, policy)
-        if policy == "drop_old":
-            self._drop_oldest(agent, len(frame))
-            if self.has_room(agent, len(frame)):
-                self.put(agent, frame)
-        elif policy == "reject":
+        if policy == "reject":
             self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "the receiver's mailbox is full")
 
-    def _drop_oldest(self, agent: AgentState, size: int) -> None:
-        """Drop the oldest messages until a frame of ``size`` bytes fits, or none is left."""
+    def _drop_oldest(self, agent: AgentState, size: int) -> bool:
+        """Drop the oldest messages, each with a record, until a frame of ``size`` bytes fits; return whether it does."""
         place = 0
         while place < len(agent.mail) and not self.has_room(agent, size):
             if kind_of(agent.mail[place]) in _KEPT:
                 place += 1
-            else:
-                agent.mail_bytes -= len(agent.mail.pop(place))
+                continue
+            dropped = agent.mail.pop(place)
+            agent.mail_bytes -= len(dropped)
+            self.note(DerivedKind.OVERFLOW, agent.number, seq_of(dropped), "drop_old")
+        return self.has_room(agent, size)
 
     def _closes_cycle(self, sender: int, target: int) -> bool:
         """Return whether ``target`` already waits, directly or not, for ``sender`` to take its mail."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.kernel.stage import Stage, limits, message, spec, world
+from tickwork.codec import decode_frames
 from tickwork.native import Outbox
 from tickwork.records import (
     OUTSIDE,
@@ -201,8 +202,17 @@ def test_drop_old_by_bytes_drops_as_many_as_it_needs() -> None:
         for body in (b"a" * 8, b"b" * 8, b"c" * 8, b"d" * 48):
             outbox.send("receiver", body)
 
-    stage.tick(message("sender"), sender=act)
+    tick = stage.tick(message("sender"), sender=act)
+    assert [item.note for item in tick.notes(DerivedKind.OVERFLOW)] == ["drop_old"] * 2
     assert [body[:1] for body in stage.tick().bodies("receiver")] == [b"c", b"d"]
+
+
+def test_an_overflow_record_names_the_message_that_was_lost() -> None:
+    stage = pair("drop_old", mailbox_messages=2)
+    tick = stage.tick(message("sender"), sender=sender(4))
+    lost = [item.number for item in tick.notes(DerivedKind.OVERFLOW)]
+    kept = [item.seq for item in decode_frames(stage.tick().turns["receiver"].inbox)]
+    assert lost == [kept[0] - 2, kept[0] - 1]
 
 
 def test_drop_old_never_drops_a_timer_or_a_result() -> None:
@@ -359,6 +369,7 @@ def test_a_refusal_cut_short_is_still_text() -> None:
     assert tick.errors("a") == [(-1, "x" + "é" * 99)]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60)), max_size=6),
