@@ -4,6 +4,7 @@ import platform
 import sys
 from collections.abc import Generator
 from contextlib import closing, contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from .resolve import World
 ARTIFACT_SKILL = "artifact.write"
 
 
+@cache
 def describe_engine() -> str:
     """Return the engine and its version, for the environment record; the engine itself is not loaded for it."""
     return f"wasmtime {version('wasmtime')}"
