@@ -248,8 +248,8 @@ def _on_result(cast: Cast, item: Input) -> str:
     bus.note(DerivedKind.EFFECT_SETTLED, effect.agent, effect.number, effect.skill)
     size = FRAME.size + len(item.body)
     if agent.status == AgentStatus.STOPPED:
-        bus.bury(effect.agent, effect.number, "the receiver has stopped")
-    elif item.code:
+        return ""  # Nobody waits for it any more; that it was settled is the record.
+    if item.code:
         code = item.code if item.code in _CODES else Refusal.FAILED
         text = item.body.decode(errors="replace")
         bus.refuse(effect.agent, code, FrameKind.SKILL, effect.number, text, bounded=False)

@@ -119,6 +119,11 @@ class Stage:
         """Return an agent's state."""
         return self.machine.state.agents[self.machine.cast.numbers[name]]
 
+    @property
+    def status(self) -> int:
+        """The run's status."""
+        return self.machine.state.status
+
     def start(self) -> Tick:
         """Run the first tick, in which agents are initialised."""
         return self.tick()
