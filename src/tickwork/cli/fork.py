@@ -11,6 +11,7 @@ from ..driver.faults import choose
 from ..driver.fork import Edit
 from ..driver.fork import fork as fork_run
 from ..driver.opening import read_header, reading
+from ..driver.tables import MAX_INTEGER
 from ..errors import UsageFault
 from ..records import Header, Input, InputKind
 from .documents import STATUSES, write_run
@@ -44,7 +45,8 @@ ACTIONS: Final[Mapping[str, InputKind]] = {
     "suspend": InputKind.SUSPEND_AGENT,
     "resume": InputKind.RESUME_AGENT,
 }
-SETTINGS: Final = ("priority", "fuel")
+SETTINGS: Final[Mapping[str, tuple[int, int]]] = {"priority": (-(1 << 31), (1 << 31) - 1), "fuel": (1, MAX_INTEGER)}
+"""What may be set of an agent, with the least and the greatest number."""
 
 app = App(name="fork", help_epilogue=EXAMPLES)
 
@@ -112,7 +114,7 @@ def _set_topic(header: Header, name: str, value: str, word: str) -> Input:
 
 
 def _set_seed(_header: Header, _name: str, value: str, word: str) -> Input:
-    return Input(InputKind.RESEED, SOURCE, number=_number(value, word))
+    return Input(InputKind.RESEED, SOURCE, number=_number(value, word, (0, MAX_INTEGER)))
 
 
 def _set_agent(header: Header, name: str, value: str, word: str) -> Input:
@@ -126,7 +128,14 @@ def _set_agent(header: Header, name: str, value: str, word: str) -> Input:
     if setting not in SETTINGS:
         raise UsageFault(f"--set {word}: an agent has no setting {setting!r}", fix=choose(setting, SETTINGS, ""))
     body = setting.encode()
-    return Input(InputKind.CONFIGURE_AGENT, SOURCE, agent, number=_number(value, word), body=body, size=len(body))
+    return Input(
+        InputKind.CONFIGURE_AGENT,
+        SOURCE,
+        agent,
+        number=_number(value, word, SETTINGS[setting]),
+        body=body,
+        size=len(body),
+    )
 
 
 _SETTINGS: Final[Mapping[str, Callable[[Header, str, str, str], Input]]] = {
@@ -155,11 +164,12 @@ def _known(name: str, names: Iterable[str], kind: str, word: str) -> None:
         raise UsageFault(f"{word}: the run has no {kind} {name!r}", fix=choose(name, names, f"it has no {kind} at all"))
 
 
-def _number(value: str, word: str) -> int:
+def _number(value: str, word: str, bounds: tuple[int, int]) -> int:
+    least, greatest = bounds
     try:
         number = int(value)
     except ValueError:
         raise UsageFault(f"--set {word}: {value!r} is no integer", fix="write an integer") from None
-    if not -(1 << 63) <= number < 1 << 63:
-        raise UsageFault(f"--set {word}: {value} needs more than 64 bits", fix="write a smaller one")
+    if not least <= number <= greatest:
+        raise UsageFault(f"--set {word}: {value} is out of range", fix=f"use {least} to {greatest}")
     return number

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UnsetType
 
 from .. import codec
-from ..errors import ModuleManifestInvalid, ModuleRefused, WorldReferenceError, WorldSchemaError
+from ..errors import ModuleManifestInvalid, ModuleRefused, UsageFault, WorldReferenceError, WorldSchemaError
 from ..native import Agent
 from ..records import (
     ABI_MAJOR,
@@ -37,7 +37,7 @@ from ..sandbox.manifest import Manifest, read_manifest
 from . import places
 from .faults import Fault, choose
 from .feeds import read_rows
-from .tables import FeedTable, LimitsTable, TaskTable, TemplateTable
+from .tables import MAX_INTEGER, FeedTable, LimitsTable, TaskTable, TemplateTable
 from .world import GRANT_KINDS, WorldFile, member_names, missing_name, read_world
 
 _EFFECT_CLASSES: Final[Mapping[str, EffectClass]] = {kind.name.lower(): kind for kind in EffectClass}
@@ -83,6 +83,7 @@ def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None,
         allow_unsigned: Whether modules without a trusted signature may run; the header says so.
 
     Raises:
+        UsageFault: TW1001, a seed or ticks out of range.
         WorldSyntaxError: TW1101.
         WorldSchemaError: TW1102.
         WorldReferenceError: TW1103, also for a module, source or feed that is absent.
@@ -90,6 +91,8 @@ def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None,
         ModuleRefused: TW3001, a module's file is no module.
         ModuleManifestInvalid: TW3006.
     """
+    _refuse_out_of_range("seed", seed, 0)
+    _refuse_out_of_range("ticks", ticks, 1)
     file = read_world(path)
     table, reader = file.table, _Reader(file)
     header = msgspec.structs.replace(
@@ -113,6 +116,11 @@ def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None,
         for name, skill in table.skills.items()
     )
     return World(header, tuple(reader.contents.values()), path.parent, performers, reader.modules)
+
+
+def _refuse_out_of_range(name: str, value: int | None, least: int) -> None:
+    if value is not None and not least <= value <= MAX_INTEGER:
+        raise UsageFault(f"{name} {value} is out of range", fix=f"use an integer from {least} to {MAX_INTEGER}")
 
 
 def make_world(

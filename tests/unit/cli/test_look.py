@@ -171,11 +171,11 @@ def test_a_fork_needs_a_tick_the_run_has(journal: Path) -> None:
 def test_changes_become_inputs_of_an_operator(world: Path) -> None:
     header = load_world(world).header
     edit = parse_edit(
-        header, ["topic.count=a=b", "seed=-2", "agent.talker.priority=5", "agent.talker=stop"], ["topic:count"]
+        header, ["topic.count=a=b", "seed=2", "agent.talker.priority=5", "agent.talker=stop"], ["topic:count"]
     )
     assert edit.inputs == (
         Input(InputKind.PUBLISH_RETAINED, "operator", "count", body=b"a=b", size=3),
-        Input(InputKind.RESEED, "operator", number=-2),
+        Input(InputKind.RESEED, "operator", number=2),
         Input(InputKind.CONFIGURE_AGENT, "operator", "talker", number=5, body=b"priority", size=8),
         Input(InputKind.STOP_AGENT, "operator", "talker"),
     )
@@ -188,7 +188,10 @@ def test_changes_become_inputs_of_an_operator(world: Path) -> None:
         ("seed", "--set seed is not understood"),
         ("sead=3", "--set sead=3 is not understood"),
         ("seed=x", "'x' is no integer"),
-        ("seed=99999999999999999999", "more than 64 bits"),
+        ("seed=99999999999999999999", "is out of range"),
+        ("seed=-1", "is out of range"),
+        ("agent.talker.fuel=0", "is out of range"),
+        ("agent.talker.priority=4294967296", "is out of range"),
         ("topic.cuont=1", "no topic 'cuont'"),
         ("agent.taler.priority=1", "no agent 'taler'"),
         ("agent.talker.prioriti=1", "no setting 'prioriti'"),

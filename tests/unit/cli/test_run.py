@@ -131,6 +131,9 @@ def test_a_finished_run_is_not_resumed(journal: Path) -> None:
         (["--resume", "a.twk", "--journal", "b.twk"], "two journals are named"),
         (["world.toml", "--decide", "3=retry"], "--decide goes with --resume"),
         (["--resume", "a.twk", "--decide", "3=perhaps"], "--decide 3=perhaps is not understood"),
+        (["world.toml", "--seed", "-1"], "seed -1 is out of range"),
+        (["world.toml", "--seed", "99999999999999999999"], "is out of range"),
+        (["world.toml", "--ticks", "0"], "ticks 0 is out of range"),
         (["world.toml", "--workers", "1000"], "--workers 1000 is out of range"),
     ],
 )
