@@ -127,15 +127,8 @@ def _set_agent(header: Header, name: str, value: str, word: str) -> Input:
     _known(agent or name, agents, "agent", word)
     if setting not in SETTINGS:
         raise UsageFault(f"--set {word}: an agent has no setting {setting!r}", fix=choose(setting, SETTINGS, ""))
-    body = setting.encode()
-    return Input(
-        InputKind.CONFIGURE_AGENT,
-        SOURCE,
-        agent,
-        number=_number(value, word, SETTINGS[setting]),
-        body=body,
-        size=len(body),
-    )
+    body, number = setting.encode(), _number(value, word, SETTINGS[setting])
+    return Input(InputKind.CONFIGURE_AGENT, SOURCE, agent, number=number, body=body, size=len(body))
 
 
 _SETTINGS: Final[Mapping[str, Callable[[Header, str, str, str], Input]]] = {
