@@ -109,7 +109,7 @@ class Bus:
             self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "the receiver's mailbox is full")
 
     def _drop_oldest(self, agent: AgentState, size: int) -> bool:
-        """Drop the oldest messages, each with a record, until a frame of ``size`` bytes fits; return whether it does."""
+        """Drop the oldest messages, each with a record, until ``size`` bytes find room; return whether they do."""
         place = 0
         while place < len(agent.mail) and not self.has_room(agent, size):
             if kind_of(agent.mail[place]) in _KEPT:
