@@ -194,8 +194,6 @@ class Stores:
 
 def _addresses(instance: Instance) -> tuple[int, ...]:
     start = ctypes.addressof(ctypes.c_ubyte.from_buffer(instance._memory))
-    at = instance.descriptor
-    return (
-        instance._context, instance._turn, start + at.context_at, start + at.inbox_at, start + at.outbox_at,
-        at.context_at,
-    )  # fmt: skip
+    cell, at = instance._cell, instance.descriptor
+    regions = (start + at.context_at, start + at.inbox_at, start + at.outbox_at)
+    return (cell.context, cell.function("tw_turn"), *regions, at.context_at)
