@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from .records import DETACH_BYTES, Derived, Environment, Frame, Header, Input, Message, Outcome
+from .records import DETACH_BYTES, Derived, Environment, Frame, Header, Input, Message, Outcome, Status
 
 FRAME: Final = struct.Struct("<IHHIIQQ")
 """Header of a message frame: size, kind, encoding, source, destination, seq, tick. Source: the agent ABI."""
@@ -47,6 +47,7 @@ _derived = msgspec.msgpack.Decoder(tuple[Derived, ...])
 _header = msgspec.msgpack.Decoder(Header)
 _environment = msgspec.msgpack.Decoder(Environment)
 
+_STATUSES: Final = frozenset(map(int, Status))
 _EMPTY_ARRAY: Final = b"\x90"
 
 
@@ -200,6 +201,8 @@ def decode_turns(data: bytes) -> Iterator[TurnRecord]:
         start = offset + TURN.size
         if start + length > end:
             raise CodecError(f"turns: the record at byte {offset} runs past the end")
+        if status not in _STATUSES:
+            raise CodecError(f"turns: the record at byte {offset} has status {status}")
         outbox, mark, size = data[start : start + length], b"", length
         if flags & TURN_DETACHED:
             if length != DETACHED.size:

@@ -44,6 +44,8 @@ class Outbox:
     def send(self, target: str | int, body: bytes, *, encoding: int = Encoding.BYTES) -> None:
         """Send a message to an agent by name, or answer a message's ``source``."""
         if isinstance(target, int):
+            if target == OUTSIDE:
+                raise ValueError("the message came from outside the run: there is nobody to answer")
             self._add(FrameKind.SEND, RAW_AGENT | target, body, encoding)
         else:
             self._add(FrameKind.SEND, self._handle(self._spec.send, target, "send target"), body, encoding)
@@ -93,6 +95,8 @@ class Outbox:
 
     def sleep(self, ticks: int) -> None:
         """Ask for the next step after ``ticks`` ticks without one; 0 is the next tick. A message wakes it earlier."""
+        if not 0 <= ticks < AGAIN:
+            raise ValueError(f"an agent sleeps 0 to {AGAIN - 1} ticks, not {ticks}")
         self.code = ticks
 
     def wait(self) -> None:

@@ -24,10 +24,11 @@ class Feed:
         self._target = spec.target
         self._rows = read_rows(spec, body)
 
-    def due(self, tick: int) -> list[Input]:
-        """Return the rows that are due and not yet in. Order: the file's."""
+    def due(self, tick: int, bound: int) -> list[Input]:
+        """Return at most ``bound`` rows that are due and not yet in. Order: the file's."""
         first = last = self.taken
-        while last < len(self._rows) and self._rows[last][0] <= tick:
+        end = min(len(self._rows), first + bound)
+        while last < end and self._rows[last][0] <= tick:
             last += 1
         return [
             Input(self._kind, self.source, self._target, encoding=Encoding.BYTES, body=row, size=len(row))

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from .. import codec
-from ..errors import ReplayDivergence
+from ..errors import JournalDamaged, ReplayDivergence
 from ..journal.store import Records
-from ..kernel import Machine
+from ..kernel import Machine, RunStatus
 from ..records import Frame, Header, Input, Outcome, Status, Turn
 from .compare import Divergence, compare_frames
 from .crew import TurnRunner
@@ -38,16 +38,35 @@ class Recorded(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
+def _unreadable(frame: Frame, error: codec.CodecError) -> JournalDamaged:
+    return JournalDamaged("a record cannot be read", record=frame.tick, offset=None, why=str(error))
+
+
 def read_inputs(journal: Records, frame: Frame) -> list[Input]:
-    """Return a frame's inputs with their detached bodies."""
-    items = codec.decode_inputs(frame.inputs)
+    """Return a frame's inputs with their detached bodies.
+
+    Raises:
+        JournalDamaged: TW2004, they cannot be read.
+    """
+    try:
+        items = codec.decode_inputs(frame.inputs)
+    except codec.CodecError as error:
+        raise _unreadable(frame, error) from error
     return [codec.attach_input(item, journal.content(item.digest)) if item.digest else item for item in items]
 
 
 def read_turns(journal: Records, frame: Frame) -> list[Recorded]:
-    """Return a frame's turns with their detached outboxes. ``outcome.fuel`` is what was charged to a quota."""
+    """Return a frame's turns with their detached outboxes. ``outcome.fuel`` is what was charged to a quota.
+
+    Raises:
+        JournalDamaged: TW2004, they cannot be read.
+    """
+    try:
+        records = list(codec.decode_turns(frame.turns))
+    except codec.CodecError as error:
+        raise _unreadable(frame, error) from error
     turns: list[Recorded] = []
-    for record in codec.decode_turns(frame.turns):
+    for record in records:
         outcome = record.outcome
         outbox = journal.content(record.digest) if record.digest else outcome.outbox
         turns.append(
@@ -81,8 +100,8 @@ class Fold:
         self.turns = 0
         self.failed = 0
 
-    def feed(self, frame: Frame) -> None:
-        """Fold one frame and compare what the machine derives with what is recorded.
+    def feed(self, frame: Frame) -> list[Input]:
+        """Fold one frame and compare what the machine derives with what is recorded; return the frame's inputs.
 
         Raises:
             Diverged: Something differs.
@@ -90,7 +109,10 @@ class Fold:
         machine = self.machine
         if frame.tick != machine.state.tick:
             raise ReplayDivergence(f"frame {frame.tick} follows tick {machine.state.tick - 1}")
-        machine.admit(read_inputs(self.journal, frame))
+        if machine.state.status >= RunStatus.COMPLETE:
+            raise Diverged(Divergence(frame.tick, "frame", "frame", "record", "present", "absent"))
+        inputs = read_inputs(self.journal, frame)
+        machine.admit(inputs)
         recorded = read_turns(self.journal, frame)
         self.turns += len(recorded)
         self.failed += sum(turn.outcome.status != 0 for turn in recorded)
@@ -106,6 +128,7 @@ class Fold:
             found = compare_frames(machine.header, frame, actual)
             assert found is not None, "frames that differ in bytes differ in a record"
             raise Diverged(found)
+        return inputs
 
     def _fold_slots(self, slots: Sequence[int], recorded: list[Recorded]) -> None:
         machine = self.machine

@@ -8,9 +8,10 @@ import msgspec
 from .. import codec
 from ..errors import TickOutOfRange
 from ..journal.store import Journal, JournalReader
+from ..kernel import RunStatus
 from ..records import Effect, Environment, Frame, Input, InputKind
 from .fold import read_inputs
-from .loop import Inbox, Loop
+from .loop import OPERATOR, Inbox, Loop, Mark
 from .opening import executing, new_environment, reading, resumed_performers
 from .options import Options
 from .performers import Dispatch
@@ -24,17 +25,12 @@ class Edit(msgspec.Struct, frozen=True):
 
     Attributes:
         inputs: Operator inputs at the tick of the fork.
-        dropped: Sources (``feed:NAME``), or ``topic:NAME`` and ``agent:NAME`` for feed inputs that go there, left
-            out from then on.
+        dropped: ``source:feed:NAME``, or ``topic:NAME`` and ``agent:NAME`` for what feeds send there: left out from
+            then on.
     """
 
     inputs: tuple[Input, ...] = ()
     dropped: tuple[str, ...] = ()
-
-    def suppresses(self, item: Input) -> bool:
-        """Return whether an input from a feed is left out."""
-        names = (f"source:{item.source}", f"topic:{item.target}", f"agent:{item.target}")
-        return any(name in self.dropped for name in names)
 
 
 def fork(
@@ -64,19 +60,26 @@ def fork(
                 fix="name one of them",
             )
         with executing(parent, world, options) as (header, known, fold):
-            feeds = open_feeds(header, parent.content)
-            fold_prefix(fold, parent, at, feeds, "fork", options)
+            inbox, edits = Inbox(open_feeds(header, parent.content)), _edits(edit)
+            fold_prefix(fold, parent, at, inbox, "fork", options)
+            ended = fold.machine.state.status >= RunStatus.COMPLETE
+            if edits and ended:
+                raise TickOutOfRange(
+                    f"nothing can be changed at tick {at}", why="the run has ended there", fix="fork at an earlier tick"
+                )
+            again, results = _recorded_results(parent, at, () if ended else fold.machine.state.effects)
+            inbox.recall(results)
+            inbox.change(edits, edit.dropped)
             environment = new_environment(options, world=known.world, parent=known.run_id)
             writer, heads = _copy_prefix(parent, at, to, environment)
-            again, results = _recorded_results(parent, at, fold.machine.state.effects)
-            suppressed = edit.suppresses if edit.dropped else None
-            inbox = Inbox(feeds, edits=_edits(edit), suppressed=suppressed, recorded=results)
             performers = resumed_performers(world, known, options, header)
             dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
             assert fold.crew is not None
             loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
             loop.turns, loop.failed = fold.turns, fold.failed
-            dispatch.release(again)
+            loop.release_again(again)
+            if edits:
+                loop.tick()  # Whatever stops the fork, its change is in the journal's first own tick.
             return finish(loop, environment, to)
 
 
@@ -84,8 +87,8 @@ def _edits(edit: Edit) -> list[Input]:
     """Return a fork's inputs, after one that gives its effects keys of their own."""
     if not edit.inputs and not edit.dropped:
         return []
-    mark = codec.digest(codec.encode(edit))
-    return [Input(InputKind.LINEAGE, "operator", body=mark, size=len(mark)), *edit.inputs]
+    mark = codec.encode(Mark(codec.digest(codec.encode(edit)), edit.dropped))
+    return [Input(InputKind.LINEAGE, OPERATOR, body=mark, size=len(mark)), *edit.inputs]
 
 
 def _copy_prefix(

@@ -22,7 +22,9 @@ from ..records import (
 )
 from .compare import kind_name, shown
 from .fold import Fold, open_machine, read_inputs, read_turns
-from .opening import reading
+from .opening import read_header, reading
+from .options import Options
+from .verify import fold_prefix
 
 
 class AgentView(msgspec.Struct, frozen=True):
@@ -108,12 +110,13 @@ def machine_at(journal: JournalReader, tick: int | None) -> Machine:
 
     Raises:
         TickOutOfRange: TW4006.
+        JournalDamaged: TW2004.
+        ReplayDivergence: TW4001, a record on the way does not come out again.
     """
     last = _last_tick(journal, tick)
+    read_header(journal)
     _, machine = open_machine(journal.header()[0])
-    fold = Fold(journal, machine, None)
-    for frame in journal.frames(0, last):
-        fold.feed(frame)
+    fold_prefix(Fold(journal, machine, None), journal, last + 1, None, "show", Options())
     return machine
 
 

@@ -9,7 +9,10 @@ Invariants:
     * The loop adds nothing to D that depends on time, threads or the number of workers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
 
 from .. import codec
 from ..journal.store import Journal
@@ -20,34 +23,63 @@ from .feeds import Feed
 from .options import FLUSH_BYTES, FLUSH_NS, Options, Progress
 from .performers import Dispatch
 
+OPERATOR: Final = "operator"
+EFFECT: Final = "effect"
+DRIVER: Final = "driver"
+"""Sources of inputs besides feeds."""
+
 Decision = str
 """What an operator says of an effect whose result is unknown: ``retry``, or ``fail``."""
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """Body of a LINEAGE input: what a fork has changed.
+
+    Attributes:
+        digest: Of all it changed, from which its effects' keys follow. Shape: 32 bytes.
+        dropped: What is left out from then on; a resumed fork and a fork of the fork leave it out too.
+    """
+
+    digest: bytes
+    dropped: tuple[str, ...] = ()
+
+
+def read_mark(body: bytes) -> tuple[str, ...]:
+    """Return what a LINEAGE input says is left out from then on; nothing where the body is no mark."""
+    try:
+        return msgspec.msgpack.decode(body, type=Mark).dropped
+    except msgspec.DecodeError:
+        return ()
 
 
 class Inbox:
     """Collects what waits to enter, and hands it out tick by tick.
 
     Args:
-        edits: Operator inputs for the next tick to come.
-        suppressed: Tells whether a feed's input must be left out; for forks.
-        recorded: Results of effects that went out before, each with the tick it enters at; for forks. Order: entry.
+        feeds: Where rows come from. Order: the header's.
     """
 
-    def __init__(
-        self,
-        feeds: Sequence[Feed],
-        *,
-        edits: Sequence[Input] = (),
-        suppressed: Callable[[Input], bool] | None = None,
-        recorded: Sequence[tuple[int, Input]] = (),
-    ) -> None:
+    def __init__(self, feeds: Sequence[Feed]) -> None:
         self.feeds = list(feeds)
-        self._edits = list(edits)
-        self._recorded = list(recorded)
-        self._suppressed = suppressed
+        self._edits: list[Input] = []
+        self._recorded: list[tuple[int, Input]] = []
+        self._dropped: frozenset[str] = frozenset()
         self._results: list[Input] = []
 
-    def offer(self, results: Sequence[Result], source: str = "effect") -> None:
+    def change(self, edits: Sequence[Input], dropped: Sequence[str]) -> None:
+        """Queue an operator's inputs, and leave rows of feeds out from now on.
+
+        Args:
+            dropped: ``source:feed:NAME``, ``topic:NAME`` or ``agent:NAME``.
+        """
+        self._edits += edits
+        self._dropped |= frozenset(dropped)
+
+    def recall(self, recorded: Sequence[tuple[int, Input]]) -> None:
+        """Queue recorded results of effects, each with the tick it enters at. Order: entry."""
+        self._recorded += recorded
+
+    def offer(self, results: Sequence[Result], source: str = EFFECT) -> None:
         """Queue results of effects. Order: as given."""
         for result in results:
             self._results.append(
@@ -71,11 +103,32 @@ class Inbox:
         room = bound - len(taken)
         taken += self._results[:room]
         del self._results[:room]
-        for feed in self.feeds if not closing else ():
-            rows = feed.due(tick)[: bound - len(taken)]
-            feed.taken += len(rows)
-            taken += [row for row in rows if self._suppressed is None or not self._suppressed(row)]
+        if not closing:
+            self._take_rows(tick, bound, taken)
         return taken
+
+    def _take_rows(self, tick: int, bound: int, taken: list[Input]) -> None:
+        for feed in self.feeds:
+            rows = feed.due(tick, bound - len(taken))
+            feed.taken += len(rows)
+            taken += [row for row in rows if not self._is_dropped(row)] if self._dropped else rows
+
+    def _is_dropped(self, row: Input) -> bool:
+        place = "agent" if row.kind == InputKind.MESSAGE else "topic"
+        return f"source:{row.source}" in self._dropped or f"{place}:{row.target}" in self._dropped
+
+    def follow(self, tick: int, bound: int, recorded: Sequence[Input], *, closing: bool) -> None:
+        """Come to where the feeds stood after a recorded tick.
+
+        Law: after following the ticks of a run, ``take`` gives what it would have given that run next.
+        """
+        for item in recorded:
+            if item.kind == InputKind.LINEAGE and item.source == OPERATOR:
+                self._dropped |= frozenset(read_mark(item.body))
+        if not closing:
+            sources = {feed.source for feed in self.feeds} | {DRIVER}
+            first = [item for item in recorded if item.source not in sources]
+            self._take_rows(tick, bound, first)
 
     @property
     def empty(self) -> bool:
@@ -171,7 +224,7 @@ class Loop:
         self.journal.append(frame, [*content, *sealed.content])
         self._count(frame)
         edge("append")
-        if done.effects:
+        if done.effects and state.status != RunStatus.FAILED:  # Nobody would see what comes of a failed run's effects.
             self.flush(durable=True)
             edge("release")
             self.dispatch.release(done.effects)
@@ -185,13 +238,15 @@ class Loop:
         """Return the tick's inputs, as they are and as they are journaled."""
         machine, state = self.machine, self.machine.state
         if self.dispatch.waiting:
-            self.inbox.offer(self.dispatch.take(wait=machine.idle or state.status == RunStatus.SETTLING))
+            # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
+            still = machine.quiet and self.inbox.empty
+            self.inbox.offer(self.dispatch.take(wait=still or state.status == RunStatus.SETTLING))
         closing = state.status != RunStatus.OPEN
         inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing)
         if machine.clocked:
-            inputs.append(Input(InputKind.CLOCK, "driver", number=self.options.clock.now_us()))
+            inputs.append(Input(InputKind.CLOCK, DRIVER, number=self.options.clock.now_us()))
         if not closing and self._must_close():
-            inputs.append(Input(InputKind.CLOSE, "driver"))
+            inputs.append(Input(InputKind.CLOSE, DRIVER))
         if not inputs:
             return inputs, codec.encode_inputs(()), []
         kept = [codec.detach_input(item) for item in inputs]
@@ -205,6 +260,12 @@ class Loop:
         return machine.idle and self.inbox.empty and not self.dispatch.waiting
 
     # -- durability --
+
+    def release_again(self, effects: Sequence[Effect]) -> None:
+        """Hand out effects whose intents are in the journal's past, once that is durable."""
+        if effects:
+            self.flush(durable=True)
+            self.dispatch.release(list(effects))
 
     def _count(self, frame: Frame) -> None:
         self._unflushed += 1

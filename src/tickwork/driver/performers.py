@@ -20,6 +20,7 @@ from ..records import Effect, Encoding, Refusal, Result
 
 PARALLEL_EFFECTS: Final = 4
 MAX_NAME_BYTES: Final = 200
+MAX_ENCODING: Final = 0xFFFF
 
 
 class Performer(Protocol):
@@ -111,8 +112,9 @@ class Dispatch:
         else:
             if wait and self._pending and not any(future.done() for future in self._pending):
                 self._pending[0].result()
-            ready = [future for future in self._pending if future.done()]
-            self._pending = [future for future in self._pending if future not in ready]
+            states = [(future, future.done()) for future in self._pending]
+            ready = [future for future, done in states if done]
+            self._pending = [future for future, done in states if not done]
         return [future.result() for future in ready]
 
     @property
@@ -131,8 +133,16 @@ class Dispatch:
             text = f"no performer for skill {effect.skill!r} on this host"
             return Result(effect.number, Refusal.UNSUPPORTED, Encoding.BYTES, text.encode())
         try:
-            return performer.perform(effect)
+            return _checked(effect, performer.perform(effect))
         except TickworkError as error:
             return Result(effect.number, Refusal.FAILED, Encoding.BYTES, error.what.encode())
         except Exception as error:  # noqa: BLE001 - Any fault of a performer is the effect's result, never the run's end.
             return Result(effect.number, Refusal.FAILED, Encoding.BYTES, type(error).__name__.encode())
+
+
+def _checked(effect: Effect, result: Result) -> Result:
+    """Return a performer's result, or a failure in place of one that could not enter the run as this effect's."""
+    known = result.code == 0 or result.code in Refusal._value2member_map_
+    if result.number == effect.number and known and 0 <= result.encoding <= MAX_ENCODING:
+        return Result(effect.number, int(result.code), int(result.encoding), bytes(result.body))
+    return Result(effect.number, Refusal.FAILED, Encoding.BYTES, b"the performer gave a result that is none")

@@ -11,11 +11,11 @@ from ..errors import EffectUndecided, JournalClosed, JournalExists
 from ..journal.memory import MemoryJournal
 from ..journal.signing import sign
 from ..journal.store import Journal
-from ..kernel import Machine
+from ..kernel import Machine, RunStatus
 from ..records import Effect, Environment, Header
 from .crew import Crew, admit_modules, pin_capacities
 from .feeds import Feed
-from .loop import Decision, Inbox, Loop, settle_unknown, status_name
+from .loop import OPERATOR, Decision, Inbox, Loop, settle_unknown, status_name
 from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
 from .options import Options
 from .performers import Dispatch
@@ -67,6 +67,8 @@ def create_journal(
             why="it has ticks already" if journal.length() else "its record 0 is not this run's",
             fix="give one made from this run's header, or None to keep the run in memory",
         )
+    for body in contents:
+        journal.put_content(body)
     return journal
 
 
@@ -138,13 +140,15 @@ def resume_journal(
             fix="fork it to go on differently: `tickwork fork JOURNAL --at TICK`",
         )
     with executing(journal, world, options) as (header, environment, fold):
-        feeds = open_feeds(header, journal.content)
-        heads = fold_prefix(fold, journal, journal.length(), feeds, "verify", options)
-        again, decided, undecided = settle_unknown(fold.machine.state.effects, decisions)
+        inbox = Inbox(open_feeds(header, journal.content))
+        heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
+        state = fold.machine.state
+        again, decided, undecided = settle_unknown(
+            state.effects if state.status < RunStatus.COMPLETE else (), decisions
+        )
         if undecided:
             raise undecided_error(undecided)
-        inbox = Inbox(feeds)
-        inbox.offer(decided, "operator")
+        inbox.offer(decided, OPERATOR)
         dispatch = Dispatch(
             resumed_performers(world, environment, options, header),
             in_order=header.ordering == "issue",
@@ -153,7 +157,7 @@ def resume_journal(
         assert fold.crew is not None
         loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
         loop.turns, loop.failed = fold.turns, fold.failed
-        dispatch.release(again)
+        loop.release_again(again)
         done = finish(loop, environment, journal)
         return msgspec.structs.replace(done, journal=path)
 

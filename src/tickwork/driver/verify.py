@@ -1,6 +1,5 @@
 """Replay and verify: a journal folded again, without and with executing its turns."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,11 +9,11 @@ from ..errors import JournalDamaged, ReplayDivergence
 from ..journal.check import ChainReport
 from ..journal.seal import Damage
 from ..journal.store import JournalReader
-from ..records import Environment, Frame
+from ..kernel import RunStatus
+from ..records import Environment
 from .compare import Divergence
-from .feeds import Feed
 from .fold import Diverged, Fold, open_machine
-from .loop import status_name
+from .loop import Inbox, status_name
 from .opening import executing, journal_path, read_header, reading
 from .options import Options, Progress
 from .resolve import World
@@ -79,20 +78,30 @@ def _summary(journal: JournalReader, environment: Environment, fold: Fold, path:
 
 
 def _fold_checked(
-    fold: Fold, frames: Iterator[Frame], heads: tuple[bytes, bytes], verb: str, options: Options
-) -> bytes:
-    """Fold frames, checking the chains on the way; return the last D."""
-    total = fold.machine.header.ticks
-    for frame in frames:
+    fold: Fold,
+    journal: JournalReader,
+    verb: str,
+    options: Options,
+    *,
+    length: int | None = None,
+    inbox: Inbox | None = None,
+) -> tuple[bytes, bytes]:
+    """Fold the first ``length`` frames, or all, checking the chains on the way; return the heads (D, F) after them."""
+    total = fold.machine.header.ticks if length is None else length
+    heads = codec.start_chain(*journal.header())
+    for frame in journal.frames() if length is None else journal.frames(0, length - 1):
         expected = codec.link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
         if expected.d != frame.d or expected.f != frame.f:
             raise JournalDamaged(
                 "the chain does not hold", record=frame.tick, offset=None, why="a record is not what was written"
             )
-        fold.feed(frame)
+        closing = fold.machine.state.status != RunStatus.OPEN
+        inputs = fold.feed(frame)
+        if inbox is not None:
+            inbox.follow(frame.tick, fold.machine.header.max_inputs, inputs, closing=closing)
         heads = (frame.d, frame.f)
         _watch(fold, total, verb, options)
-    return heads[0]
+    return heads
 
 
 def replay(source: Path | str | JournalReader, *, options: Options | None = None) -> Run:
@@ -108,7 +117,7 @@ def replay(source: Path | str | JournalReader, *, options: Options | None = None
         _, machine = open_machine(journal.header()[0])
         fold = Fold(journal, machine, None)
         try:
-            head = _fold_checked(fold, journal.frames(), codec.start_chain(*journal.header()), "replay", options)
+            head = _fold_checked(fold, journal, "replay", options)[0]
         except Diverged as error:
             raise divergence_error(error.divergence) from error
         return _summary(journal, environment, fold, journal_path(source), head)
@@ -149,9 +158,8 @@ def verify(
             return Verification(_damaged_run(path, report), equal=False, damage=forged)
         signed_by = report.key_id.hex()
     with reading(source) as journal, executing(journal, world, options) as (_, environment, fold):
-        heads = codec.start_chain(*journal.header())
         try:
-            head = _fold_checked(fold, journal.frames(), heads, "verify", options)
+            head = _fold_checked(fold, journal, "verify", options)[0]
         except Diverged as error:
             run_ = _summary(journal, environment, fold, path, journal.head().d)
             return Verification(run_, equal=False, divergence=error.divergence, signed_by=signed_by)
@@ -168,19 +176,15 @@ def _damaged_run(path: Path, report: ChainReport) -> Run:
 
 
 def fold_prefix(
-    fold: Fold, journal: JournalReader, length: int, feeds: Sequence[Feed], verb: str, options: Options
+    fold: Fold, journal: JournalReader, length: int, inbox: Inbox | None, verb: str, options: Options
 ) -> tuple[bytes, bytes]:
-    """Fold the first ``length`` frames, counting what each feed has given; return the heads after them."""
-    by_source = {feed.source: feed for feed in feeds}
-    heads = codec.start_chain(*journal.header())
+    """Fold the first ``length`` frames, with an inbox that follows them; return the heads after them.
+
+    Raises:
+        JournalDamaged: TW2004, a record is not what was written.
+        ReplayDivergence: TW4001, a record does not come out again.
+    """
     try:
-        for frame in journal.frames(0, length - 1) if length else ():
-            for item in codec.decode_inputs(frame.inputs):
-                if item.source in by_source:
-                    by_source[item.source].taken += 1
-            fold.feed(frame)
-            heads = (frame.d, frame.f)
-            _watch(fold, length, verb, options)
+        return _fold_checked(fold, journal, verb, options, length=length, inbox=inbox)
     except Diverged as error:
         raise divergence_error(error.divergence) from error
-    return heads

@@ -119,7 +119,6 @@ class Stage:
         """Return an agent's state."""
         return self.machine.state.agents[self.machine.cast.numbers[name]]
 
-    @property
     def status(self) -> int:
         """The run's status."""
         return self.machine.state.status

@@ -539,7 +539,7 @@ def test_closing_twice_is_refused() -> None:
     stage.start()
     tick = stage.tick(operator(InputKind.CLOSE), operator(InputKind.CLOSE))
     assert [item.note for item in tick.notes(DerivedKind.REFUSED_INPUT)] == ["the run is closing already"]
-    assert stage.status != RunStatus.OPEN
+    assert stage.status() != RunStatus.OPEN
 
 
 def test_a_user_kind_is_delivered_as_it_is() -> None:

@@ -186,11 +186,11 @@ def test_a_run_drains_stops_and_completes() -> None:
     stage.start()
     stage.tick(a=lambda outbox: outbox.send("b", b"last"))
     assert stage.tick(CLOSE).bodies("b") == [b"last"]
-    assert stage.status == RunStatus.STOPPING
+    assert stage.status() == RunStatus.STOPPING
     tick = stage.tick()
     assert {turn.operation for turn in tick.turns.values()} == {Operation.SHUTDOWN}
     assert [item.note for item in tick.notes(DerivedKind.STOPPED)] == ["the run closed"] * 2
-    assert stage.status == RunStatus.COMPLETE
+    assert stage.status() == RunStatus.COMPLETE
     assert len(tick.notes(DerivedKind.CLOSED)) == 1
 
 
@@ -201,7 +201,7 @@ def test_two_agents_that_never_stop_talking_are_drained_for_a_bounded_time() -> 
     stage.run((), talk)
     stage.run((CLOSE,), talk)
     ticks = 0
-    while stage.status < RunStatus.COMPLETE:
+    while stage.status() < RunStatus.COMPLETE:
         stage.run((), talk)
         ticks += 1
     assert ticks == 16
@@ -214,10 +214,10 @@ def test_effects_of_a_shutdown_are_settled_before_the_run_completes() -> None:
     stage.tick(CLOSE)
     tick = stage.tick(a=lambda outbox: outbox.call("s", b"report"))
     stage.tick()
-    assert stage.status == RunStatus.SETTLING
+    assert stage.status() == RunStatus.SETTLING
     last = stage.tick(Input(InputKind.RESULT, "effect", number=tick.effects[0].number))
     assert [item.kind for item in last.derived] == [DerivedKind.EFFECT_SETTLED, DerivedKind.CLOSED]
-    assert stage.status == RunStatus.COMPLETE
+    assert stage.status() == RunStatus.COMPLETE
 
 
 def test_a_turn_that_fails_while_closing_is_not_retried() -> None:
@@ -226,7 +226,7 @@ def test_a_turn_that_fails_while_closing_is_not_retried() -> None:
     stage.tick()
     stage.tick(CLOSE)
     stage.tick(a=trap())
-    assert stage.status == RunStatus.COMPLETE
+    assert stage.status() == RunStatus.COMPLETE
 
 
 def test_a_run_is_idle_when_only_something_new_from_outside_could_move_it() -> None:
@@ -445,6 +445,6 @@ def test_no_input_whatever_it_says_raises(inputs: list[Input]) -> None:
     stage = Stage(RICH)
     stage.start()
     for item in inputs:
-        if stage.status >= RunStatus.COMPLETE:
+        if stage.status() >= RunStatus.COMPLETE:
             break
         stage.tick(item)

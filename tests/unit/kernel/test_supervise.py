@@ -126,14 +126,14 @@ def test_escalate_tells_the_agent_that_spawned_it() -> None:
     tick = stage.run((), {"w-1": trap(3)})
     assert [(item.agent, item.number) for item in tick.notes(DerivedKind.ESCALATED)] == [(1, 0)]
     assert stage.tick().errors("boss") == [(Refusal.FAILED, "w-1: trap 3")]
-    assert stage.status == RunStatus.OPEN
+    assert stage.status() == RunStatus.OPEN
 
 
 def test_escalate_of_an_agent_of_the_world_fails_the_run() -> None:
     stage = supervised("escalate")
     tick = stage.tick(message("a"), message("b"), a=trap(), b=lambda outbox: outbox.send("a", b"x"))
     assert [item.number for item in tick.notes(DerivedKind.ESCALATED)] == [OUTSIDE]
-    assert stage.status == RunStatus.FAILED
+    assert stage.status() == RunStatus.FAILED
     assert set(tick.turns) == {"a", "b"}
 
 
