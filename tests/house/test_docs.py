@@ -58,6 +58,7 @@ def test_every_command_and_option_a_page_names_exists(command: str) -> None:
     assert unknown == {}
 
 
+@pytest.mark.slow
 def test_generated_pages_are_what_the_code_says() -> None:
     result = run([sys.executable, DOCS / "generate.py", "--check"])
     assert result.returncode == 0, result.stderr

@@ -4,10 +4,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.house.tree import modules
 from tests.support import ROOT, run
 
 
+@pytest.mark.slow
 def test_every_import_keeps_to_its_floor() -> None:
     program = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
     assert program is not None, "import-linter is part of the development environment: make setup"
