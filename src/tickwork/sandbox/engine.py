@@ -145,6 +145,22 @@ set_fuel = _bind(_holding, "wasmtime_context_set_fuel", _A, _A, _N)
 get_fuel = _bind(_holding, "wasmtime_context_get_fuel", _A, _A, _A)
 call_unchecked = _bind(_library, "wasmtime_func_call_unchecked", _A, _A, _A, _A, _Z, _A)
 
+# The same for turns, without argument types: of what ``pointer`` and ``unsigned`` make, ctypes converts nothing, and a
+# call costs half. Nothing else may be passed to them: a plain integer would be cut to 32 bits.
+set_fuel_ready = _bind(_holding, "wasmtime_context_set_fuel", _A)
+get_fuel_ready = _bind(_holding, "wasmtime_context_get_fuel", _A)
+call_ready = _bind(_library, "wasmtime_func_call_unchecked", _A)
+
+
+def pointer(address: int) -> object:
+    """Return an address, ready to be passed. Valid as long as what lies there."""
+    return ctypes.byref(ctypes.c_char.from_address(address))
+
+
+def unsigned(number: int) -> object:
+    """Return a number of 64 bits, ready to be passed."""
+    return _N.from_param(number)
+
 
 class _Vector(ctypes.Structure):
     _fields_ = (("size", ctypes.c_size_t), ("address", ctypes.c_void_p))
@@ -174,6 +190,11 @@ trap: Final = ctypes.c_void_p()
 TRAP: Final = ctypes.addressof(trap)
 fuel_left: Final = ctypes.c_uint64()
 FUEL_LEFT: Final = ctypes.addressof(fuel_left)
+
+READY_ARGUMENTS: Final = pointer(ARGUMENTS)
+READY_TRAP: Final = pointer(TRAP)
+READY_FUEL_LEFT: Final = pointer(FUEL_LEFT)
+READY_ONE: Final = ctypes.c_size_t.from_param(1)
 
 
 class TrapNumber(IntEnum):

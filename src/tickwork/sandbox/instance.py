@@ -14,10 +14,11 @@ from ..errors import EngineUnsuitable, InternalError, ModuleRefused
 from ..records import Limits, Operation, Outcome, Refusal, Status, Turn
 from .compiled import CONTEXT_BYTES, WHOLE_TURN, Compiled, Descriptor, decode_compiled, read_descriptor
 from .engine import (
-    ARGUMENTS,
-    FUEL_LEFT,
     PAGE,
-    TRAP,
+    READY_ARGUMENTS,
+    READY_FUEL_LEFT,
+    READY_ONE,
+    READY_TRAP,
     WASMTIME_VERSION,
     Cell,
     Code,
@@ -26,12 +27,14 @@ from .engine import (
     SegmentTrap,
     TrapNumber,
     arguments,
-    call_unchecked,
+    call_ready,
     fuel_left,
-    get_fuel,
-    set_fuel,
+    get_fuel_ready,
+    pointer,
+    set_fuel_ready,
     take_fault,
     trap,
+    unsigned,
 )
 from .gate import escape
 from .image import GLOBAL_BYTES, Image
@@ -112,8 +115,9 @@ class Instance:
     """An agent's module with memory of its own."""
 
     __slots__ = (
-        "_argument", "_cell", "_compiled", "_context", "_context_at", "_functions", "_inbox", "_limits", "_memory",
-        "_outbox", "_outbox_bytes", "_output", "_receive", "_turn", "_variables", "_words", "descriptor",
+        "_argument", "_cell", "_compiled", "_context", "_context_at", "_fuel", "_functions", "_inbox", "_limits",
+        "_memory", "_outbox", "_outbox_bytes", "_output", "_ready_fuel", "_receive", "_variables", "_words",
+        "descriptor",
     )  # fmt: skip
 
     def __init__(self, loaded: Loaded, limits: Limits, image: Image | None = None) -> None:
@@ -167,7 +171,8 @@ class Instance:
     def _bind(self, descriptor: Descriptor) -> None:
         """Take the views and handles that turns use."""
         memory = self._memory
-        self._context = self._cell.context
+        self._context = pointer(self._cell.context)
+        self._fuel, self._ready_fuel = 0, unsigned(0)
         self._context_at = self._argument = descriptor.context_at
         self._inbox = guest_slice(memory, descriptor.inbox_at, descriptor.inbox_bytes)
         self._outbox = guest_slice(memory, descriptor.outbox_at, descriptor.outbox_bytes)
@@ -177,9 +182,9 @@ class Instance:
         self._output = context[CONTEXT_OUTPUT_OFFSET : CONTEXT_OUTPUT_OFFSET + 8].cast("I")
         function = self._cell.function
         whole = function("tw_turn") if descriptor.flags & WHOLE_TURN else 0
-        self._turn = whole or function("agent_step")
-        self._receive = 0 if whole else function("agent_receive")
-        self._functions = (function("agent_init"), self._turn, function("agent_shutdown"))
+        self._receive = None if whole else pointer(function("agent_receive"))
+        calls = function("agent_init"), whole or function("agent_step"), function("agent_shutdown")
+        self._functions = tuple(pointer(call) for call in calls)
 
     def run(self, turn: Turn) -> Outcome:
         """Return what the turn came to. After anything but OK the instance is dirty."""
@@ -190,19 +195,21 @@ class Instance:
         _pack_context(
             self._memory, self._context_at, turn.tick, turn.seed, fuel, turn.wall_us, turn.agent, size, turn.count, 0, 0
         )
-        set_fuel(context, fuel)
+        if fuel != self._fuel:
+            self._fuel, self._ready_fuel = fuel, unsigned(fuel)
+        set_fuel_ready(context, self._ready_fuel)
         operation = turn.operation
         full: Outcome | bool = False
-        if self._receive and operation == _STEP:
+        if self._receive is not None and operation == _STEP:
             full = self._deliver(turn)
             if isinstance(full, Outcome):
                 return full
         arguments[0] = self._argument
-        error = call_unchecked(context, self._functions[operation], ARGUMENTS, 1, TRAP)
+        error = call_ready(context, self._functions[operation], READY_ARGUMENTS, READY_ONE, READY_TRAP)
         if error or trap.value:
             return self._failed(turn, take_fault(error))
         code = arguments[0]
-        get_fuel(context, FUEL_LEFT)
+        get_fuel_ready(context, READY_FUEL_LEFT)
         used = fuel - fuel_left.value
         if full and code >= 0:
             code = _OUTBOX_FULL
@@ -241,7 +248,7 @@ class Instance:
         for _ in range(turn.count):
             (size, *_) = FRAME.unpack_from(turn.inbox, at)
             arguments[0] = ctypes.c_int32(base + at).value
-            error = call_unchecked(self._context, self._receive, ARGUMENTS, 1, TRAP)
+            error = call_ready(self._context, self._receive, READY_ARGUMENTS, READY_ONE, READY_TRAP)
             if error or trap.value:
                 return self._failed(turn, take_fault(error))
             code = arguments[0]

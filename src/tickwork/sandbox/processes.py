@@ -298,7 +298,7 @@ class ProcessPool:
             if outcome.status:
                 ledger.undoable = False
             else:
-                ledger.add(turn)
+                ledger.add(turn, outcome.fuel)
             outcomes[position] = outcome
 
     def rollback(self, agents: Sequence[int]) -> None:

@@ -13,12 +13,18 @@ from .engine import PAGE, Fault
 from .image import Image
 from .instance import Instance, Loaded, StartFault
 
-IMAGE_TURNS: Final = 64
-"""Turns between two images of an agent whose memory has at most 16 pages."""
+CREDIT: Final = 256
+"""What turns may cost, as ``Ledger.add`` counts it, between two images of an agent whose memory is one page.
 
-IMAGE_TURNS_MOST: Final = 4096
-INBOX_SHIFT: Final = 12
-"""Each 4 KiB of inbox counts as one more turn, so that the kept turns stay small."""
+An image of a page takes about 20 us, so that it adds a tenth of a microsecond to the shortest turns.
+"""
+
+CREDIT_MOST: Final = 16384
+INBOX_SHIFT: Final = 10
+"""Each KiB of inbox counts as one more turn, so that the kept turns stay within some times the image."""
+
+FUEL_SHIFT: Final = 16
+"""So does each 65,536 of fuel, about 20 us, so that going back takes milliseconds, and not a second for a page."""
 
 
 _Image = TypeVar("_Image")
@@ -33,7 +39,7 @@ class Ledger(Generic[_Image]):
         image: State before the first of ``turns``; None is a fresh instance.
         turns: Successful turns since. Order: as run.
         undoable: Whether the last turn succeeded and has not been taken back.
-        credit: Turns to go until an image is due; none at 0 or below.
+        credit: What turns may still cost until an image is due; nothing at 0 or below.
     """
 
     __slots__ = ("credit", "image", "turns", "undoable")
@@ -46,13 +52,13 @@ class Ledger(Generic[_Image]):
         self.image: _Image | None = None
         self.turns = list[Turn]()
         self.undoable = False
-        self.credit = IMAGE_TURNS
+        self.credit = CREDIT
 
     def keep(self, image: _Image, memory_bytes: int) -> None:
         """Replace image and turns by a new image of a memory of that size."""
         self.image = image
         self.turns.clear()
-        self.credit = min(IMAGE_TURNS_MOST, max(IMAGE_TURNS, 4 * memory_bytes // PAGE))
+        self.credit = min(CREDIT_MOST, max(CREDIT, CREDIT * memory_bytes // PAGE))
 
     def restore(self, image: _Image | None, turns: Iterable[Turn]) -> None:
         """Take over what another process kept."""
@@ -60,11 +66,15 @@ class Ledger(Generic[_Image]):
         self.image = image
         self.turns.extend(turns)
 
-    def add(self, turn: Turn) -> None:
-        """Note a turn that succeeded."""
+    def add(self, turn: Turn, fuel: int) -> None:
+        """Note a turn that succeeded.
+
+        Args:
+            fuel: What it used.
+        """
         self.turns.append(turn)
         self.undoable = True
-        self.credit -= 1 + (len(turn.inbox) >> INBOX_SHIFT)
+        self.credit -= 1 + (len(turn.inbox) >> INBOX_SHIFT) + (fuel >> FUEL_SHIFT)
 
     def undo(self) -> bool:
         """Take the last turn back; return whether there was one."""
@@ -106,7 +116,7 @@ class Slot:
             ledger.undoable = False
             self.drop()
         else:
-            ledger.add(turn)
+            ledger.add(turn, outcome.fuel)
         return outcome
 
     def _revive(self) -> Instance:
