@@ -99,7 +99,7 @@ class Cast:
             state.timers = [timer for timer in state.timers if timer.agent != agent.number]
             agent.timers = 0
         self.bus.clear_mail(agent, reason)
-        if self.state.status < RunStatus.STOPPING:
+        if state.status != RunStatus.STOPPING:  # When all agents stop, a record for each subscription says nothing.
             self.bus.unsubscribe_all(agent)
         self.done.retire.append(agent.number)
 

@@ -137,6 +137,24 @@ def test_escalate_of_an_agent_of_the_world_fails_the_run() -> None:
     assert set(tick.turns) == {"a", "b"}
 
 
+def test_an_agent_that_exits_in_the_tick_in_which_the_run_fails_hears_no_more() -> None:
+    stage = Stage(
+        world(
+            spec("a", supervision=supervision("escalate")),
+            spec("b", publish=("t",), subscribe=("t",)),
+        )
+    )
+    stage.start()
+
+    def act(outbox: Outbox) -> None:
+        outbox.publish("t", b"last words", retain=True)
+        outbox.exit()
+
+    tick = stage.tick(a=trap(), b=act)
+    assert [item.agent for item in tick.notes(DerivedKind.LEFT)] == [1]
+    assert tick.notes(DerivedKind.DEAD_LETTER) == []
+
+
 @pytest.mark.parametrize("policy", ["restart", "retry", "suspend", "escalate"])
 def test_a_fatal_code_stops_the_agent_whatever_its_policy(policy: str) -> None:
     stage = supervised(policy, 5)
