@@ -156,7 +156,7 @@ class Audit:
         if planned != [(item.agent, item.operation) for item in items]:
             self.faults.append(f"tick {machine.state.tick}: the schedule plans other turns than the journal has")
             return
-        closing = machine.state.status >= RunStatus.STOPPING
+        closing = machine.state.status == RunStatus.STOPPING
         self._newcomer = len(machine.state.agents)
         slot = machine.bus.slot
         machine.commit(turns, [item.outcome for item in items])
