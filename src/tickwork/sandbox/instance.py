@@ -199,11 +199,12 @@ class Instance:
             self._fuel, self._ready_fuel = fuel, unsigned(fuel)
         set_fuel_ready(context, self._ready_fuel)
         operation = turn.operation
-        full: Outcome | bool = False
         if self._receive is not None and operation == _STEP:
             full = self._deliver(turn)
             if isinstance(full, Outcome):
                 return full
+        else:
+            full = False
         arguments[0] = self._argument
         error = call_ready(context, self._functions[operation], READY_ARGUMENTS, READY_ONE, READY_TRAP)
         if error or trap.value:
@@ -218,9 +219,12 @@ class Instance:
         length, count = self._output
         if not length and not count:
             return Outcome(_OK, code, used, b"")
-        flaw = self._flaw(length, count)
-        if flaw:
-            return Outcome(Status.ABI_VIOLATION, 0, used, b"", flaw)
+        size = self._words[0]
+        # A single frame is judged here, since most outboxes hold no more.
+        if count != 1 or size < _FRAME_BYTES or (size + 7) & ~7 != length or length > self._outbox_bytes:
+            flaw = self._flaw(length, count)
+            if flaw:
+                return Outcome(Status.ABI_VIOLATION, 0, used, b"", flaw)
         return Outcome(_OK, code, used, self._outbox[:length].tobytes())
 
     def _flaw(self, length: int, count: int) -> str:

@@ -102,12 +102,13 @@ class Slot:
 
     def run(self, turn: Turn) -> Outcome:
         """Return what the turn came to; after anything but OK the agent is as it was before."""
-        ledger = self.ledger
-        try:
-            instance = self._instance or self._revive()
-        except StartFault as start:
-            ledger.undoable = False
-            return _start_outcome(turn, start.fault)
+        ledger, instance = self.ledger, self._instance
+        if instance is None:
+            try:
+                instance = self._revive()
+            except StartFault as start:
+                ledger.undoable = False
+                return _start_outcome(turn, start.fault)
         if ledger.credit <= 0:
             image = instance.take_image()
             ledger.keep(image, len(image.memory))
