@@ -22,6 +22,7 @@ def run_document(run: Run) -> dict[str, object]:
         "name": run.name,
         "status": run.status,
         "ticks": run.ticks,
+        "frames": run.frames,
         "head": run.head.hex(),
         "journal": None if run.journal is None else str(run.journal),
         "turns": run.turns,
@@ -36,11 +37,12 @@ def write_run(run: Run, form: Format, more: Document | None = None) -> None:
         write_document({**run_document(run), **more}, form)
         return
     failed = f", {run.failed} failed" if run.failed else ""
+    closing = f", {run.frames - run.ticks} more ticks to close" if run.frames > run.ticks else ""
     write_facts(
         [
             ("run", f"{run.run_id} ({run.name})"),
             ("status", run.status),
-            ("ticks", f"{run.ticks} ({run.turns} turns{failed})"),
+            ("ticks", f"{run.ticks} ({run.turns} turns{failed}{closing})"),
             ("head", run.head.hex()),
             ("journal", run.journal or "none"),
             *((name.replace("_", " "), value) for name, value in more.items() if value not in (None, "", [])),

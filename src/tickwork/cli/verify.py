@@ -57,9 +57,11 @@ def verify_chain(path: Path) -> Verification:
         damage = Damage("a signature does not hold, or is of another chain", record=report.signed_tick)
     head = report.head.d if report.head is not None else b""
     if damage is not None:
-        return Verification(Run("", "", "damaged", report.ticks, head, path, 0, 0), equal=False, damage=damage)
+        return Verification(
+            Run("", "", "damaged", report.ticks, head, path, 0, 0, report.ticks), equal=False, damage=damage
+        )
     with reading(path) as journal:
         header, environment = read_header(journal)
     status = report.status.text if report.status is not None and report.status.closed else "interrupted"
-    run = Run(environment.run_id, header.name, status, report.ticks, head, path, 0, 0)
+    run = Run(environment.run_id, header.name, status, report.ticks, head, path, 0, 0, report.ticks)
     return Verification(run, equal=True, signed_by=report.key_id.hex())

@@ -82,16 +82,16 @@ def finish(loop: Loop, environment: Environment, journal: Path | str | Journal |
     try:
         if loop.run():
             _close_run(loop)
-        state = loop.machine.state
         return Run(
             environment.run_id,
             loop.machine.header.name,
             status_name(loop.machine),
-            state.tick,
+            loop.machine.ticks,
             loop.heads[0],
             journal_path(journal) if isinstance(journal, str | Path) else None,
             loop.turns,
             loop.failed,
+            loop.machine.state.tick,
         )
     finally:
         loop.dispatch.close()

@@ -24,10 +24,11 @@ class Run(msgspec.Struct, frozen=True):
 
     Attributes:
         status: ``complete``, ``failed``, ``interrupted`` (resumable) or ``waiting``.
-        ticks: Frames in the journal.
+        ticks: Ticks until the run was asked to close, or so far. Closing takes some more.
         head: The head of D. Shape: 32 bytes.
         journal: The journal's file; None for a run in memory.
         turns, failed: Turns, and how many of them were not OK.
+        frames: Ticks with those in which the run closed; ``show`` has them all.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class Run(msgspec.Struct, frozen=True):
     journal: Path | None
     turns: int
     failed: int
+    frames: int = 0
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -69,11 +71,12 @@ def _summary(journal: JournalReader, environment: Environment, fold: Fold, path:
         environment.run_id,
         fold.machine.header.name,
         journal.status().text or status_name(fold.machine),
-        fold.machine.state.tick,
+        fold.machine.ticks,
         head,
         path,
         fold.turns,
         fold.failed,
+        fold.machine.state.tick,
     )
 
 
@@ -172,7 +175,7 @@ def verify(
 
 def _damaged_run(path: Path, report: ChainReport) -> Run:
     head = report.head.d if report.head is not None else b""
-    return Run("", "", "damaged", report.ticks, head, path, 0, 0)
+    return Run("", "", "damaged", report.ticks, head, path, 0, 0, report.ticks)
 
 
 def fold_prefix(

@@ -331,6 +331,7 @@ def _on_close(cast: Cast, item: Input) -> str:
     if cast.state.status != RunStatus.OPEN:
         return "the run is closing already"
     cast.state.status = RunStatus.DRAINING
+    cast.state.closing_since = cast.state.tick
     return ""
 
 

@@ -386,6 +386,11 @@ class Machine:
             self.bus.note(DerivedKind.CLOSED, OUTSIDE, state.tick)
 
     @property
+    def ticks(self) -> int:
+        """Ticks until the run was asked to close, or so far."""
+        return min(self.state.tick, self.state.closing_since)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing will happen any more unless something new comes from outside."""
         return self.quiet and not self.state.effects

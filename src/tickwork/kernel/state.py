@@ -161,6 +161,7 @@ class State(msgspec.Struct, array_like=True):
         seq: The last number given to a message, effect, timer or task.
         cursor: Agent after which round-robin goes on.
         lineage: What idempotency keys are derived from: record 0's digest, changed by each edit of a fork.
+        closing_since: Tick at which the run was asked to close, ``NEVER`` before.
         drained: Ticks spent draining.
         wall_us: The wall-clock sample of this tick, if one was taken.
     """
@@ -171,6 +172,7 @@ class State(msgspec.Struct, array_like=True):
     lineage: bytes
     status: int
     cursor: int
+    closing_since: int
     drained: int
     wall_us: int
     dead_letters: int
@@ -194,7 +196,7 @@ def initial_state(header: Header, lineage: bytes) -> State:
     """
     agents = [new_agent(n, spec.name, spec, -1, header.seed, 0) for n, spec in enumerate(header.agents)]
     topics = [TopicState(name) for name in header.topics]
-    return State(0, 0, header.seed, lineage, RunStatus.OPEN, 0, 0, 0, 0, agents, topics, [], [], [])
+    return State(0, 0, header.seed, lineage, RunStatus.OPEN, 0, NEVER, 0, 0, 0, agents, topics, [], [], [])
 
 
 def encode_state(state: State) -> bytes:
