@@ -1,7 +1,7 @@
 """Feeds: files whose rows enter a run as inputs, each at its tick."""
 
 import csv
-import io
+from codecs import BOM_UTF8
 from typing import Final
 
 from ..errors import WorldSchemaError
@@ -42,15 +42,17 @@ class Feed:
 
 
 def read_rows(spec: FeedSpec, body: bytes) -> list[tuple[int, bytes]]:
-    """Return (tick, row) of every line but the first. Order: the file's, which must not go back in time.
+    """Return (tick, row) of every line but the first and empty ones. Order: the file's, which must not go back in time.
+
+    A row is the bytes of its line without the line's end. A quoted cell may hold commas, not line ends.
 
     Raises:
         WorldSchemaError: TW1102, the tick column is missing, not a tick, or goes back.
     """
-    lines = body.decode("utf-8-sig", errors="replace").splitlines()
-    names: list[str] = next(csv.reader(lines[:1]), list[str]())
+    lines = [line.removesuffix(b"\r") for line in body.removeprefix(BOM_UTF8).split(b"\n")]
+    names = _cells(lines[0])
     if not spec.tick_column:
-        return [(index, line.encode()) for index, line in enumerate(lines[1:])]
+        return list(enumerate(line for line in lines[1:] if line))
     if spec.tick_column not in names:
         raise WorldSchemaError(
             f"feed {spec.name!r} has no column {spec.tick_column!r}",
@@ -61,7 +63,9 @@ def read_rows(spec: FeedSpec, body: bytes) -> list[tuple[int, bytes]]:
     column = names.index(spec.tick_column)
     rows: list[tuple[int, bytes]] = []
     for number, line in enumerate(lines[1:], start=2):
-        cells: list[str] = next(csv.reader(io.StringIO(line)), list[str]())
+        if not line:
+            continue
+        cells = _cells(line)
         text = cells[column] if column < len(cells) else ""
         tick = int(text) if text.isascii() and text.isdigit() and len(text) < 17 else -1
         if tick < 0 or tick > MAX_TICK or (rows and tick < rows[-1][0]):
@@ -71,5 +75,16 @@ def read_rows(spec: FeedSpec, body: bytes) -> list[tuple[int, bytes]]:
                 why="ticks are integers from 0 that never go back",
                 fix="sort the file by that column and remove rows without a tick",
             )
-        rows.append((tick, line.encode()))
+        rows.append((tick, line))
     return rows
+
+
+def _cells(line: bytes) -> list[str]:
+    """Return the cells of a line, none where it is no CSV."""
+    text = line.decode(errors="replace")
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text]), list[str]())
+    except csv.Error:
+        return []

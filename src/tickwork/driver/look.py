@@ -192,7 +192,7 @@ def agent_number(machine: Machine, agent: str) -> int:
     numbers = machine.cast.numbers
     if agent in numbers:
         return numbers[agent]
-    if agent.isdigit() and int(agent) < len(machine.state.agents):
+    if agent.isascii() and agent.isdigit() and int(agent) < len(machine.state.agents):
         return int(agent)
     raise AgentNotFound(
         f"the run has no agent {agent!r}", why=f"it has {', '.join(list(numbers)[:20])}", fix="name one of them"
