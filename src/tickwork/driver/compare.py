@@ -164,14 +164,18 @@ def _compare_derived(
     return _length(tick, "derived", "derived", len(expected), len(actual))
 
 
+def _operation_name(operation: int) -> str:
+    return Operation(operation).name.lower() if operation in Operation._value2member_map_ else "turn"
+
+
 def _compare_turns(header: Header, tick: int, expected: bytes, actual: bytes) -> Divergence | None:
     ones, others = list(codec.decode_turns(expected)), list(codec.decode_turns(actual))
     for index, (one, other) in enumerate(zip(ones, others, strict=False)):
         record, agent = f"turns[{index}]", name_of(header, one.agent)
-        kind = Operation(one.operation).name.lower() if one.operation in Operation._value2member_map_ else "turn"
+        kind = _operation_name(one.operation)
         for field, left, right in (
             ("agent", agent, name_of(header, other.agent)),
-            ("operation", one.operation, other.operation),
+            ("operation", kind, _operation_name(other.operation)),
             ("status", Status(one.outcome.status).name.lower(), Status(other.outcome.status).name.lower()),
             ("code", one.outcome.code, other.outcome.code),
             ("charged", one.charged, other.charged),

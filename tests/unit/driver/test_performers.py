@@ -1,0 +1,131 @@
+"""Performers and their dispatch."""
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.unit.driver.troupe import AtOnce, Echo
+from tickwork.codec import digest
+from tickwork.driver.performers import ArtifactReceipt, ArtifactWriter, Dispatch
+from tickwork.errors import WorldReferenceError
+from tickwork.records import Effect, Encoding, Refusal, Result
+
+
+def effect(number: int = 1, body: bytes = b"x", skill: str = "do") -> Effect:
+    return Effect(number, 0, 0, skill, 0, bytes([number]) * 32, Encoding.MSGPACK, body)
+
+
+def artifact(name: str, data: bytes = b"data") -> Effect:
+    return effect(body=msgspec.msgpack.encode({"name": name, "mime": "text/plain", "data": data}))
+
+
+class Giving:
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def perform(self, effect: Effect) -> Result:
+        if isinstance(self.given, BaseException):
+            raise self.given
+        result: Result = self.given
+        return result
+
+
+def given(value: Any) -> Result:
+    dispatch = Dispatch({"do": Giving(value)}, in_order=True, executor=AtOnce)
+    dispatch.release([effect()])
+    return dispatch.take()[0]
+
+
+def test_an_artifact_is_written_whole_and_told_by_digest(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "artifacts"
+    result = ArtifactWriter(folder).perform(artifact("report.txt", b"hello"))
+    assert (folder / "report.txt").read_bytes() == b"hello"
+    receipt = msgspec.msgpack.decode(result.body, type=ArtifactReceipt)
+    assert receipt == ArtifactReceipt("report.txt", 5, digest(b"hello").hex())
+    assert [path.name for path in folder.iterdir()] == ["report.txt"]
+    assert str(tmp_path).encode() not in result.body
+
+
+def test_writing_an_artifact_again_changes_nothing(tmp_path: Path) -> None:
+    writer = ArtifactWriter(tmp_path)
+    assert writer.perform(artifact("a")) == writer.perform(artifact("a"))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "c:x", "a\0b", "a\nb", "x" * 201])
+def test_an_artifact_that_is_no_plain_file_name_is_denied(tmp_path: Path, name: str) -> None:
+    assert ArtifactWriter(tmp_path).perform(artifact(name)).code == Refusal.DENIED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_performer_raises_becomes_its_result() -> None:
+    assert given(ZeroDivisionError("secret path")) == Result(1, Refusal.FAILED, 0, b"ZeroDivisionError")
+    assert given(WorldReferenceError("no such thing")).body == b"no such thing"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Result(2, 0, 0, b""),
+        Result(1, 5, 0, b""),
+        Result(1, -99, 0, b""),
+        Result(1, 0, 70_000, b""),
+        Result(1, 0, -1, b""),
+    ],
+)
+def test_a_result_that_could_not_enter_the_run_becomes_a_failure(value: Result) -> None:
+    assert given(value) == Result(1, Refusal.FAILED, 0, b"the performer gave a result that is none")
+
+
+def test_what_is_no_result_at_all_becomes_a_failure() -> None:
+    assert given(None).code == Refusal.FAILED
+    assert given("text").code == Refusal.FAILED
+
+
+def test_a_skill_nobody_performs_is_unsupported() -> None:
+    dispatch = Dispatch({}, in_order=True, executor=AtOnce)
+    dispatch.release([effect(skill="other")])
+    assert [item.code for item in dispatch.take()] == [Refusal.UNSUPPORTED]
+
+
+class Gate(AtOnce):
+    """Holds what it is given until it is told to run it."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Future[Any], Any, Any]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.held.append((future, fn, args))
+        return future
+
+    def run(self, index: int) -> None:
+        future, fn, args = self.held[index]
+        future.set_result(fn(*args))
+
+
+def test_in_arrival_order_what_is_finished_comes_first() -> None:
+    gate = Gate()
+    dispatch = Dispatch({"do": Echo()}, in_order=False, executor=lambda: gate)
+    dispatch.release([effect(n) for n in range(3)])
+    assert dispatch.take() == []
+    gate.run(2)
+    assert [item.number for item in dispatch.take()] == [2]
+    assert dispatch.waiting
+    gate.run(1)
+    gate.run(0)
+    assert [item.number for item in dispatch.take(wait=True)] == [0, 1]
+    assert not dispatch.waiting
+
+
+def test_in_issue_order_threads_change_nothing() -> None:
+    dispatch = Dispatch({"do": Echo()}, in_order=True)
+    dispatch.release([effect(n) for n in range(20)])
+    assert [item.number for item in dispatch.take()] == list(range(20))
+    dispatch.close()
+
+
+def test_closing_without_ever_releasing_does_nothing() -> None:
+    Dispatch({}, in_order=True).close()

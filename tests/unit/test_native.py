@@ -1,0 +1,142 @@
+"""Native agents: the outbox and the context they work with."""
+
+import struct
+
+import pytest
+
+from tickwork.codec import decode_frames
+from tickwork.native import Context, Outbox
+from tickwork.records import AGAIN, DIRECT, OUTSIDE, UNTIL_MESSAGE, AgentSpec, Encoding, FrameKind, Message
+
+SPEC = AgentSpec(
+    "a",
+    "native",
+    "x:Y",
+    bytes(32),
+    publish=("t", "u"),
+    subscribe=("v", "w"),
+    send=("b", "c"),
+    skills=("s",),
+    spawn=("p",),
+)
+
+
+def left(outbox: Outbox) -> list[Message]:
+    return list(decode_frames(outbox.encode()))
+
+
+def only(outbox: Outbox) -> tuple[int, int, int, bytes]:
+    (frame,) = left(outbox)
+    return frame.kind, frame.destination, frame.encoding, frame.body
+
+
+def test_names_become_the_handles_of_the_agents_own_lists() -> None:
+    outbox = Outbox(SPEC)
+    outbox.send("c", b"1", encoding=Encoding.JSON)
+    outbox.publish("u", b"2")
+    outbox.publish("t", b"3", retain=True)
+    outbox.join("w")
+    outbox.leave("v")
+    outbox.call("s", b"4")
+    outbox.spawn("p", b"{}")
+    assert [(frame.kind, frame.destination, frame.encoding, frame.body) for frame in left(outbox)] == [
+        (FrameKind.SEND, 1, Encoding.JSON, b"1"),
+        (FrameKind.PUBLISH, 1, 0, b"2"),
+        (FrameKind.PUBLISH_RETAINED, 0, 0, b"3"),
+        (FrameKind.JOIN, 1, 0, b""),
+        (FrameKind.LEAVE, 0, 0, b""),
+        (FrameKind.SKILL, 0, Encoding.MSGPACK, b"4"),
+        (FrameKind.SPAWN, 0, Encoding.JSON, b"{}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("act", "what"),
+    [
+        (lambda outbox: outbox.send("x", b""), "send target 'x'"),
+        (lambda outbox: outbox.publish("v", b""), "topic to publish 'v'"),
+        (lambda outbox: outbox.join("t"), "topic to subscribe 't'"),
+        (lambda outbox: outbox.call("x", b""), "skill 'x'"),
+        (lambda outbox: outbox.spawn("x"), "template 'x'"),
+        (lambda outbox: outbox.task("x", 1, b""), "send target 'x'"),
+    ],
+)
+def test_a_name_the_agent_has_not_declared_is_named_with_those_it_has(act: object, what: str) -> None:
+    outbox = Outbox(SPEC)
+    assert callable(act)
+    with pytest.raises(KeyError, match=what):
+        act(outbox)
+    assert outbox.encode() == b""
+
+
+def test_a_source_is_answered_by_its_number() -> None:
+    outbox = Outbox(SPEC)
+    outbox.send(7, b"answer")
+    assert only(outbox) == (FrameKind.SEND, 0x80000007, 0, b"answer")
+
+
+def test_nobody_outside_can_be_answered() -> None:
+    with pytest.raises(ValueError, match="nobody to answer"):
+        Outbox(SPEC).send(OUTSIDE, b"")
+
+
+def test_a_timer_is_a_tag_and_a_delay() -> None:
+    outbox = Outbox(SPEC)
+    outbox.timer(5, tag=9)
+    assert only(outbox) == (FrameKind.TIMER, 9, 0, struct.pack("<Q", 5))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_a_task_has_its_head_its_dependencies_and_its_body_on_an_even_place(count: int) -> None:
+    outbox = Outbox(SPEC)
+    outbox.task("b", 4, b"work", priority=-2, depends_on=range(count))
+    kind, destination, _, body = only(outbox)
+    assert (kind, destination) == (FrameKind.TASK, 0)
+    assert struct.unpack_from("<iIII", body) == (-2, 4, count, 0)
+    start = 16 + (count * 4 + 7) // 8 * 8
+    assert struct.unpack_from(f"<{count}I", body, 16) == tuple(range(count))
+    assert body[start:] == b"work"
+
+
+def test_logs_and_metrics_are_text() -> None:
+    outbox = Outbox(SPEC)
+    outbox.log("héllo")
+    outbox.metric("rows", 12)
+    assert [(frame.kind, frame.body.decode()) for frame in left(outbox)] == [
+        (FrameKind.LOG, "héllo"),
+        (FrameKind.METRIC, "rows=12"),
+    ]
+
+
+def test_the_code_says_when_the_agent_wants_to_run_again() -> None:
+    outbox = Outbox(SPEC)
+    assert outbox.code == UNTIL_MESSAGE
+    outbox.sleep(3)
+    assert outbox.code == 3
+    outbox.again()
+    assert outbox.code == AGAIN
+    outbox.wait()
+    assert outbox.code == UNTIL_MESSAGE
+
+
+@pytest.mark.parametrize("ticks", [-1, AGAIN, 1 << 40])
+def test_a_sleep_that_would_mean_something_else_is_refused(ticks: int) -> None:
+    with pytest.raises(ValueError, match="sleeps 0 to"):
+        Outbox(SPEC).sleep(ticks)
+
+
+def test_exit_is_a_frame_without_a_body() -> None:
+    outbox = Outbox(SPEC)
+    outbox.exit()
+    assert only(outbox) == (FrameKind.EXIT, 0, 0, b"")
+
+
+def test_a_context_knows_by_which_topic_a_message_came() -> None:
+    context = Context(3, 9, 0, 0, SPEC)
+    direct = Message(FrameKind.MESSAGE, 0, 1, DIRECT, 0, 0, b"")
+    topical = Message(FrameKind.RETAINED, 0, OUTSIDE, 1, 0, 0, b"")
+    timer = Message(FrameKind.TIMER_FIRED, 0, OUTSIDE, 0, 0, 0, b"")
+    assert [context.topic(item) for item in (direct, topical, timer)] == ["", "w", ""]
+    assert [context.from_outside(item) for item in (direct, topical)] == [False, True]
+    assert context.name == "a"
+    assert context.outbox().encode() == b""
