@@ -1,6 +1,7 @@
 """The front door: what it offers is listed, typed, documented, and there."""
 
 import ast
+import inspect
 import re
 from importlib import import_module
 from typing import Any
@@ -38,6 +39,23 @@ def test_every_name_of_the_front_door_is_documented(name: str) -> None:
     page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     assert re.search(rf"`{name}[`(]", page), f"docs/reference/python.md does not mention {name}"
     assert getattr(FRONT_DOOR, name).__doc__
+
+
+@pytest.mark.parametrize("name", ["Difference", "Divergence", "Edit", "Options", "Progress", "Run", "Verification"])
+def test_every_field_of_a_noun_is_documented(name: str) -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    fields: tuple[str, ...] = getattr(FRONT_DOOR, name).__struct_fields__
+    assert [field for field in fields if f"`{field}`" not in page] == []
+
+
+@pytest.mark.parametrize("name", ["diff", "fork", "load_world", "make_world", "replay", "resume", "run", "verify"])
+def test_every_verb_is_documented_with_its_parameters(name: str) -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    parameters = inspect.signature(getattr(FRONT_DOOR, name)).parameters.values()
+    shown = re.search(rf"^\| `{name}\((.*)\)` \|", page, flags=re.MULTILINE)
+    assert shown is not None
+    named = re.findall(r"(\w+)(?:=[^,]*)?(?:, |$)", shown[1].replace("*, ", "").replace("Path()", "PATH"))
+    assert named == [parameter.name for parameter in parameters]
 
 
 def test_every_list_of_exports_is_sorted() -> None:
