@@ -5,7 +5,6 @@ import sys
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ ARTIFACT_SKILL = "artifact.write"
 @cache
 def describe_engine() -> str:
     """Return the engine and its version, for the environment record; the engine itself is not loaded for it."""
+    from importlib.metadata import version  # Brings a mail parser along, which nothing else needs.
+
     return f"wasmtime {version('wasmtime')}"
 
 
