@@ -158,6 +158,7 @@ class TurnRecord(msgspec.Struct, frozen=True, gc=False):
     """A turn as the journal has it.
 
     Attributes:
+        outcome: Its ``fuel`` is what was charged; what was used is a hint.
         charged: Fuel charged to a window quota; 0 where the agent has none.
         digest: Of a detached outbox, else empty; ``outcome.outbox`` is empty then.
         size: Length of the outbox in bytes.
@@ -209,7 +210,7 @@ def decode_turns(data: bytes) -> Iterator[TurnRecord]:
                 raise CodecError(f"turns: the record at byte {offset} names no content")
             mark, size = DETACHED.unpack(outbox)
             outbox = b""
-        outcome = Outcome(status, code, 0, outbox)
+        outcome = Outcome(status, code, charged, outbox)
         yield TurnRecord(agent, flags >> TURN_OPERATION_SHIFT, outcome, charged, mark, size, offset)
         offset = start + length
 

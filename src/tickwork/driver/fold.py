@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from .. import codec
+from ..codec import TurnRecord
 from ..errors import JournalDamaged, ReplayDivergence
 from ..journal.store import Records
 from ..kernel import Machine, RunStatus
@@ -28,14 +29,6 @@ class Diverged(Exception):
     def __init__(self, divergence: Divergence) -> None:
         super().__init__(divergence.sentence())
         self.divergence = divergence
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """A turn as recorded, with its detached outbox put back."""
-
-    agent: int
-    operation: int
-    outcome: Outcome
 
 
 def _unreadable(frame: Frame, error: codec.CodecError) -> JournalDamaged:
@@ -55,8 +48,8 @@ def read_inputs(journal: Records, frame: Frame) -> list[Input]:
     return [codec.attach_input(item, journal.content(item.digest)) if item.digest else item for item in items]
 
 
-def read_turns(journal: Records, frame: Frame) -> list[Recorded]:
-    """Return a frame's turns with their detached outboxes. ``outcome.fuel`` is what was charged to a quota.
+def read_turns(journal: Records, frame: Frame) -> list[TurnRecord]:
+    """Return a frame's turns with their detached outboxes put back.
 
     Raises:
         JournalDamaged: TW2004, they cannot be read.
@@ -65,14 +58,12 @@ def read_turns(journal: Records, frame: Frame) -> list[Recorded]:
         records = list(codec.decode_turns(frame.turns))
     except codec.CodecError as error:
         raise _unreadable(frame, error) from error
-    turns: list[Recorded] = []
-    for record in records:
-        outcome = record.outcome
-        outbox = journal.content(record.digest) if record.digest else outcome.outbox
-        turns.append(
-            Recorded(record.agent, record.operation, Outcome(outcome.status, outcome.code, record.charged, outbox))
-        )
-    return turns
+    return [_attached(journal, record) if record.digest else record for record in records]
+
+
+def _attached(journal: Records, record: TurnRecord) -> TurnRecord:
+    outcome = msgspec.structs.replace(record.outcome, outbox=journal.content(record.digest))
+    return msgspec.structs.replace(record, outcome=outcome)
 
 
 def open_machine(header_bytes: bytes) -> tuple[Header, Machine]:
@@ -130,12 +121,12 @@ class Fold:
             raise Diverged(found)
         return inputs
 
-    def _fold_slots(self, slots: Sequence[int], recorded: list[Recorded]) -> None:
+    def _fold_slots(self, slots: Sequence[int], recorded: list[TurnRecord]) -> None:
         machine = self.machine
         turns = machine.turns(slots, replaying=self.crew is None)
         machine.commit(turns, self._outcomes(turns, recorded))
 
-    def _fold_linear(self, recorded: list[Recorded]) -> None:
+    def _fold_linear(self, recorded: list[TurnRecord]) -> None:
         machine, waiting = self.machine, iter(recorded)
         for slot in machine.plan():
             turns = machine.turns([slot], replaying=self.crew is None)
@@ -144,7 +135,7 @@ class Fold:
         if next(waiting, None) is not None:
             raise Diverged(Divergence.of_schedule(machine.state.tick, machine.bus.slot + 1))
 
-    def _outcomes(self, turns: Sequence[Turn], recorded: Sequence[Recorded]) -> list[Outcome]:
+    def _outcomes(self, turns: Sequence[Turn], recorded: Sequence[TurnRecord]) -> list[Outcome]:
         planned = [(turn.agent, turn.operation) for turn in turns]
         if planned != [(item.agent, item.operation) for item in recorded]:
             slot = next(

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from .. import codec
-from ..driver.fold import Recorded, open_machine, read_inputs, read_turns
+from ..codec import TurnRecord
+from ..driver.fold import open_machine, read_inputs, read_turns
 from ..journal.store import JournalReader
 from ..kernel import Machine, RunStatus
 from ..kernel.state import AgentStatus
@@ -148,7 +149,7 @@ class Audit:
             elif item.kind == DerivedKind.EFFECT_SETTLED and item.agent not in gone:
                 self._offered += 1
 
-    def _commit(self, turns: Sequence[Turn], recorded: Iterator[Recorded]) -> None:
+    def _commit(self, turns: Sequence[Turn], recorded: Iterator[TurnRecord]) -> None:
         """Commit turns, then count them one by one."""
         machine = self.machine
         items = list(islice(recorded, len(turns)))
@@ -171,7 +172,7 @@ class Audit:
         if self.linear:
             self._offered += self.topics.flush()
 
-    def _count_turn(self, turn: Turn, item: Recorded) -> None:
+    def _count_turn(self, turn: Turn, item: TurnRecord) -> None:
         if turn.operation != Operation.INIT:
             self._taken += turn.count
             self._check_order(turn)
