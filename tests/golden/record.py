@@ -1,0 +1,80 @@
+"""Records a new golden journal: python tests/golden/record.py NAME
+
+A journal that exists is never written again: what it proves is that later versions still read it.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+GOLDEN = Path(__file__).resolve().parent
+ROOT = GOLDEN.parent.parent
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+import msgspec  # noqa: E402
+
+from tests.laws.corpus import listener, options, wasm, world  # noqa: E402
+from tickwork import codec  # noqa: E402
+from tickwork.driver.clock import SteppedClock  # noqa: E402
+from tickwork.driver.resolve import World  # noqa: E402
+from tickwork.driver.run import run  # noqa: E402
+from tickwork.records import FeedSpec, Limits, Supervision, TaskSpec  # noqa: E402
+
+SIGNING_KEY = bytes(range(32))
+
+
+def golden_world() -> World:
+    """Return a world with something of everything: modules, a native agent, failures, tasks, a feed, effects, spawning."""
+    names = ("g0", "g1", "g2")
+    gossips = tuple(
+        wasm(name, "gossip", {"peers": 3, "fanout": 2}, send=names, publish=("heard", "rumour"), subscribe=("rumour",))
+        for name in names
+    )
+    child = wasm("child", "spawner", {"children": 1, "generations": 1, "life": 3}, publish=("born",), spawn=("child",))
+    rogue = wasm(
+        "rogue",
+        "rogue",
+        {"act": "trap", "at": 6, "every": 5, "publish": 1},
+        publish=("talk",),
+        limits=Limits(mailbox_messages=2, overflow="drop_old"),
+        supervision=Supervision("restart", 0),
+    )
+    agents = (
+        *gossips,
+        rogue,
+        wasm("clock", "timers", {"period": 4}, publish=("time",)),
+        wasm("worker", "tasks", {"plan": 1}, send=("worker",), publish=("done",)),
+        wasm("echo", "echo", {}, send=("*",), subscribe=("rows",)),
+        child,
+        listener(subscribe=("heard", "rumour", "talk", "time", "done", "born")),
+    )
+    rows = b"hour,value\n" + b"".join(b"%d,%d\n" % (index, index * index) for index in range(12))
+    return world(
+        "golden",
+        24,
+        agents,
+        rows,
+        policy="dag",
+        checkpoint_every=8,
+        templates=(child,),
+        tasks=(TaskSpec("first", "worker", 1, 0, b"1"), TaskSpec("second", "echo", 0, 0, b"2", (0,))),
+        feeds=(FeedSpec("rows", codec.digest(rows), "rows", True, "hour"),),
+    )
+
+
+def main() -> int:
+    """Record the journal and print its line of heads.txt."""
+    path = GOLDEN / f"{sys.argv[1]}.twk"
+    with tempfile.TemporaryDirectory() as cache:
+        chosen = options(Path(cache), clock=SteppedClock(), signing_key=SIGNING_KEY)
+        # The folder is written into the journal as a hint; the root is on every machine.
+        made = msgspec.structs.replace(golden_world(), folder=Path("/"))
+        done = run(made, journal=path, options=chosen)
+    sys.stdout.write(f"{path.stem} {done.head.hex()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
