@@ -9,7 +9,7 @@ Invariants:
     * The first record that differs ends it; what came before it has been compared byte for byte.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -153,10 +153,3 @@ class Fold:
         believed = [not self._same_engine and outcome.status not in (Status.OK, Status.DENIED) for outcome in outcomes]
         executed = iter(self.crew.compute([turn for turn, keep in zip(turns, believed, strict=True) if not keep]))
         return [outcome if keep else next(executed) for outcome, keep in zip(outcomes, believed, strict=True)]
-
-
-def fold_all(fold: Fold, frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Feed frames one by one, yielding each after it was folded."""
-    for frame in frames:
-        fold.feed(frame)
-        yield frame

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.driver.troupe import chat, empty, options
 from tickwork import codec
-from tickwork.driver.fold import Diverged, Fold, fold_all, open_machine, read_inputs, read_turns
+from tickwork.driver.fold import Diverged, Fold, open_machine, read_inputs, read_turns
 from tickwork.driver.run import run
 from tickwork.errors import JournalDamaged, JournalIncomplete, ReplayDivergence
 from tickwork.journal.memory import MemoryJournal
@@ -54,7 +54,7 @@ def test_a_fold_with_a_crew_compares_what_comes_out(visibility: str) -> None:
     journal = made(visibility)
     fold = Fold(journal, open_machine(journal.header()[0])[1], Liar())
     with pytest.raises(Diverged) as caught:
-        list(fold_all(fold, journal.frames()))
+        list(map(fold.feed, journal.frames()))
     assert caught.value.divergence.record.startswith("turns[0]")
 
 
