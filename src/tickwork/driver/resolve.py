@@ -74,7 +74,9 @@ class World(msgspec.Struct, frozen=True):
     natives: Mapping[str, type[Agent[Any]]] = {}
 
 
-def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None, allow_unsigned: bool = False) -> World:
+def load_world(
+    path: Path | str, *, seed: int | None = None, ticks: int | None = None, allow_unsigned: bool = False
+) -> World:
     """Return the world in a file, with everything it names read and pinned.
 
     Args:
@@ -91,6 +93,7 @@ def load_world(path: Path, *, seed: int | None = None, ticks: int | None = None,
         ModuleRefused: TW3001, a module's file is no module.
         ModuleManifestInvalid: TW3006.
     """
+    path = Path(path)
     _refuse_out_of_range("seed", seed, 0)
     _refuse_out_of_range("ticks", ticks, 1)
     file = read_world(path)
