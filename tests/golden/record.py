@@ -26,7 +26,7 @@ SIGNING_KEY = bytes(range(32))
 
 
 def golden_world() -> World:
-    """Return a world with something of everything: modules, a native agent, failures, tasks, a feed, effects, spawning."""
+    """Return a world with modules, a native agent, failures, tasks, timers, a feed, effects and spawning."""
     names = ("g0", "g1", "g2")
     gossips = tuple(
         wasm(name, "gossip", {"peers": 3, "fanout": 2}, send=names, publish=("heard", "rumour"), subscribe=("rumour",))
