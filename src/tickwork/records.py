@@ -316,7 +316,8 @@ class Limits(msgspec.Struct, frozen=True, array_like=True):
         mailbox_messages, mailbox_bytes: Bounds of the mailbox.
         overflow: ``reject``, ``drop_new``, ``drop_old`` or ``defer``.
         messages_per_turn: Frames one outbox may hold; 0 for no bound but the outbox itself.
-        window_fuel, window_ticks: Fuel an agent may use in each window of so many ticks; 0 for none.
+        window_fuel, window_ticks: Fuel an agent may use in each window of so many ticks, 0 for none; when
+            what is left does not cover a turn, the agent waits for the next window.
         inbox_bytes: Capacity of the agent's inbox region, which bounds a mailbox cut and a single message.
     """
 

@@ -58,7 +58,7 @@ def demo(
         with options_for("run", workers=workers) as options, live_table(stations, options) as shown:
             done = run_world(world, journal=journal, options=msgspec.structs.replace(shown, stop=stop))
         if done.status == "interrupted":
-            talk(f"interrupted before tick {done.ticks}; go on with: tickwork run --resume {journal}")
+            talk(f"interrupted before tick {done.frames}; go on with: tickwork run --resume {journal}")
             return stop.status(STATUSES[done.status])
     stations.read()
     with options_for("replay") as options:

@@ -14,9 +14,9 @@ from ..driver.opening import read_header, reading
 from ..driver.tables import MAX_INTEGER
 from ..errors import UsageFault
 from ..records import Header, Input, InputKind
-from .documents import STATUSES, write_run
-from .output import Output, talk
-from .session import Folder, Workers, next_journal, options_for, stop_on_signal
+from .output import Output
+from .run import decisions, finish
+from .session import Decide, Folder, Workers, next_journal, options_for, stop_on_signal
 
 EXAMPLES: Final = """Examples:
 
@@ -66,6 +66,7 @@ def fork(
     to: Annotated[
         Path | None, Parameter(name="--journal", help="File to write; by default the next in .tickwork/runs.")
     ] = None,
+    decide: Decide = None,
     workers: Workers = None,
     folder: Folder = None,
     output: Output = "text",
@@ -76,12 +77,9 @@ def fork(
     edit = parse_edit(header, set_ or [], drop or [])
     with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
         options = msgspec.structs.replace(options, stop=stop)
-        done = fork_run(journal, at=at, to=to or next_journal(header.name), edit=edit, options=options)
-    write_run(done, output, {"parent": environment.run_id, "forked_at": at})
-    if done.status == "interrupted":
-        talk(f"interrupted before tick {done.ticks}; go on with: tickwork run --resume {done.journal}")
-        return stop.status(STATUSES[done.status])
-    return STATUSES[done.status]
+        target, decided = to or next_journal(header.name), decisions(decide or [])
+        done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, options=options)
+    return finish(done, stop, output, {"parent": environment.run_id, "forked_at": at})
 
 
 def parse_edit(header: Header, settings: Sequence[str], drops: Sequence[str]) -> Edit:

@@ -15,8 +15,8 @@ from ..driver.run import run as run_world
 from ..driver.verify import Run
 from ..errors import UsageFault
 from .documents import STATUSES, write_run
-from .output import Format, Output, talk
-from .session import RUNS, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal
+from .output import Document, Format, Output, talk
+from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal
 
 EXAMPLES: Final = """Examples:
 
@@ -46,10 +46,7 @@ def run(
         bool, Parameter(negative="", help="Let unsigned modules run; the header says so.")
     ] = False,
     resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
-    decide: Annotated[
-        list[str] | None,
-        Parameter(negative="", help="NUMBER=retry or NUMBER=fail for an effect whose result a crash has lost."),
-    ] = None,
+    decide: Decide = None,
     folder: Folder = None,
     output: Output = "text",
 ) -> int:
@@ -68,11 +65,11 @@ def run(
     return finish(done, stop, output)
 
 
-def finish(done: Run, stop: StopRequest, output: Format) -> int:
+def finish(done: Run, stop: StopRequest, output: Format, more: Document | None = None) -> int:
     """Print a run, say how to go on where it stopped, and return its exit status."""
-    write_run(done, output)
+    write_run(done, output, more)
     if done.status == "interrupted":
-        talk(f"interrupted before tick {done.ticks}; go on with: tickwork run --resume {done.journal}")
+        talk(f"interrupted before tick {done.frames}; go on with: tickwork run --resume {done.journal}")
         return stop.status(STATUSES[done.status])
     if done.status == "failed" and done.journal is not None:
         talk(str(why_failed(done.journal)))

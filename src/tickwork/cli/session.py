@@ -31,6 +31,11 @@ Folder = Annotated[
     Path | None, Parameter(help="Where the sources of native agents lie, if the world's folder has moved.")
 ]
 
+Decide = Annotated[
+    list[str] | None,
+    Parameter(negative="", help="NUMBER=retry or NUMBER=fail for an effect whose result a crash has lost."),
+]
+
 
 def worker_count(workers: WorkerChoice, settings: Settings) -> int:
     """Return the number of worker processes, 0 for none."""

@@ -1,6 +1,6 @@
 """Fork: a new run that shares a prefix with another and goes on live."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,12 +11,12 @@ from ..journal.store import Journal, JournalReader
 from ..kernel import RunStatus
 from ..records import Effect, Environment, Frame, Input, InputKind
 from .fold import read_inputs
-from .loop import OPERATOR, Inbox, Loop, Mark
+from .loop import OPERATOR, Decision, Inbox, Loop, Mark, settle_unknown
 from .opening import executing, new_environment, reading, resumed_performers
 from .options import Options
 from .performers import Dispatch
 from .resolve import World
-from .run import create_journal, finish, open_feeds
+from .run import create_journal, finish, open_feeds, undecided_error
 from .verify import Run, fold_prefix
 
 
@@ -40,6 +40,7 @@ def fork(
     to: Path | str | Journal | None = None,
     edit: Edit | None = None,
     world: World | None = None,
+    decisions: Mapping[int, Decision] | None = None,
     options: Options | None = None,
 ) -> Run:
     """Copy the ticks before ``at`` into a new journal, change something, and go on live.
@@ -47,8 +48,13 @@ def fork(
     An effect that was asked for before the fork is not performed again: its recorded result is used.
     Law: a fork that changes nothing has the head of the original.
 
+    Args:
+        decisions: By effect number, ``retry`` or ``fail`` for unsafe effects asked for before the fork that have no
+            recorded result.
+
     Raises:
         TickOutOfRange: TW4006.
+        EffectUndecided: TW4003, such an effect is not in ``decisions``; no journal is made then.
     """
     options = options or Options()
     edit = edit or Edit()
@@ -67,8 +73,12 @@ def fork(
                 raise TickOutOfRange(
                     f"nothing can be changed at tick {at}", why="the run has ended there", fix="fork at an earlier tick"
                 )
-            again, results = _recorded_results(parent, at, () if ended else fold.machine.state.effects)
+            waiting, results = _recorded_results(parent, at, () if ended else fold.machine.state.effects)
+            again, decided, undecided = settle_unknown(waiting, decisions or {})
+            if undecided:
+                raise undecided_error(undecided)
             inbox.recall(results)
+            inbox.offer(decided, OPERATOR)
             inbox.change(edits, edit.dropped)
             environment = new_environment(options, world=known.world, parent=known.run_id)
             writer, heads = _copy_prefix(parent, at, to, environment)

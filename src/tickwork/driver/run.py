@@ -167,6 +167,6 @@ def undecided_error(effects: Sequence[Effect]) -> EffectUndecided:
     named = ", ".join(f"{effect.number} ({effect.skill}, tick {effect.tick})" for effect in effects)
     return EffectUndecided(
         f"nobody knows whether these effects happened: {named}",
-        why="the run stopped between the request and its result, and the skill is declared unsafe to repeat",
-        fix=f"look whether it happened, then resume with --decide {effects[0].number}=retry, or with =fail",
+        why="no result of theirs is recorded, and the skill is declared unsafe to repeat",
+        fix=f"look whether it happened, then say --decide {effects[0].number}=retry, or =fail",
     )

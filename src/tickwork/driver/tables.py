@@ -63,7 +63,12 @@ class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     messages_per_turn: Annotated[
         Natural, Meta(description="Frames one outbox may hold; 0 for no bound but the outbox itself.")
     ] = 0
-    window_fuel: Annotated[Natural, Meta(description="Fuel the agent may use in each window; 0 for no bound.")] = 0
+    window_fuel: Annotated[
+        Natural,
+        Meta(
+            description="Fuel the agent may use in each window; it waits when less than a turn is left. 0 for no bound."
+        ),
+    ] = 0
     window_ticks: Annotated[Natural, Meta(description="Length of that window in ticks.")] = 0
 
 

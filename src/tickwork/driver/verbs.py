@@ -107,15 +107,21 @@ def fork(
     to: Path | str | Journal | None = None,
     edit: Edit | None = None,
     world: World | None = None,
+    decisions: Mapping[int, str] | None = None,
     workers: int = 0,
     options: Options | None = None,
 ) -> Run:
     """Copy the ticks before ``at`` to a new journal, apply ``edit``, go on live, and return how it came out.
 
+    Args:
+        decisions: By effect number, ``retry`` or ``fail`` for unsafe effects that have no recorded result.
+
     Raises:
         TickOutOfRange: TW4006.
+        EffectUndecided: TW4003.
     """
-    return _fork.fork(journal, at=at, to=to, edit=edit, world=world, options=_options(options, workers, None))
+    chosen = _options(options, workers, None)
+    return _fork.fork(journal, at=at, to=to, edit=edit, world=world, decisions=decisions, options=chosen)
 
 
 def diff(one: Source, other: Source) -> Difference:

@@ -90,6 +90,7 @@ class Machine:
         self._seeds: list[tuple[int, tuple[int, ...]]] = [_NO_SEEDS] * len(self.state.agents)
         self._policy = POLICIES[header.policy]
         self._linear = header.visibility == "linear"
+        self._windowed = any(spec.limits.window_ticks for spec in (*header.agents, *header.templates))
         self.clocked = any(spec.clock for spec in (*header.agents, *header.templates))
         if state is None:
             for agent in self.state.agents:
@@ -146,7 +147,7 @@ class Machine:
         if state.tasks:
             self._start_tasks()
         if state.status == RunStatus.DRAINING:
-            ready = [a for a in state.agents if a.status == 0 and a.mail and not a.deferred]
+            ready = [a for a in state.agents if a.status == 0 and (a.mail or a.unfinished) and not a.deferred]
         elif self._linear:
             ready = [a for a in state.agents if a.status == 0 and not a.deferred]
         else:
@@ -155,6 +156,8 @@ class Machine:
                 for a in state.agents
                 if (a.mail or a.wake <= tick or not a.started) and a.status == 0 and not a.deferred
             ]
+        if self._windowed:
+            ready = [a for a in ready if self._affords(a)]
         order = self._policy(state, ready)
         bound = self.header.turns_per_tick
         if bound and len(order) > bound:
@@ -249,6 +252,14 @@ class Machine:
         if tick >= agent.window_start + length:
             agent.window_start, agent.window_fuel = tick - tick % length, 0
 
+    def _affords(self, agent: AgentState) -> bool:
+        """Return whether the fuel quota's window covers a whole turn; else the agent waits for the next window."""
+        limits = agent.spec.limits
+        if not limits.window_ticks:
+            return True
+        self._roll_window(agent)
+        return limits.window_fuel - agent.window_fuel >= min(limits.fuel, limits.window_fuel)
+
     def _fuel_left(self, agent: AgentState) -> int:
         limits = agent.spec.limits
         return max(0, min(limits.fuel, limits.window_fuel - agent.window_fuel))
@@ -334,6 +345,7 @@ class Machine:
         """Set when the agent is due again and settle the task it worked on."""
         following = turn.tick + 1
         if turn.operation == _STEP:
+            agent.unfinished = code == AGAIN or code < 0
             if 0 <= code < AGAIN:
                 agent.wake = wake = following + code
                 agent.ready_since = following if agent.mail else wake
@@ -373,7 +385,9 @@ class Machine:
         state = self.state
         if state.status == RunStatus.DRAINING:
             state.drained += 1
-            under_way = any(a.mail and a.status == AgentStatus.ACTIVE and a.started for a in state.agents)
+            under_way = any(
+                (a.mail or a.unfinished) and a.status == AgentStatus.ACTIVE and a.started for a in state.agents
+            )
             if not under_way or state.drained >= MAX_DRAIN_TICKS:
                 state.status = RunStatus.STOPPING
         elif state.status == RunStatus.STOPPING:

@@ -74,6 +74,7 @@ class AgentState(msgspec.Struct, array_like=True):
     """One agent.
 
     Attributes:
+        unfinished: Its last step asked to go on with the same work: AGAIN, or its outbox was full.
         wake: Tick at which it wants its next step, ``NEVER`` for none.
         ready_since: Tick at which it became ready to be planned; what fifo orders by.
         mail: Frames, oldest first. ``mail_bytes`` is the sum of their lengths.
@@ -91,6 +92,7 @@ class AgentState(msgspec.Struct, array_like=True):
     key: bytes
     status: int = AgentStatus.ACTIVE
     started: bool = False
+    unfinished: bool = False
     wake: int = 0
     ready_since: int = 0
     mail: list[bytes] = []

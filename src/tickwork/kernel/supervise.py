@@ -62,7 +62,7 @@ def _restart(cast: Cast, agent: AgentState, turn: Turn, outcome: Outcome) -> Non
     _bury_cut(cast, agent, turn, describe(outcome))
     if agent.task >= 0 and not cast.has_unseen_task(agent):
         cast.fail_tasks([agent.task])
-    agent.started = False
+    agent.started = agent.unfinished = False
     agent.wake = agent.ready_since = turn.tick + 1
     cast.done.reset.append(agent.number)
     cast.bus.note(DerivedKind.RESTARTED, agent.number, agent.failures, describe(outcome))

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.driver.troupe import Echo, asking, empty, options, stop_after
 from tickwork import codec
 from tickwork.driver.clock import SteppedClock
+from tickwork.driver.fork import fork
 from tickwork.driver.resolve import World, make_world, new_header
 from tickwork.driver.run import resume, resume_journal, run
 from tickwork.driver.verify import replay, verify
@@ -135,6 +136,18 @@ def test_an_unsafe_effect_whose_result_is_lost_waits_for_a_person() -> None:
     done = resume_journal(journal, None, world=world, decisions={number: "retry"}, options=options(echo))
     assert done.head == run(world, options=options(Echo())).head
     assert len(echo.seen) == 1
+
+
+def test_a_fork_of_a_run_that_lost_an_unsafe_result_waits_for_a_person_too() -> None:
+    world, journal = lost(EffectClass.UNSAFE)
+    echo, copy = Echo(), empty(world)
+    with pytest.raises(EffectUndecided, match="nobody knows") as caught:
+        fork(journal, at=journal.length(), to=copy, world=world, options=options(echo))
+    assert (echo.seen, copy.length()) == ([], 0)
+    number = int(caught.value.fix.split("--decide ")[1].split("=")[0])
+    done = fork(journal, at=journal.length(), to=copy, world=world, decisions={number: "fail"}, options=options(echo))
+    assert done.status == "complete"
+    assert number not in [effect.number for effect in echo.seen]
 
 
 def test_an_operator_may_declare_an_effect_failed() -> None:

@@ -108,10 +108,25 @@ def test_only_an_agent_with_the_capability_sees_the_clock() -> None:
     assert stage.tick().turns["a"].wall_us == 0
 
 
-def test_fuel_is_what_the_window_leaves() -> None:
+def test_an_agent_waits_for_the_next_window_when_this_one_cannot_cover_a_turn() -> None:
+    stage = Stage(world(spec("a", limits=limits(fuel=100, window_fuel=250, window_ticks=4))))
+    planned = ["a" in stage.tick(a=sleep(0)).turns for _ in range(8)]
+    assert planned == [True, True, False, False, True, True, False, False]
+
+
+def test_a_turn_never_gets_more_fuel_than_its_window_has() -> None:
     stage = Stage(world(spec("a", limits=limits(fuel=1000, window_fuel=250, window_ticks=4))))
-    fuel = [stage.tick(a=sleep(0)).turns["a"].fuel for _ in range(6)]
-    assert fuel == [250, 150, 50, 0, 250, 150]
+    assert stage.tick(a=sleep(0)).turns["a"].fuel == 250
+
+
+def test_a_closing_run_lets_unfinished_work_go_on() -> None:
+    stage = Stage(world(spec("a")))
+    stage.start()
+    stage.tick(a=Outbox.again)
+    stage.tick(Input(InputKind.CLOSE, "driver"), a=Outbox.again)
+    assert "a" in stage.tick(a=Outbox.again).turns
+    assert stage.tick(a=sleep(0)).turns["a"].operation == Operation.STEP
+    assert stage.tick(a=sleep(0)).turns["a"].operation == Operation.SHUTDOWN
 
 
 def test_a_replay_leaves_the_state_of_a_live_run_with_windows_too() -> None:
