@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from .. import codec
+from ..driver.crew import admit_modules, pin_capacities
 from ..driver.fork import fork
 from ..driver.options import Options
 from ..driver.resolve import World
@@ -27,6 +28,9 @@ from .world import draw_world, reduce_world
 
 SETTLE_TICKS: Final = 400
 """Ticks a closing run may go on for results that are late, beyond what it drains."""
+
+ENDLESS_TICKS: Final = 2000
+"""Ticks after which a world without an end of its own is taken for one that never stops."""
 
 OURS: Final = (AssertionError, TickworkError, LookupError, TypeError, ValueError)
 """What a bug of ours raises; whatever else ends a simulation is a bug of the simulation."""
@@ -92,16 +96,23 @@ class Report(msgspec.Struct, frozen=True):
         return "\n".join(lines)
 
 
-def simulate(seed: int | Case, *, world: Callable[[Draw], World] = draw_world, disk: type[Disk] = Disk) -> Report:
+def simulate(
+    seed: int | Case,
+    *,
+    world: Callable[[Draw], World] = draw_world,
+    disk: type[Disk] = Disk,
+    options: Options | None = None,
+) -> Report:
     """Run one seed.
 
     Args:
         seed: The seed, or a case that has been made smaller.
         world: Draws the world; give your own to simulate your agents.
         disk: The disk; a broken one shows whether the simulation would notice.
+        options: How modules are compiled and run; clock, performers and what else is outside are the simulation's.
     """
     case = seed if isinstance(seed, Case) else Case(seed)
-    simulation = Simulation(case, world, disk)
+    simulation = Simulation(case, world, disk, options or Options())
     try:
         simulation.run()
     except OURS as error:
@@ -112,12 +123,14 @@ def simulate(seed: int | Case, *, world: Callable[[Draw], World] = draw_world, d
 class Simulation:
     """The two runs of one case and what they are compared in."""
 
-    def __init__(self, case: Case, world: Callable[[Draw], World], disk: type[Disk]) -> None:
+    def __init__(self, case: Case, world: Callable[[Draw], World], disk: type[Disk], options: Options) -> None:
         draw = Draw(case.seed)
         self.case = case
         self.world = reduce_world(world(draw.branch(1)), case.dropped, case.ticks)
         self.manner = draw_manner(draw.branch(2))
         self.draw = draw.branch(3)
+        self.header = pinned_header(self.world, options)
+        self.options = options
         self.disk_type = disk
         self.flush_ticks = self.draw.pick((1, 2, 5, 256))
         self.hasty = self.draw.chance(50)
@@ -148,7 +161,7 @@ class Simulation:
         """Run undisturbed, then disturbed, then look."""
         calm = Fate()
         undisturbed = Outside(self.manner, calm)
-        self.expected = self._first_life(new_disk(Disk, self.world, calm), undisturbed)
+        self.expected = self._first_life(self._new_disk(Disk, calm), undisturbed)
         self._check_end("the undisturbed run", self.expected)
         self.failures += undisturbed.faults
         faults = draw_faults(self.draw, calm.census) if self.case.faults is None else self.case.faults
@@ -163,16 +176,17 @@ class Simulation:
 
     def _options(self, disk: Disk, outside: Outside) -> Options:
         fate, clock = outside.fate, outside.clock
-        last = self.world.header.ticks + MAX_DRAIN_TICKS + SETTLE_TICKS
+        last = (self.world.header.ticks or ENDLESS_TICKS) + MAX_DRAIN_TICKS + SETTLE_TICKS
 
         def edge(name: str) -> None:
             clock.tick = disk.length()
             fate.reach(name)
 
         def stop() -> bool:
-            return fate.stops() or bool(self.world.header.ticks and disk.length() > last)
+            return fate.stops() or disk.length() > last
 
-        return Options(
+        return msgspec.structs.replace(
+            self.options,
             clock=clock,
             performers=performers(outside, tuple(skill.name for skill in self.world.header.skills)),
             stop=stop,
@@ -181,13 +195,17 @@ class Simulation:
             flush_ticks=self.flush_ticks,
         )
 
+    def _new_disk(self, kind: type[Disk], fate: Fate) -> Disk:
+        environment = codec.encode(Environment("simulated", 0, "", "", "", ""))
+        return kind(codec.encode(self.header), environment, self.world.contents, fate)
+
     def _first_life(self, disk: Disk, outside: Outside) -> Run:
         outside.begin_life(disk)
         return run(self.world, journal=disk, options=self._options(disk, outside))
 
     def _survive(self, outside: Outside, faults: int) -> Disk:
         """Live until the run ends or every fault has struck in vain; return the disk."""
-        disk = new_disk(self.disk_type, self.world, self.fate)
+        disk = self._new_disk(self.disk_type, self.fate)
         for _ in range(faults + 1):
             self.lives += 1
             outside.timing = self.lives if self.late or not self.by_arrival else 0
@@ -279,7 +297,7 @@ class Simulation:
         """Fork without a change at a drawn tick: the same head, and nothing performed that has a result."""
         calm = Fate()
         outside = Outside(self.manner, calm)
-        copy = new_disk(Disk, self.world, calm)
+        copy = self._new_disk(Disk, calm)
         outside.begin_life(copy)
         at = self.draw.below(disk.length() + 1)
         lost = self._unsafe(disk, at)
@@ -299,15 +317,6 @@ class Simulation:
             self.failures.append(f"a fork at tick {at} performed effects {repeated} again, whose results it has")
 
 
-def pinned_header(world: World) -> Header:
+def pinned_header(world: World, options: Options) -> Header:
     """Return the header as a run of the world writes it."""
-    from ..driver.crew import admit_modules, pin_capacities
-
-    return pin_capacities(world.header, admit_modules(world.header, world.modules.__getitem__, Options()))
-
-
-def new_disk(kind: type[Disk], world: World, fate: Fate) -> Disk:
-    """Return an empty disk for a run of a world."""
-    header = world.header if all(spec.kind == "native" for spec in world.header.agents) else pinned_header(world)
-    environment = Environment("simulated", 0, "", "", "", "")
-    return kind(codec.encode(header), codec.encode(environment), world.contents, fate)
+    return pin_capacities(world.header, admit_modules(world.header, world.modules.__getitem__, options))

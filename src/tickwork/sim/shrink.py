@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from ..driver.options import Options
 from ..driver.resolve import World
 from .disk import Disk
 from .draw import Draw
@@ -13,12 +14,17 @@ from .world import draw_world
 
 
 def shrink(
-    report: Report, *, world: Callable[[Draw], World] = draw_world, disk: type[Disk] = Disk, attempts: int = 200
+    report: Report,
+    *,
+    world: Callable[[Draw], World] = draw_world,
+    disk: type[Disk] = Disk,
+    options: Options | None = None,
+    attempts: int = 200,
 ) -> Report:
     """Return the report of the smallest failing case found: fewer faults, then fewer agents, then fewer ticks.
 
     Args:
-        report: A failing report, and the world and disk it was made with.
+        report: A failing report; world, disk and options are what it was made with.
         attempts: Simulations this may cost.
     """
     best = report
@@ -31,7 +37,7 @@ def shrink(
             if left <= 0:
                 break
             left -= 1
-            found = simulate(case, world=world, disk=disk)
+            found = simulate(case, world=world, disk=disk, options=options)
             if not found.ok:
                 best, progress = found, True
                 break
