@@ -4,7 +4,10 @@ import msgspec
 import pytest
 
 from tickwork.driver.resolve import World
+from tickwork.native import Context, Outbox
+from tickwork.records import Message
 from tickwork.sim import Case, Draw, Fault, Report, shrink, simulate
+from tickwork.sim.actors import ENTRY, Actor, Life
 from tickwork.sim.disk import Disk
 from tickwork.sim.world import draw_world
 
@@ -60,6 +63,23 @@ def test_a_world_of_ones_own_is_simulated() -> None:
 
     assert simulate(3, world=mine).ok
     assert simulate(3, world=mine).head != simulate(3).head
+
+
+def test_an_agent_that_keeps_something_outside_its_state_is_found() -> None:
+    kept: list[int] = []
+
+    class Forgetful(Actor):
+        def turn(self, state: Life, inbox: tuple[Message, ...], context: Context) -> tuple[Life, Outbox]:
+            kept.append(context.tick)
+            after, outbox = super().turn(state, inbox, context)
+            outbox.log(f"turn {len(kept)}")
+            return after, outbox
+
+    def mine(draw: Draw) -> World:
+        return msgspec.structs.replace(draw_world(draw), natives={ENTRY: Forgetful})
+
+    reports = [simulate(seed, world=mine) for seed in range(10)]
+    assert any("first difference" in str(report) for report in reports)
 
 
 def test_a_world_that_cannot_be_run_is_a_failure_and_no_crash() -> None:
