@@ -164,7 +164,9 @@ def resume_journal(
 
 def undecided_error(effects: Sequence[Effect]) -> EffectUndecided:
     """Return the error that asks a person about effects whose result is unknown."""
-    named = ", ".join(f"{effect.number} ({effect.skill}, tick {effect.tick})" for effect in effects)
+    named = ", ".join(
+        f"{effect.number} ({effect.skill}, tick {effect.tick}, key {effect.key.hex()})" for effect in effects
+    )
     return EffectUndecided(
         f"nobody knows whether these effects happened: {named}",
         why="no result of theirs is recorded, and the skill is declared unsafe to repeat",
