@@ -88,7 +88,7 @@ class Audit:
         self._offered = 0
         self._taken = 0
         self._newcomer = 0
-        self._heard: dict[tuple[int, int], int] = {}
+        self._heard: dict[tuple[int, bool, int], int] = {}
 
     def run(self) -> list[str]:
         """Return what does not add up."""
@@ -221,11 +221,15 @@ class Audit:
                 self.faults.append(f"tick {tick}: topic {topic.name} has other subscribers than joined it")
 
     def _check_order(self, turn: Turn) -> None:
-        """Check that what one agent hears of another comes in the order it was said, directly and by topics alike."""
+        """Check that what one agent says to another comes in the order it was said, directly and by topics alike.
+
+        A retained value is in order by topic: one that joining hands out was said long ago, whoever wrote it.
+        """
         for message in codec.decode_frames(turn.inbox):
             if message.kind not in SPOKEN and message.kind < USER_KINDS:
                 continue
-            pair = (message.source, turn.agent)
+            retained = message.kind == FrameKind.RETAINED
+            pair = (turn.agent, retained, message.destination if retained else message.source)
             if message.seq <= self._heard.get(pair, 0):
                 self.faults.append(
                     f"tick {turn.tick}: agent {turn.agent} heard message {message.seq} of {message.source} "
