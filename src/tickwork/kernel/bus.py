@@ -17,6 +17,7 @@ ERROR_TEXT_BYTES: Final = 200
 """Text of an error frame is cut here, so that a refusal is never larger than what caused it could be."""
 
 _KIND: Final = struct.Struct("<4xH")
+_DESTINATION: Final = struct.Struct("<12xI")
 _SEQ: Final = struct.Struct("<16xQ")
 
 _KEPT: Final = frozenset((FrameKind.RESULT, FrameKind.ERROR, FrameKind.TIMER_FIRED, FrameKind.TASK_READY))
@@ -33,6 +34,12 @@ def seq_of(frame: bytes) -> int:
     """Return the sequence number in a frame's header."""
     seq: int = _SEQ.unpack_from(frame)[0]
     return seq
+
+
+def handle_of(frame: bytes) -> int:
+    """Return the topic's handle in a frame's header, ``DIRECT`` for a message that comes by none."""
+    handle: int = _DESTINATION.unpack_from(frame)[0]
+    return handle
 
 
 class Bus:
@@ -81,13 +88,23 @@ class Bus:
             self.refuse(sender, Refusal.TOO_BIG, FrameKind.SEND, seq, "message larger than the receiver's mailbox")
         elif self._waits_for(sender, agent.number):
             self._defer(agent, frame, sender, seq)  # A later message never overtakes one that waits.
-        elif self.has_room(agent, size):
+        elif self.has_room(agent, size) and not self._topic_waits(agent.number, frame):
             self.put(agent, frame)
         else:
             self._overflow(agent, frame, sender, seq)
 
     def _waits_for(self, sender: int, target: int) -> bool:
         return sender != OUTSIDE and any(item.target == target for item in self.state.agents[sender].deferred)
+
+    def _topic_waits(self, target: int, frame: bytes) -> bool:
+        """Return whether an earlier message of the frame's topic waits for the same receiver, at whichever sender."""
+        handle, seq = handle_of(frame), seq_of(frame)
+        if handle == DIRECT or not self._deferring:
+            return False
+        waiting = (item for sender in self._deferring for item in self.state.agents[sender].deferred)
+        return any(
+            item.target == target and handle_of(item.frame) == handle and seq_of(item.frame) < seq for item in waiting
+        )
 
     def _defer(self, agent: AgentState, frame: bytes, sender: int, seq: int) -> None:
         self.note(DerivedKind.OVERFLOW, agent.number, seq, "defer")
@@ -138,19 +155,25 @@ class Bus:
         """Deliver the deferred messages that now find room. Order: sequence, over all senders.
 
         It happens between a receiver's cut and the commit of new messages, so that those that wait come first. Behind
-        its first message that finds no room a sender's other messages stay too.
+        one that finds no room stay its sender's other messages, and later ones of its topic.
         """
         if not self._deferring:
             return
         agents = self.state.agents
         waiting = sorted(
-            (seq_of(item.frame), sender, place)
+            (seq_of(item.frame), sender, place, item)
             for sender in self._deferring
             for place, item in enumerate(agents[sender].deferred)
         )
         blocked: set[int] = set()
-        for _, sender, place in waiting:
-            if sender not in blocked and not self._settle(agents[sender].deferred[place]):
+        held: set[tuple[int, int]] = set()
+        for _, sender, place, item in waiting:
+            stream = (item.target, handle_of(item.frame))
+            if sender not in blocked and stream not in held and self._settle(item):
+                continue
+            if stream[1] != DIRECT:
+                held.add(stream)
+            if sender not in blocked:
                 blocked.add(sender)
                 del agents[sender].deferred[:place]
         for sender in self._deferring - blocked:
@@ -160,16 +183,18 @@ class Bus:
     def deliverable(self, item: Deferred) -> bool:
         """Return whether a deferred message need not wait any longer."""
         target = self.state.agents[item.target]
-        return target.status == AgentStatus.STOPPED or self.has_room(target, len(item.frame))
+        if target.status == AgentStatus.STOPPED:
+            return True
+        return self.has_room(target, len(item.frame)) and not self._topic_waits(item.target, item.frame)
 
     def _settle(self, item: Deferred) -> bool:
-        if not self.deliverable(item):
-            return False
         target = self.state.agents[item.target]
         if target.status == AgentStatus.STOPPED:
             self.bury(target.number, seq_of(item.frame), "the receiver has stopped")
-        else:
+        elif self.has_room(target, len(item.frame)):
             self.put(target, item.frame)
+        else:
+            return False
         return True
 
     def bury(self, agent: int, seq: int, reason: str) -> None:
@@ -243,10 +268,26 @@ class Bus:
     def leave(self, agent: AgentState, index: int) -> None:
         """Unsubscribe an agent from a topic."""
         topic, members = self.state.topics[index], self._members[index]
-        if agent.number in members:
-            members.remove(agent.number)
-            topic.subscribers = [known for known in topic.subscribers if known.agent != agent.number]
-            self.note(DerivedKind.LEFT, agent.number, 0, topic.name)
+        if agent.number not in members:
+            return
+        members.remove(agent.number)
+        handles = {known.handle for known in topic.subscribers if known.agent == agent.number}
+        topic.subscribers = [known for known in topic.subscribers if known.agent != agent.number]
+        self.note(DerivedKind.LEFT, agent.number, 0, topic.name)
+        for sender in sorted(self._deferring):
+            self._bury_deferred(self.state.agents[sender], agent.number, handles)
+
+    def _bury_deferred(self, sender: AgentState, target: int, handles: set[int]) -> None:
+        """Bury what a sender has deferred to one who has left its topic."""
+        kept: list[Deferred] = []
+        for item in sender.deferred:
+            if item.target == target and handle_of(item.frame) in handles:
+                self.bury(target, seq_of(item.frame), "the receiver has left the topic")
+            else:
+                kept.append(item)
+        sender.deferred = kept
+        if not kept:
+            self._deferring.discard(sender.number)
 
     def clear_mail(self, agent: AgentState, reason: str) -> None:
         """Move an agent's mail and its deferred messages to the dead letters."""

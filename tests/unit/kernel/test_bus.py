@@ -1,6 +1,7 @@
 """Mailboxes, topics, and what happens when a mailbox is full."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -324,6 +325,76 @@ def test_deferred_messages_of_several_senders_drain_in_the_order_they_were_sent(
         tick = stage.run((), {f"s{n}": sender(1) for n in range(3)})
         served += [item.source for item in tick.inbox("receiver")]
     assert set(served[:4]) == set(served[-4:]) == {0, 1, 2}
+
+
+def on_a_topic(**bounds: Any) -> Stage:
+    """Return a stage with two publishers of one topic and a subscriber that defers."""
+    stage = Stage(
+        world(
+            spec("one", publish=("t",)),
+            spec("two", publish=("t",)),
+            spec("receiver", subscribe=("t",), limits=limits(overflow="defer", **bounds)),
+        )
+    )
+    stage.start()
+    return stage
+
+
+def test_a_message_of_a_topic_never_overtakes_one_of_another_sender_that_was_deferred() -> None:
+    stage = on_a_topic(mailbox_bytes=200)
+
+    def large(outbox: Outbox) -> None:
+        for mark in (b"\0", b"\1"):
+            outbox.publish("t", mark * 100)
+
+    stage.tick(one=large, two=lambda outbox: outbox.publish("t", b"\2"))
+    heard = [body[0] for _ in range(3) for body in stage.tick().bodies("receiver")]
+    assert heard == [0, 1, 2]
+
+
+def test_deferred_messages_of_a_topic_keep_their_order_when_only_a_later_one_finds_room() -> None:
+    stage = on_a_topic(mailbox_bytes=200)
+
+    def two(outbox: Outbox) -> None:
+        outbox.publish("t", b"\2" * 60)
+
+    def one(outbox: Outbox) -> None:
+        for mark in (b"\0", b"\1"):
+            outbox.publish("t", mark * 160)
+
+    stage.tick(one=one, two=two)
+    heard = [body[0] for _ in range(4) for body in stage.tick().bodies("receiver")]
+    assert heard == [0, 1, 2]
+
+
+def test_a_topic_from_outside_does_not_overtake_what_is_deferred() -> None:
+    stage = on_a_topic(mailbox_bytes=300)
+
+    def one(outbox: Outbox) -> None:
+        outbox.publish("t", bytes(160))
+        outbox.publish("t", bytes(100))
+
+    stage.tick(one=one)
+    tick = stage.tick(Input(InputKind.PUBLISH, "test", "t", body=b"small"))
+    assert [item.note for item in tick.notes(DerivedKind.OVERFLOW)] == ["reject"]
+
+
+def test_who_leaves_a_topic_is_not_told_what_was_deferred_there() -> None:
+    stage = on_a_topic(mailbox_bytes=150)
+
+    def one(outbox: Outbox) -> None:
+        for _ in range(3):
+            outbox.publish("t", bytes(100))
+
+    def receiver(outbox: Outbox) -> None:
+        outbox.leave("t")
+
+    stage.tick(one=one)
+    assert len(stage.agent("one").deferred) == 2
+    tick = stage.tick(receiver=receiver)
+    assert [item.note for item in tick.notes(DerivedKind.DEAD_LETTER)] == ["the receiver has left the topic"]
+    assert not stage.agent("one").deferred
+    assert len(stage.tick().bodies("receiver")) == 1
 
 
 def test_what_a_stopped_sender_had_deferred_is_a_dead_letter_of_its_receiver() -> None:
