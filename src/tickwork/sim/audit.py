@@ -18,6 +18,7 @@ from ..journal.store import JournalReader
 from ..kernel import Machine, RunStatus
 from ..kernel.state import AgentStatus
 from ..records import (
+    DIRECT,
     OUTSIDE,
     Derived,
     DerivedKind,
@@ -88,7 +89,7 @@ class Audit:
         self._offered = 0
         self._taken = 0
         self._newcomer = 0
-        self._heard: dict[tuple[int, bool, int], int] = {}
+        self._heard: dict[tuple[int, str, int], int] = {}
 
     def run(self) -> list[str]:
         """Return what does not add up."""
@@ -221,23 +222,28 @@ class Audit:
                 self.faults.append(f"tick {tick}: topic {topic.name} has other subscribers than joined it")
 
     def _check_order(self, turn: Turn) -> None:
-        """Check that what one agent says to another comes in the order it was said, directly and by topics alike.
+        """Check that what one agent says to another, and what is said on a topic, comes in the order it was said.
 
-        A retained value is in order by topic: one that joining hands out was said long ago, whoever wrote it.
+        A retained value is in the order of its topic alone: one that joining hands out was said long ago.
         """
         for message in codec.decode_frames(turn.inbox):
             if message.kind not in SPOKEN and message.kind < USER_KINDS:
                 continue
-            retained = message.kind == FrameKind.RETAINED
-            pair = (turn.agent, retained, message.destination if retained else message.source)
-            if message.seq <= self._heard.get(pair, 0):
-                self.faults.append(
-                    f"tick {turn.tick}: agent {turn.agent} heard message {message.seq} of {message.source} "
-                    f"after message {self._heard[pair]}"
-                )
-            self._heard[pair] = message.seq
+            if message.kind != FrameKind.RETAINED:
+                self._check_stream(turn, message, (turn.agent, "agent", message.source))
+            if message.destination != DIRECT:
+                self._check_stream(turn, message, (turn.agent, "topic", message.destination))
             if not self.linear and message.source != OUTSIDE and message.tick >= turn.tick:
                 self.faults.append(f"tick {turn.tick}: message {message.seq} was heard in the tick it was sent")
+
+    def _check_stream(self, turn: Turn, message: Message, stream: tuple[int, str, int]) -> None:
+        before = self._heard.get(stream, 0)
+        if message.seq <= before:
+            who, what, which = stream
+            self.faults.append(
+                f"tick {turn.tick}: agent {who} heard message {message.seq} of {what} {which} after message {before}"
+            )
+        self._heard[stream] = message.seq
 
 
 def _waiting(machine: Machine) -> int:
