@@ -385,6 +385,8 @@ class SqliteJournal:
         connection = _connect_to_write(path, vfs)
         try:
             journal = cls(path, connection, lock, vfs)
+            # What a killed process flushed may still be on its way to the disk.
+            journal._at_risk = True
             journal.tables().check_end()
         except BaseException:
             connection.close()

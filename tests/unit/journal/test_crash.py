@@ -106,3 +106,19 @@ def what_is_left_is_sound(path: Path, durable: int, flushed: int) -> bool:
         journal.close_run("finished")
     assert check(path).damage is None
     return report.damage is not None
+
+
+def test_what_a_killed_writer_had_flushed_is_made_durable_by_who_goes_on(tmp_path: Path) -> None:
+    folder, left = tmp_path / "run", tmp_path / "left"
+    folder.mkdir()
+    with lossy_disk() as disk:
+        killed = SqliteJournal.create(folder / "run.twk", HEADER, ENVIRONMENT, [MODULE], vfs=disk.name)
+        fill(killed, 4)
+        # Its lock goes with a killed process; its writes stay in the system's memory.
+        killed._release()
+        with SqliteJournal.open(folder / "run.twk", write=True, vfs=disk.name) as journal:
+            assert journal.length() == 4
+            journal.flush(durable=True)
+            disk.lose_power(random.Random(0), folder, left)
+        killed.close()
+    assert check(left / "run.twk").ticks == 4
