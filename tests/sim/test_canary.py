@@ -16,7 +16,7 @@ from tickwork.records import Effect, EffectClass, Result, Turn
 from tickwork.sim import Report, simulate
 from tickwork.sim.disk import Disk
 
-SEEDS = 400
+SEEDS = 1000
 Sorted = tuple[list[Effect], list[Result], list[Effect]]
 
 pytestmark = pytest.mark.slow
@@ -124,7 +124,12 @@ def test_a_topic_that_forgets_a_subscriber_is_found(monkeypatch: pytest.MonkeyPa
 
 def test_a_message_that_overtakes_one_which_waits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus.Bus, "_waits_for", lambda self, sender, target: False)
-    assert "after message" in str(find())
+    assert "of agent" in str(find())
+
+
+def test_a_topic_that_a_held_back_publisher_puts_out_of_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus.Bus, "_topic_waits", lambda self, target, frame: False)
+    assert "of topic" in str(find())
 
 
 def test_an_agent_that_keeps_state_of_its_own_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
