@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import App, Parameter
 
-from ..driver.look import why_failed
+from ..driver.look import first_failure, why_failed
 from ..driver.loop import Decision
 from ..driver.resolve import World, load_world
 from ..driver.run import resume as resume_run
@@ -73,6 +73,10 @@ def finish(done: Run, stop: StopRequest, output: Format, more: Document | None =
         return stop.status(STATUSES[done.status])
     if done.status == "failed" and done.journal is not None:
         talk(str(why_failed(done.journal)))
+    elif done.failed and done.journal is not None and output == "text":
+        # The run is complete all the same; without this, an agent with a slip in it would seem to work.
+        tick, sentence = first_failure(done.journal)
+        talk(f"first failed turn: {sentence}; see tickwork show {done.journal} frame --tick {tick}")
     return STATUSES[done.status]
 
 

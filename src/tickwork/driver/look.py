@@ -20,7 +20,7 @@ from ..records import (
     Operation,
     Status,
 )
-from .compare import kind_name, shown
+from .compare import kind_name, name_of, shown
 from .fold import Fold, open_machine, read_inputs, read_turns
 from .opening import read_header, reading
 from .options import Options
@@ -318,3 +318,17 @@ def why_failed(source: Path | str | JournalReader) -> RunFailed:
                     fix="look at the tick with `tickwork show JOURNAL frame`, or choose another policy for the agent",
                 )
     return RunFailed("the run failed", where=f"tick {frame.tick}")
+
+
+def first_failure(source: Path | str | JournalReader) -> tuple[int, str]:
+    """Return the tick of a run's first failed turn and a sentence on it; (-1, "") if none failed."""
+    with reading(source) as journal:
+        header, _ = read_header(journal)
+        for frame in journal.frames():
+            for slot, turn in enumerate(read_turns(journal, frame)):
+                if turn.outcome.status != Status.OK:
+                    detail = dict(codec.decode_hints(frame.hints).details).get(slot, "")
+                    status = Status(turn.outcome.status).name.lower()
+                    why = detail or f"code {turn.outcome.code}"
+                    return frame.tick, f"agent {name_of(header, turn.agent)!r} at tick {frame.tick}: {status}, {why}"
+    return -1, ""

@@ -2,8 +2,10 @@
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from ..codec import decode_frames, digest
@@ -14,6 +16,9 @@ from ..records import AgentSpec, Operation, Outcome, Refusal, Status, Turn
 EXCEPTION_TRAP: Final = 100
 """Trap number of a native agent that raised; a module's traps are below."""
 
+METHODS: Final = ("init", "turn", "shutdown")
+"""What the class of a native agent defines."""
+
 
 def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
     """Return the agent that ``file:Class`` names, from the folder of the world.
@@ -22,10 +27,32 @@ def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
         expected: SHA-256 of the source file, from the header.
 
     Raises:
-        AgentCodeMissing: TW4002, no such file or class, or another source than the recorded one.
+        AgentCodeMissing: TW4002, no such file or class, another source than the recorded one, or one that raises.
     """
     stem, _, name = entry.partition(":")
     path = (folder or Path()) / f"{stem}.py"
+    module = _module(path, _recorded_source(entry, path, expected), f"tickwork_native_{expected.hex()[:16]}")
+    found: type[Agent[Any]] | None = getattr(module, name, None)
+    if found is None:
+        raise AgentCodeMissing(
+            f"{path.name} has no class {name!r}", where=str(path), fix='name the class as in `native = "file:Class"`'
+        )
+    absent = [method for method in METHODS if not callable(getattr(found, method, None))]
+    if absent:
+        raise AgentCodeMissing(
+            f"native agent {entry!r} has no {' and no '.join(absent)}",
+            where=str(path),
+            why=f"the class of a native agent has the methods {', '.join(METHODS)}",
+            fix=f"define {', '.join(absent)} in class {name}",
+        )
+    try:
+        return found()
+    except Exception as error:
+        raise _not_loaded(path, error, f"correct {name}.__init__: it is called without arguments") from error
+
+
+def _recorded_source(entry: str, path: Path, expected: bytes) -> bytes:
+    """Return the bytes of a source file if they are the ones of the header."""
     try:
         source = path.read_bytes()
     except OSError as error:
@@ -42,18 +69,32 @@ def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
             why=f"its digest is {digest(source).hex()[:16]}…, the run's header has {expected.hex()[:16]}…",
             fix="use the folder as it was when the run was made, or fork the run from a new world",
         )
-    module_name = f"tickwork_native_{expected.hex()[:16]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    return source
+
+
+def _module(path: Path, source: bytes, name: str) -> ModuleType:
+    """Return the module a source file makes; only the bytes given are executed, not what is in the file by now."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "a .py file always has a loader"
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    exec(compile(source, str(path), "exec"), module.__dict__)
-    found: type[Agent[Any]] | None = getattr(module, name, None)
-    if found is None:
-        raise AgentCodeMissing(
-            f"{path.name} has no class {name!r}", where=str(path), fix='name the class as in `native = "file:Class"`'
-        )
-    return found()
+    sys.modules[name] = module
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except Exception as error:
+        del sys.modules[name]
+        raise _not_loaded(path, error, "install what it imports, or correct the file") from error
+    return module
+
+
+def _not_loaded(path: Path, error: Exception, fix: str) -> AgentCodeMissing:
+    """Return the error of a source that raised while it was loaded: the agent's defect, not ours."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return AgentCodeMissing(
+        f"{path.name} cannot be loaded",
+        where=f"{path}:{lines[-1]}" if lines else str(path),
+        why=f"{type(error).__name__}: {error}",
+        fix=fix,
+    )
 
 
 class NativeCrew:

@@ -168,3 +168,14 @@ def test_workers_are_none_by_default_and_as_many_as_the_settings_say() -> None:
     assert worker_count(None, Settings(workers=3)) == 3
     assert worker_count("inline", Settings(workers=3)) == 0
     assert worker_count(2, Settings(workers=3)) == 2
+
+
+def test_a_run_with_a_failed_turn_says_which_and_where_to_look(world: Path) -> None:
+    source = next(world.parent.glob("*.py"))
+    broken = source.read_text(encoding="utf-8").replace("outbox.publish(", "outbox.shout(")
+    source.write_text(broken, encoding="utf-8")
+    answer = call("run", world, "--journal", "slip.twk")
+    assert answer.status == 0
+    assert "first failed turn: agent" in answer.err
+    assert "AttributeError" in answer.err
+    assert "tickwork show slip.twk frame --tick" in answer.err

@@ -18,6 +18,8 @@ SOURCE = b"""
 class Agent:
     def init(self, config, context):
         return None, context.outbox()
+
+    turn = shutdown = init
 """
 
 
@@ -160,3 +162,21 @@ def test_agents_of_one_class_do_not_share_a_state() -> None:
     known.compute(Turn(1, Operation.INIT, 0, 0, 0, 0, 1, encode_frame(FrameKind.CONFIG, 0, 0, 0, 0, 0, b"")))
     known.compute(turn())
     assert b"0" in known.compute(Turn(1, Operation.STEP, 0, 0, 0, 0, 0, b"")).outbox
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import not_installed_anywhere", "No module named 'not_installed_anywhere'"),
+        ("class Agent:\n    def __init__(self, size): ...\n    init = turn = shutdown = print", "'size'"),
+        ("class Agent:\n    def turn(self): ...", "init and no shutdown"),
+        ("def (", "SyntaxError"),
+    ],
+)
+def test_a_source_that_cannot_be_loaded_is_the_agents_defect(tmp_path: Path, source: str, said: str) -> None:
+    (tmp_path / "file.py").write_text(source)
+    with pytest.raises(AgentCodeMissing) as caught:
+        load_native("file:Agent", tmp_path, digest(source.encode()))
+    assert said in str(caught.value)
+    assert str(tmp_path / "file.py") in caught.value.where
+    assert caught.value.fix
