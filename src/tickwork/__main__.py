@@ -11,9 +11,14 @@ def main() -> None:
 
         sys.stdout.write(f"tickwork {__version__}\n")
         return
-    from .cli.app import run_command_line
+    try:
+        from .cli.app import run_command_line
 
-    sys.exit(run_command_line(sys.argv[1:]))
+        status = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:
+        # Ctrl-C while the program was still being loaded: nothing had begun.
+        status = 130
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,11 @@
     │   └── ModuleManifestInvalid   TW3006  the manifest section is not what it must be
     ├── HostError
     │   ├── EngineUnsuitable        TW3101  exit 69  wasmtime here does not behave as profile tw-1 needs
-    │   └── WorkerLost              TW3102  exit 69  worker processes died three times in one tick
+    │   ├── WorkerLost              TW3102  exit 69  worker processes died three times in one tick
+    │   └── OutputLost              TW3103  exit 69  standard output cannot be written
     ├── RunError
     │   ├── ReplayDivergence        TW4001  exit 3
-    │   ├── AgentCodeMissing        TW4002  exit 8   a native agent's source is absent or has changed
+    │   ├── AgentCodeMissing        TW4002  exit 8   a native agent's source is absent, has changed or cannot be loaded
     │   ├── EffectUndecided         TW4003  exit 6   an effect's result is unknown and a person must decide
     │   ├── RunFailed               TW4004  exit 1
     │   ├── AgentNotFound           TW4005  exit 8
@@ -256,6 +257,12 @@ class WorkerLost(HostError):
     """Worker processes died again and again in the same tick."""
 
     code = "TW3102"
+
+
+class OutputLost(HostError):
+    """What a command printed could not be written: its standard output is full or gone."""
+
+    code = "TW3103"
 
 
 class RunError(TickworkError):

@@ -15,6 +15,7 @@
 | 70 | a defect of Tickwork |
 | 78 | a world file that cannot be run |
 | 130, 143 | interrupted, terminated; the run can be resumed |
+| 141 | the reader of the output left |
 """
 
 import os
@@ -27,7 +28,16 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from ..errors import InternalError, TickworkError, UsageFault
-from .output import Format, flush, prepare_streams, requested_format, write_problem
+from .output import (
+    LOST_OUTPUT,
+    Format,
+    abandon_output,
+    flush,
+    output_lost,
+    prepare_streams,
+    requested_format,
+    write_problem,
+)
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "Run three weather stations, replay the run, verify it, and show that all digests are equal.",
@@ -85,7 +95,17 @@ def run_command_line(arguments: Sequence[str]) -> int:
             status = INTERRUPTED
         except BrokenPipeError:
             # The reader of a pipe left; what is still buffered has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            abandon_output()
+            status = BROKEN_PIPE
+        except OSError as error:
+            if error.errno not in LOST_OUTPUT or error.filename is not None:
+                raise
+            abandon_output()
+            status = write_problem(output_lost(error), "text")
+        except SystemExit as leaving:
+            # The table writer ends the process itself when the reader of a pipe left.
+            if not isinstance(leaving.__context__, BrokenPipeError):
+                raise
             status = BROKEN_PIPE
     return status
 

@@ -6,7 +6,9 @@ Invariants:
     * What a journal or a world file says reaches a terminal only as printable characters.
 """
 
+import errno
 import io
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Literal
@@ -14,7 +16,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
-from ..errors import TickworkError
+from ..errors import OutputLost, TickworkError
 
 SCHEMA_VERSION: Final = 1
 
@@ -27,15 +29,34 @@ Output = Annotated[
 
 Document = Mapping[str, object]
 
+LOST_OUTPUT: Final = frozenset({errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, errno.EDQUOT})
+"""What the system says when stdout takes nothing more, beside a pipe without reader."""
+
 
 def prepare_streams() -> None:
     """Make stdout and stderr take every character, whatever encoding the terminal has."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where the caller has closed it.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             if stream.isatty():
                 stream.reconfigure(errors="backslashreplace")
             else:
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def abandon_output() -> None:
+    """Send what is still buffered for stdout nowhere, since its reader or its disk is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def output_lost(error: OSError) -> OutputLost:
+    """Return the error of a stdout that takes nothing more."""
+    return OutputLost(
+        "standard output cannot be written",
+        why=error.strerror or "",
+        fix="make room where it goes and give the command again; what the journal has acknowledged is safe",
+    )
 
 
 def requested_format(arguments: Sequence[str]) -> Format:

@@ -10,6 +10,7 @@ import pytest
 from tests.support import environment, python, tickwork
 from tests.unit.cli.program import call
 from tickwork import __version__
+from tickwork.__main__ import main
 from tickwork.cli import app
 from tickwork.cli.app import COMMANDS
 
@@ -124,6 +125,49 @@ def test_a_reader_that_leaves_is_no_error(journal: Path) -> None:
     with child.stderr:
         said = child.stderr.read()
     assert (child.wait(), said) == (141, b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_output_on_a_full_disk_is_no_defect(form: str) -> None:
+    code = (
+        "import errno, sys\nfrom tickwork.cli import app\n"
+        "def full():\n    raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        f"app.flush = full\nsys.exit(app.run_command_line(['doctor', '-o', {form!r}]))"
+    )
+    child = python(code)
+    assert child.returncode == 69
+    assert child.stderr.startswith("TW3103: ")
+    assert "Traceback" not in child.stderr
+
+
+@pytest.mark.slow
+def test_a_closed_output_is_no_defect(journal: Path) -> None:
+    show = f"run_command_line(['show', {str(journal)!r}])"
+    code = f"import sys; from tickwork.cli.app import run_command_line; sys.stdout = None; sys.exit({show})"
+    child = python(code)
+    assert (child.returncode, child.stderr) == (0, "")
+
+
+def test_help_into_a_pipe_without_reader_is_no_failed_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def left() -> None:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            raise SystemExit(1)  # noqa: B904 - as the table writer does it.
+
+    monkeypatch.setattr(app, "build_app", left)
+    assert call("--help").status == 141
+
+
+def test_an_interrupt_while_loading_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "run_command_line", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
 
 
 def test_every_line_of_jsonl_is_an_object(journal: Path) -> None:
