@@ -109,7 +109,8 @@ def _settings() -> Finding:
         settings = load_settings()
         signed = "heads are signed" if signing_key(settings) else "heads are not signed"
     except TickworkError as error:
-        return Finding("settings", "missing", f"{error.where}: {error.what}", error.fix)
+        why = f" ({error.why})" if error.why else ""
+        return Finding("settings", "missing", f"{error.where}: {error.what}{why}", error.fix)
     return Finding("settings", "ok", f"{settings.workers} workers, {signed}")
 
 

@@ -40,10 +40,11 @@ def write_run(run: Run, form: Format, more: Document | None = None) -> None:
     closing = f", {run.frames - run.ticks} more ticks to close" if run.frames > run.ticks else ""
     write_facts(
         [
-            ("run", f"{run.run_id} ({run.name})"),
+            # A journal too damaged to be opened does not say whose it is.
+            ("run", f"{run.run_id} ({run.name})" if run.run_id else "unknown"),
             ("status", run.status),
             ("ticks", f"{run.ticks} ({run.turns} turns{failed}{closing})"),
-            ("head", run.head.hex()),
+            ("head", run.head.hex() or "unknown"),
             ("journal", run.journal or "none"),
             *((name.replace("_", " "), value) for name, value in more.items() if value not in (None, "", [])),
         ]

@@ -93,15 +93,16 @@ def parse_edit(header: Header, settings: Sequence[str], drops: Sequence[str]) ->
     )
 
 
+_WAYS_TO_SET: Final = "write topic.NAME=VALUE, seed=N, agent.NAME.priority=N, agent.NAME.fuel=N or agent.NAME=stop"
+
+
 def parse_setting(header: Header, word: str) -> Input:
     """Return one ``--set`` as the input it becomes."""
     name, equals, value = word.partition("=")
     kind, _, rest = name.partition(".")
     parse = _SETTINGS.get(kind)
     if not equals or parse is None:
-        raise UsageFault(
-            f"--set {word} is not understood", fix="write topic.NAME=VALUE, seed=N or agent.NAME.priority=N"
-        )
+        raise UsageFault(f"--set {word} is not understood", fix=_WAYS_TO_SET)
     return parse(header, rest, value, word)
 
 

@@ -81,7 +81,10 @@ class SupervisionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="retry gives the same messages again, then moves them to the dead letters and stops the agent."
         ),
     ] = "stop"
-    retries: Annotated[int, Meta(ge=0, le=1_000_000, description="How often retry tries again.")] = 0
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000, description="How often in a row retry and restart try again; 0 lets restart go on."),
+    ] = 0
 
 
 class TemplateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -132,7 +135,7 @@ class AgentTable(TemplateTable, frozen=True, forbid_unknown_fields=True, kw_only
 class TaskTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A task for an agent."""
 
-    name: Name
+    name: Annotated[Name, Meta(description="What other tasks call it in `depends_on`.")]
     agent: Annotated[Name, Meta(description="Who does it.")]
     priority: Priority = 0
     payload: Annotated[str | Table, Meta(description="Text is given as UTF-8 bytes, a table as JSON.")] = ""

@@ -23,7 +23,9 @@ def run_finished(status: RunStatus) -> JournalClosed:
 
 def not_found(path: Path) -> JournalNotFound:
     """Return the error of a name without a file."""
-    return JournalNotFound("there is no readable journal here", where=str(path))
+    return JournalNotFound(
+        "there is no readable journal here", where=str(path), fix="name a journal; runs write theirs to .tickwork/runs"
+    )
 
 
 def not_readable_here(path: Path) -> JournalNotFound:
