@@ -40,7 +40,11 @@ _X86_64: Final = {
     "fchmodat": 268, "chown": 92, "fchownat": 260, "mount": 165, "umount2": 166, "chroot": 161, "pivot_root": 155,
     "bpf": 321, "perf_event_open": 298, "keyctl": 250, "add_key": 248, "userfaultfd": 323, "unshare": 272,
     "setns": 308, "io_uring_setup": 425, "openat2": 437, "pidfd_open": 434, "pidfd_getfd": 438, "init_module": 175,
-    "kexec_load": 246,
+    "kexec_load": 246, "tgkill": 234, "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297, "pidfd_send_signal": 424,
+    "prlimit64": 302, "fchmod": 91, "fchmodat2": 452, "fchown": 93, "lchown": 94, "utimensat": 280, "utime": 132,
+    "utimes": 235, "futimesat": 261, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
+    "lremovexattr": 198, "fremovexattr": 199, "sendmmsg": 307, "shmget": 29, "shmat": 30, "mq_open": 240,
+    "mq_unlink": 241,
 }  # fmt: skip
 _AARCH64: Final = {
     "clone": 220, "clone3": 435,
@@ -50,7 +54,10 @@ _AARCH64: Final = {
     "symlinkat": 36, "unlinkat": 35, "mkdirat": 34, "mknodat": 33, "fchmodat": 53, "fchownat": 54, "mount": 40,
     "umount2": 39, "chroot": 51, "pivot_root": 41, "bpf": 280, "perf_event_open": 241, "keyctl": 219, "add_key": 217,
     "userfaultfd": 282, "unshare": 97, "setns": 268, "io_uring_setup": 425, "openat2": 437, "pidfd_open": 434,
-    "pidfd_getfd": 438, "init_module": 105, "kexec_load": 104,
+    "pidfd_getfd": 438, "init_module": 105, "kexec_load": 104, "tgkill": 131, "rt_sigqueueinfo": 138,
+    "rt_tgsigqueueinfo": 240, "pidfd_send_signal": 424, "prlimit64": 261, "fchmod": 52, "fchmodat2": 452, "fchown": 55,
+    "utimensat": 88, "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15,
+    "fremovexattr": 16, "sendmmsg": 269, "shmget": 194, "shmat": 196, "mq_open": 180, "mq_unlink": 181,
 }  # fmt: skip
 _OPENS: Final = {"x86_64": ((2, 1), (257, 2)), "aarch64": ((56, 2),)}
 """System calls that open files, and which argument holds the flags."""

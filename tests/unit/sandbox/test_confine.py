@@ -13,7 +13,7 @@ from tickwork.sandbox.processes import ProcessPool
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
 
 ATTEMPTS = """
-import ctypes, os, socket, sys
+import ctypes, os, resource, signal, socket, sys, threading
 from tickwork.sandbox.confine import confine
 confine()
 def tries(name, attempt):
@@ -30,6 +30,11 @@ tries("execute", lambda: os.execv("/bin/true", ["true"]))
 tries("fork", os.fork)
 tries("socket", socket.socket)
 tries("kill", lambda: os.kill(os.getpid(), 0))
+tries("signal", lambda: signal.pthread_kill(threading.get_ident(), signal.SIGURG))
+tries("limit", lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU))
+tries("mode", lambda: os.fchmod(0, 0o600))
+tries("times", lambda: os.utime("/dev/null"))
+tries("attribute", lambda: os.setxattr("/tmp", "user.tickwork", b"1"))
 tries("rename", lambda: os.rename("/tmp/tickwork-a", "/tmp/tickwork-b"))
 """
 
