@@ -1,12 +1,15 @@
 """Compiled modules kept on disk: a folder of our own making, each file authenticated.
 
 Loading native code does not check it: a tampered file would run. So every file carries an HMAC under a key that lies
-beside it with mode 0600, and a file that does not authenticate is ignored and made again.
+beside it with mode 0600, and a file that does not authenticate is ignored and made again. Whoever may write into the
+folder could bring a key of their own, so on POSIX a folder that is not its user's alone to write is not used at all.
 """
 
 import hmac
 import os
 import secrets  # noqa: TID251  (A key must be unpredictable, and no run depends on it.)
+import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,8 +27,10 @@ class Cache:
         self._folder = folder
 
     def get(self, name: str) -> bytes | None:
-        """Return what was stored under a name, or None: absent, damaged and unreadable are the same."""
+        """Return what was stored under a name, or None: absent, damaged, unreadable and untrusted are the same."""
         try:
+            if not self._is_ours():
+                return None
             stored = (self._folder / (name + SUFFIX)).read_bytes()
             key = (self._folder / KEY_FILE).read_bytes()
         except OSError:
@@ -37,11 +42,20 @@ class Cache:
     def put(self, name: str, content: bytes) -> None:
         """Store under a name. A folder that cannot be written is no failure: the module is compiled again next time."""
         with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._is_ours():
+                return
             key = self._key()
             _replace(self._folder / (name + SUFFIX), _tag(key, name, content) + content)
 
+    def _is_ours(self) -> bool:
+        """Return whether nobody else may put files into the folder, as far as the system tells."""
+        if sys.platform == "win32":
+            return True
+        found = self._folder.stat()
+        return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
     def _key(self) -> bytes:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / KEY_FILE
         with suppress(OSError):
             key = path.read_bytes()

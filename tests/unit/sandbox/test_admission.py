@@ -198,3 +198,16 @@ def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
 def test_everything_the_code_depends_on_is_in_its_name() -> None:
     names = {admission.cache_name(digest, level) for digest in (b"a", b"b") for level in ("none", "speed")}
     assert len(names) == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the bits are POSIX's")
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_a_cache_that_others_may_write_is_not_used(tmp_path: Path, mode: int) -> None:
+    cache = Cache(tmp_path / "modules")
+    cache.put("one", b"code")
+    assert cache.get("one") == b"code"
+    (tmp_path / "modules").chmod(mode)
+    assert cache.get("one") is None
+    cache.put("two", b"code")
+    (tmp_path / "modules").chmod(0o700)
+    assert (cache.get("one"), cache.get("two")) == (b"code", None)
