@@ -143,7 +143,8 @@ class Slot:
     def abandon(self, turn: Turn) -> None:
         """Go back before a turn that was interrupted, whether or not it had been noted."""
         if self.ledger.turns and self.ledger.turns[-1] is turn:
-            self.ledger.undo()
+            self.ledger.turns.pop()
+        self.ledger.undoable = False
         self.drop()
 
     def reset(self) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.sandbox import wat
 from tickwork.errors import EngineUnsuitable, InternalError, ModuleRefused, WorkerLost
 from tickwork.records import Limits, Outcome, Status, Turn
+from tickwork.sandbox.instance import load
 from tickwork.sandbox.pool import InlinePool, Pool, open_pool
 from tickwork.sandbox.processes import ProcessPool
 from tickwork.sandbox.slot import Slot
@@ -325,3 +326,13 @@ def test_a_pool_refuses_a_thread_with_a_small_stack() -> None:
 def test_the_number_of_workers_is_checked() -> None:
     with pytest.raises(ValueError, match="-1"):
         open_pool(-1)
+
+
+def test_a_turn_interrupted_while_it_was_noted_has_not_happened() -> None:
+    slot = Slot(load(wat.compiled(wat.agent(step=wat.COUNT))), Limits())
+    turn = wat.turn()
+    first = slot.run(turn)
+    slot.ledger.undoable = False  # As between the two statements that note a turn.
+    slot.abandon(turn)
+    assert slot.run(wat.turn()) == first
+    slot.drop()
