@@ -81,8 +81,8 @@ def fork(
             inbox.offer(decided, OPERATOR)
             inbox.change(edits, edit.dropped)
             environment = new_environment(options, world=known.world, parent=known.run_id)
-            writer, heads = _copy_prefix(parent, at, to, environment)
             performers = resumed_performers(world, known, options, header)
+            writer, heads = _copy_prefix(parent, at, to, environment)
             dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
             assert fold.crew is not None
             loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
