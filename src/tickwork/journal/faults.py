@@ -87,6 +87,17 @@ def content_missing(digest: bytes) -> JournalIncomplete:
     return JournalIncomplete(f"the journal has no content {digest.hex()}", fix="restore the file from a copy")
 
 
+def content_damaged(digest: bytes) -> JournalDamaged:
+    """Return the error of bytes that are no longer the ones their name was made from."""
+    return JournalDamaged(
+        f"content {digest.hex()} is not what its digest says",
+        record=None,
+        offset=None,
+        why="bytes of the file have changed since they were written",
+        fix="restore the file from a copy",
+    )
+
+
 def out_of_turn(tick: int, expected: int) -> InternalError:
     """Return the error of a frame that is not the next."""
     return InternalError(f"a frame of tick {tick} was appended where tick {expected} comes next")

@@ -23,10 +23,12 @@ from typing import Final
 
 import apsw
 
-from ..codec import digest, start_chain
+from ..codec import digest as digest_of
+from ..codec import start_chain
 from ..errors import InternalError, JournalFormat
 from ..records import FORMAT_VERSION, Frame
 from .faults import (
+    content_damaged,
     content_missing,
     cut_refused,
     name_taken,
@@ -251,7 +253,7 @@ def _fill_new(connection: apsw.Connection, header: bytes, environment: bytes, co
         connection.execute(SCHEMA)
         connection.execute(ADD_HEADER, (header, environment, *start_chain(header, environment)))
         connection.execute(ADD_STATUS)
-        connection.executemany(ADD_CONTENT, ((digest(body), body) for body in contents))
+        connection.executemany(ADD_CONTENT, ((digest_of(body), body) for body in contents))
     # Now, so that a crash cannot leave a run whose first page says that it is closed.
     connection.pragma("journal_mode", "wal")
 
@@ -426,10 +428,14 @@ class SqliteJournal:
 
     def content(self, digest: bytes) -> bytes:
         body = self._pending.content(digest)
-        if body is None:
-            body = self._tables.content(digest)
+        if body is not None:
+            return body
+        body = self._tables.content(digest)
         if body is None:
             raise content_missing(digest)
+        if digest_of(body) != digest:
+            # A run that went on with such bytes would end in another head, and say that all is well.
+            raise content_damaged(digest)
         return body
 
     def tables(self) -> Tables:

@@ -181,6 +181,19 @@ def test_large_content_is_kept_whole(tmp_path: Path) -> None:
     assert check(path).damage is None
 
 
+@pytest.mark.parametrize("write", [False, True])
+def test_content_that_has_changed_is_never_given_out(tmp_path: Path, write: bool) -> None:
+    path = tmp_path / "a.twk"
+    SqliteJournal.create(path, HEADER, ENVIRONMENT, [MODULE]).close()
+    with apsw.Connection(str(path)) as connection:
+        connection.execute("UPDATE content SET bytes = ?", (MODULE[:-1] + b"!",))
+    connection.close()
+    journal = SqliteJournal.open(path, write=write)
+    with pytest.raises(JournalDamaged):
+        journal.content(hashlib.sha256(MODULE).digest())
+    journal.close()
+
+
 def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
     path = tmp_path / "run.twk"
     with SqliteJournal.create(path, HEADER, ENVIRONMENT) as journal:
