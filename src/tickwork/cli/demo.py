@@ -170,5 +170,5 @@ def tell_people(found: Finding, stations: Stations) -> None:
     facts: list[tuple[str, object]] = [("journal", done.journal or "none")]
     if found.report.exists():
         facts.append(("report", found.report))
-    facts.append(("try", f"tickwork show {done.journal} --tick 1000"))
+    facts.append(("try", f"tickwork show {done.journal} --tick {min(1000, done.ticks // 2)}"))
     write_facts(facts)

@@ -18,7 +18,6 @@ import msgspec
 from ..errors import TickworkError
 from ..records import Effect, Encoding, Refusal, Result
 
-PARALLEL_EFFECTS: Final = 4
 MAX_NAME_BYTES: Final = 200
 MAX_ENCODING: Final = 0xFFFF
 
@@ -67,22 +66,34 @@ class ArtifactWriter:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.folder / name)
+        _sync_folder(self.folder)
         receipt = ArtifactReceipt(name, len(request.data), hashlib.sha256(request.data).hexdigest())
         return Result(effect.number, 0, Encoding.MSGPACK, msgspec.msgpack.encode(receipt))
 
 
-def _threads() -> Executor:
-    return ThreadPoolExecutor(PARALLEL_EFFECTS, thread_name_prefix="tickwork-performer")
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a loss of power; Windows does so by itself and opens no folders."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _thread() -> Executor:
+    return ThreadPoolExecutor(1, thread_name_prefix="tickwork-performer")
 
 
 class Dispatch:
     """Releases effects to performers and collects results.
 
     With ``in_order`` a tick's results are waited for and given back in issue order, so that arrival depends on nothing;
-    otherwise whatever is finished is given back, and the journal records when it came.
+    otherwise whatever is finished is given back, and the journal records when it came. The effects of one skill are
+    performed one after the other in issue order, those of several skills beside each other.
 
     Args:
-        executor: Makes what runs the performers, at the first effect.
+        executor: Makes what runs a skill's performer, at its first effect.
     """
 
     def __init__(
@@ -91,15 +102,15 @@ class Dispatch:
         self._performers = performers
         self._in_order = in_order
         self._pending: list[Future[Result]] = []
-        self._open = executor or _threads
-        self._executor: Executor | None = None
+        self._open = executor or _thread
+        self._executors: dict[str, Executor] = {}
 
     def release(self, effects: list[Effect]) -> None:
         """Hand effects out. Their intents must be durable."""
         for effect in effects:
-            if self._executor is None:
-                self._executor = self._open()
-            self._pending.append(self._executor.submit(self._perform, effect))
+            if effect.skill not in self._executors:
+                self._executors[effect.skill] = self._open()
+            self._pending.append(self._executors[effect.skill].submit(self._perform, effect))
 
     def take(self, *, wait: bool = False) -> list[Result]:
         """Return results that are in. Order: issue.
@@ -124,8 +135,8 @@ class Dispatch:
 
     def close(self) -> None:
         """Let the performers' threads go."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in self._executors.values():
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _perform(self, effect: Effect) -> Result:
         performer = self._performers.get(effect.skill)

@@ -53,7 +53,7 @@ class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_pages: (
         Annotated[int, Meta(ge=1, le=65536, description="Linear memory in pages of 64 KiB. Default: 256.")] | UnsetType
     ) = UNSET
-    depth: Annotated[int, Meta(ge=1, le=100_000, description="Nested calls. Default: 2500.")] | UnsetType = UNSET
+    depth: Annotated[int, Meta(ge=1, le=5_000, description="Nested calls. Default: 2500.")] | UnsetType = UNSET
     mailbox_messages: Annotated[Positive, Meta(description="Messages a mailbox holds.")] = 1024
     mailbox_bytes: Annotated[Positive, Meta(description="Bytes a mailbox holds.")] = 1 << 20
     overflow: Annotated[

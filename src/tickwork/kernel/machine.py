@@ -302,7 +302,8 @@ class Machine:
 
     def _apply(self, agent: AgentState, turn: Turn, code: int, actions: list[Action]) -> None:
         """Apply a good turn: when it wants to run again, its frames in order, and last whether it leaves."""
-        agent.failures = 0
+        if agent.failures and (turn.operation != _INIT or agent.spec.supervision.policy != "restart"):
+            agent.failures = 0  # To have begun again is no success yet.
         self._schedule(agent, turn, code)
         state, bus = self.state, self.bus
         agents, tick, number, visible = state.agents, state.tick, agent.number, bus.visible
@@ -390,6 +391,8 @@ class Machine:
             )
             if not under_way or state.drained >= MAX_DRAIN_TICKS:
                 state.status = RunStatus.STOPPING
+                for agent in state.agents:
+                    self.bus.clear_mail(agent, "the run closed")
         elif state.status == RunStatus.STOPPING:
             for agent in state.agents:
                 if agent.status != AgentStatus.STOPPED:

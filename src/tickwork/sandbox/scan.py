@@ -12,11 +12,15 @@ from .wasm import V128, Malformed, Module, Reader
 _NONE, _ONE, _TWO, _BYTES_4, _BYTES_8, _LABELS, _TYPES, _MISC, _SIMD, _REFUSED = range(10)
 
 
+SLOTS_PER_RESULT: Final = 4
+"""Results beyond the first are passed in memory: as the engine's frames grew by them, measured."""
+
+
 class Measure(NamedTuple):
     """What the rewriter needs to know of a function body.
 
     Attributes:
-        slots: 8-byte places its parameters and locals take.
+        slots: 8-byte places its parameters and locals take, and what results beyond the first take of a caller's frame.
         calls: Whether it calls anything.
     """
 
@@ -68,7 +72,7 @@ def scan(module: Module) -> list[Measure]:
             raise Malformed(f"a function has type {type_index}, there are {len(module.types)}", start)
         reader = Reader(module.data, start, end)
         slots = sum(2 if value == V128 else 1 for value in module.types[type_index].parameters)
-        slots += _locals(reader)
+        slots += _locals(reader) + SLOTS_PER_RESULT * max(0, len(module.types[type_index].results) - 1)
         try:
             measures.append(Measure(slots, _walk(module.data, reader.at, end)))
         except IndexError as error:

@@ -129,3 +129,20 @@ def test_in_issue_order_threads_change_nothing() -> None:
 
 def test_closing_without_ever_releasing_does_nothing() -> None:
     Dispatch({}, in_order=True).close()
+
+
+def test_effects_of_one_skill_are_performed_in_the_order_they_were_asked_for() -> None:
+    performed: list[int] = []
+
+    class Slow:
+        def perform(self, effect: Effect) -> Result:
+            for _ in range(1000 * (8 - effect.number)):
+                pass
+            performed.append(effect.number)
+            return Result(effect.number, 0, Encoding.BYTES, b"")
+
+    dispatch = Dispatch({"do": Slow()}, in_order=True)
+    dispatch.release([effect(number) for number in range(8)])
+    dispatch.take()
+    dispatch.close()
+    assert performed == list(range(8))

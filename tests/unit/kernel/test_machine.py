@@ -463,3 +463,17 @@ def test_no_input_whatever_it_says_raises(inputs: list[Input]) -> None:
         if stage.status() >= RunStatus.COMPLETE:
             break
         stage.tick(item)
+
+
+def test_what_is_still_under_way_when_draining_ends_is_a_dead_letter() -> None:
+    def to_itself(outbox: Outbox) -> None:
+        outbox.send("a", b"on and on")
+        outbox.sleep(0)
+
+    stage = Stage(world(spec("a", send=("a",))))
+    stage.start()
+    tick = stage.tick(message("a"), Input(InputKind.CLOSE, "driver"), a=to_itself)
+    while stage.machine.state.status == RunStatus.DRAINING:
+        tick = stage.tick(a=to_itself)
+    assert len(tick.notes(DerivedKind.DEAD_LETTER)) == 1
+    assert stage.tick().turns["a"].count == 0

@@ -66,3 +66,8 @@ def test_any_changed_byte_of_a_body_is_scanned_or_refused_and_never_crashes() ->
                 scan(parse(changed))
             except Malformed:
                 continue
+
+
+def test_results_beyond_the_first_weigh() -> None:
+    text = "(module (func (result i32 i32 i64) i32.const 1 i32.const 2 i64.const 3))"
+    assert scan(parse(wat.assemble(text))) == [Measure(8, False)]
