@@ -14,6 +14,7 @@ from ..driver.run import resume as resume_run
 from ..driver.run import run as run_world
 from ..driver.verify import Run
 from ..errors import UsageFault
+from ..journal.check import check
 from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
 from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal
@@ -56,7 +57,9 @@ def run(
         options = msgspec.structs.replace(options, stop=stop)
         if resume:
             world, path = resumed(source, journal, allow_unsigned=allow_unsigned)
-            done = resume_run(path, world=world, decisions=decisions(decide or []), options=options)
+            decided = decisions(decide or [])
+            tell_lost_records(path)
+            done = resume_run(path, world=world, decisions=decided, options=options)
         else:
             if source is None:
                 raise UsageFault("tickwork run needs a world file", fix="name a world.toml, or see `tickwork demo`")
@@ -99,6 +102,13 @@ def resumed(source: Path | None, journal: Path | None, *, allow_unsigned: bool) 
     if source is not None and journal is not None:
         raise UsageFault(f"two journals are named: {source} and {journal}", fix="name one")
     return None, source or journal or newest_journal()
+
+
+def tell_lost_records(path: Path) -> None:
+    """Say what a resumed run will compute again because its records were damaged before anything relied on them."""
+    report = check(path)
+    if report.damage is not None:
+        talk(f"{path}: {report.damage.what}; the run goes on from tick {report.ticks}, the last whole record before it")
 
 
 def newest_journal() -> Path:

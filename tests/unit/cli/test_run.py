@@ -8,8 +8,9 @@ import pytest
 
 from tests.support import ROOT
 from tests.unit.cli.program import call
+from tests.unit.journal.test_wal import LENGTH, changed, killed, log_of, put_log
 from tickwork.cli.config import Settings
-from tickwork.cli.run import decisions
+from tickwork.cli.run import decisions, tell_lost_records
 from tickwork.cli.session import next_journal, stop_on_signal, worker_count
 from tickwork.errors import UsageFault
 
@@ -115,6 +116,16 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_head_it_would_have_had(
         shutil.copy("parts.twk", copy)
         done = call("run", *(copy if word == "parts.twk" else word for word in line), "-o", "json").document()
         assert (done["status"], done["head"]) == ("complete", whole["head"])
+
+
+def test_records_that_a_resumed_run_computes_again_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = killed(tmp_path / "run")
+    tell_lost_records(path)
+    assert capsys.readouterr().err == ""
+    log = log_of(path)
+    put_log(path, changed(log, len(log) - LENGTH - 9))
+    tell_lost_records(path)
+    assert "the run goes on from tick" in capsys.readouterr().err
 
 
 def test_a_finished_run_is_not_resumed(journal: Path) -> None:
