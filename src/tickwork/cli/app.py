@@ -53,7 +53,6 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-INTERNAL: Final = InternalError.exit_status
 
 _EPILOGUE: Final = """Begin with:
 

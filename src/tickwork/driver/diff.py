@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 
-from .. import codec
 from ..journal.store import JournalReader
 from ..records import Frame
 from .compare import Divergence, compare_frames, compare_headers
@@ -72,9 +71,3 @@ def _compare_lengths(ticks: tuple[int, int]) -> Difference:
     values = ("present", "absent") if ticks[0] > ticks[1] else ("absent", "present")
     found = Divergence(tick, "frame", "frame", "record", *values)
     return Difference(equal=False, ticks=ticks, common=tick, divergence=found)
-
-
-def head_of(source: Path | str | JournalReader) -> bytes:
-    """Return the recorded head of D without folding anything."""
-    with reading(source) as journal:
-        return journal.head().d if journal.length() else codec.start_chain(*journal.header())[0]

@@ -136,11 +136,6 @@ class Inbox:
         waiting = self._edits or self._recorded or self._results
         return not waiting and all(feed.exhausted for feed in self.feeds)
 
-    @property
-    def has_results(self) -> bool:
-        """Whether results wait for the next tick."""
-        return bool(self._results)
-
 
 def _no_edge(_: str) -> None:
     """Stand where nobody watches the phases."""
@@ -273,7 +268,7 @@ class Loop:
         if (
             self._unflushed >= self.options.flush_ticks
             or self._unflushed_bytes >= FLUSH_BYTES
-            or (self._unflushed % 16 == 0 and self.options.clock.elapsed_ns() - self._flushed_ns > FLUSH_NS)
+            or self.options.clock.elapsed_ns() - self._flushed_ns > FLUSH_NS
         ):
             self.flush(durable=False)
 

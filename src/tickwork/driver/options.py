@@ -13,7 +13,7 @@ from .performers import Performer
 FLUSH_TICKS: Final = 256
 FLUSH_BYTES: Final = 1 << 20
 FLUSH_NS: Final = 100_000_000
-"""Group commit: frames wait until there are this many, this much, or the oldest has waited this long."""
+"""Group commit: frames wait until there are this many, this much, or a tick ends this long after the last group."""
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -42,21 +42,6 @@ class ChainReport(msgspec.Struct, frozen=True):
     signature_ok: bool | None = None
     damage: Damage | None = None
 
-    def raise_damage(self, path: Path | str) -> None:
-        """Raise what a caller shows who cannot go on with a damaged journal.
-
-        Raises:
-            JournalDamaged: TW2004, there is damage.
-        """
-        if self.damage is not None:
-            raise JournalDamaged(
-                f"{path} is damaged: {self.damage.what}",
-                record=self.damage.record,
-                offset=self.damage.offset,
-                why=f"the chain holds for {self.ticks} ticks",
-                fix="restore the file from a copy; `tickwork fork` can use the ticks before the damage",
-            )
-
 
 class _Chain:
     """The heads of a journal, recomputed frame by frame."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.driver.troupe import chat, empty, options, stop_after
-from tickwork.driver.diff import diff, head_of
+from tickwork.driver.diff import diff
 from tickwork.driver.fork import Edit, fork
 from tickwork.driver.resolve import World
 from tickwork.driver.run import run
@@ -75,9 +75,3 @@ def test_hints_make_no_difference() -> None:
     one, other = made(world), made(world)
     other._frames[1] = msgspec.structs.replace(other._frames[1], hints=b"", f=bytes(32))
     assert diff(one, other).equal
-
-
-def test_the_head_is_read_without_folding() -> None:
-    journal = made(chat(ticks=3))
-    assert head_of(journal) == journal.head().d
-    assert head_of(empty(chat())) == empty(chat()).head().d
