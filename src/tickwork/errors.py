@@ -24,6 +24,18 @@
     │   ├── ModuleUnsigned          TW3004  unsigned, and the run did not allow that
     │   ├── ModuleCompileFailed     TW3005  the compiler refused it or ran out of its limits
     │   └── ModuleManifestInvalid   TW3006  the manifest section is not what it must be
+    ├── PackageError                exit 4
+    │   ├── SignatureInvalid        TW3201  the signature is not one of these bytes
+    │   ├── KeyUntrusted            TW3202  no trusted key made the signature
+    │   ├── KeyExpired              TW3203  before or after the key's validity
+    │   ├── KeyRevoked              TW3204  the key, or this package, is revoked
+    │   ├── NameNotAllowed          TW3205  the key may not sign packages of this name
+    │   ├── CapabilityBeyondKey     TW3206  more capabilities than the key may give
+    │   ├── PackageDowngrade        TW3207  older than the version that was trusted before
+    │   ├── CapabilityIncrease      TW3208  an update asks for more, and nobody has approved that
+    │   ├── LockMismatch            TW3209  not what tickwork.lock pins
+    │   ├── TrustFileInvalid        TW3210  a trust, key or lock file that cannot be read
+    │   └── RegistryFailed          TW3211  exit 69  a registry that does not answer as it must
     ├── HostError
     │   ├── EngineUnsuitable        TW3101  exit 69  wasmtime here does not behave as profile tw-1 needs
     │   ├── WorkerLost              TW3102  exit 69  worker processes died three times in one tick
@@ -34,7 +46,14 @@
     │   ├── EffectUndecided         TW4003  exit 6   an effect's result is unknown and a person must decide
     │   ├── RunFailed               TW4004  exit 1
     │   ├── AgentNotFound           TW4005  exit 8
-    │   └── TickOutOfRange          TW4006  exit 8
+    │   ├── TickOutOfRange          TW4006  exit 8
+    │   └── SwapRefused             TW4101  exit 4   a module that cannot take the place of another
+    ├── AuthoringError
+    │   ├── ToolchainMissing        TW5001  exit 4   no compiler for the agent's language
+    │   ├── BuildFailed             TW5002  exit 1   the compiler refused the source
+    │   ├── BuildNotReproducible    TW5003  exit 4   the same source gave other bytes
+    │   ├── ProjectInvalid          TW5004  exit 78  agent.toml or a test script is not what it must be
+    │   └── AgentTestFailed         TW5005  exit 1   a script's outputs are not the golden ones
     └── InternalError               TW9001  exit 70  our bug, never the user's
 
 A module's misbehaviour while it runs is not here: a trap or an endless loop is a turn's outcome, a record in the
@@ -241,6 +260,79 @@ class ModuleManifestInvalid(ModuleError):
     code = "TW3006"
 
 
+class PackageError(TickworkError):
+    """A package that is not trusted to run here."""
+
+    exit_status = 4
+
+
+class SignatureInvalid(PackageError):
+    """The signature is malformed, or these are not the bytes that were signed."""
+
+    code = "TW3201"
+
+
+class KeyUntrusted(PackageError):
+    """No key that this machine trusts made the signature."""
+
+    code = "TW3202"
+
+
+class KeyExpired(PackageError):
+    """The key is not yet, or no longer, valid."""
+
+    code = "TW3203"
+
+
+class KeyRevoked(PackageError):
+    """The key, or this very package, was revoked."""
+
+    code = "TW3204"
+
+
+class NameNotAllowed(PackageError):
+    """The key may not sign packages of this name."""
+
+    code = "TW3205"
+
+
+class CapabilityBeyondKey(PackageError):
+    """The package declares capabilities that its key may not give."""
+
+    code = "TW3206"
+
+
+class PackageDowngrade(PackageError):
+    """The package is older than a version that was trusted before."""
+
+    code = "TW3207"
+
+
+class CapabilityIncrease(PackageError):
+    """An update declares more capabilities than were approved."""
+
+    code = "TW3208"
+
+
+class LockMismatch(PackageError):
+    """A package, model or engine is not what ``tickwork.lock`` pins."""
+
+    code = "TW3209"
+
+
+class TrustFileInvalid(PackageError):
+    """A trust, key or lock file that is not what it must be."""
+
+    code = "TW3210"
+
+
+class RegistryFailed(PackageError):
+    """A registry cannot be reached or does not answer as it must."""
+
+    code = "TW3211"
+    exit_status = 69
+
+
 class HostError(TickworkError):
     """This machine failed, not an agent; the run stays as it was and can be resumed."""
 
@@ -309,6 +401,52 @@ class TickOutOfRange(RunError):
 
     code = "TW4006"
     exit_status = 8
+
+
+class SwapRefused(RunError):
+    """A module that cannot take the place of another."""
+
+    code = "TW4101"
+    exit_status = 4
+
+
+class AuthoringError(TickworkError):
+    """An agent that cannot be built or does not pass its tests."""
+
+
+class ToolchainMissing(AuthoringError):
+    """No compiler for the agent's language was found; the fix is one line to run."""
+
+    code = "TW5001"
+    exit_status = 4
+
+
+class BuildFailed(AuthoringError):
+    """The compiler refused the source."""
+
+    code = "TW5002"
+    exit_status = 1
+
+
+class BuildNotReproducible(AuthoringError):
+    """Two builds of the same source gave different bytes."""
+
+    code = "TW5003"
+    exit_status = 4
+
+
+class ProjectInvalid(AuthoringError):
+    """A project file or a test script that is not what it must be."""
+
+    code = "TW5004"
+    exit_status = 78
+
+
+class AgentTestFailed(AuthoringError):
+    """What an agent did is not what its script expects."""
+
+    code = "TW5005"
+    exit_status = 1
 
 
 class InternalError(TickworkError):

@@ -192,6 +192,11 @@ class InputKind(IntEnum):
     RESEED = 10
     CLOSE = 11
     LINEAGE = 12
+    SWAP_AGENT = 13
+    GRANT = 14
+    REVOKE = 15
+    OPEN_WINDOW = 16
+    CLOSE_WINDOW = 17
 
 
 class Input(msgspec.Struct, frozen=True, array_like=True):
@@ -243,6 +248,14 @@ class DerivedKind(IntEnum):
     STATE_ROOT = 21
     REFUSED_INPUT = 22
     CLOSED = 23
+    DENIED = 24
+    GRANTED = 25
+    REVOKED = 26
+    WINDOW_OPENED = 27
+    WINDOW_FLIPPED = 28
+    WINDOW_CLOSED = 29
+    SWAPPED = 30
+    SWAP_FAILED = 31
 
 
 class Derived(msgspec.Struct, frozen=True, array_like=True):
@@ -353,6 +366,9 @@ class AgentSpec(msgspec.Struct, frozen=True, array_like=True):
         publish, subscribe, send, skills, spawn: Names bound to handles by their index here. Order: the manifest's.
         denied: Handles the module declares and the run does not grant, each ``publish:NAME`` or the like.
         clock: Whether its context carries the wall-clock sample.
+        models, windows: Further names bound to handles by their index here. Order: the manifest's.
+        version: The module's own version, from its manifest; empty where it has none.
+        source: SHA-256 of the source bundle that ``digest``, a base module, runs; empty for an agent without one.
     """
 
     name: str
@@ -371,6 +387,29 @@ class AgentSpec(msgspec.Struct, frozen=True, array_like=True):
     clock: bool = False
     limits: Limits = Limits()
     supervision: Supervision = Supervision()
+    models: tuple[str, ...] = ()
+    windows: tuple[str, ...] = ()
+    version: str = ""
+    source: bytes = b""
+
+
+class WindowSpec(msgspec.Struct, frozen=True, array_like=True):
+    """A window of the world: host-owned bytes with one writer and some readers.
+
+    Attributes:
+        kind: ``frame`` (each write replaces the whole), ``ring`` (writes go round) or ``log`` (writes append).
+        size: Capacity. Units: bytes.
+        writer, readers: Names of agents.
+        opens, closes: First tick it is open, and first tick it is closed again; 0 closes with the run.
+    """
+
+    name: str
+    kind: str
+    size: int
+    writer: str
+    readers: tuple[str, ...] = ()
+    opens: int = 0
+    closes: int = 0
 
 
 class SkillSpec(msgspec.Struct, frozen=True, array_like=True):
@@ -431,6 +470,8 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     skills: tuple[SkillSpec, ...] = ()
     tasks: tuple[TaskSpec, ...] = ()
     feeds: tuple[FeedSpec, ...] = ()
+    models: tuple[str, ...] = ()
+    windows: tuple[WindowSpec, ...] = ()
 
 
 class Environment(msgspec.Struct, frozen=True, array_like=True):

@@ -21,7 +21,7 @@ from ..driver.faults import Fault, as_error
 from ..driver.places import find_places
 from ..driver.shape import shape_faults
 from ..errors import WorldReferenceError, WorldSchemaError, WorldSyntaxError
-from ..journal.signing import generate_key
+from ..keys import generate_key
 
 FILE: Final = "tickwork.toml"
 PREFIX: Final = "TICKWORK_"

@@ -6,7 +6,7 @@ Source: RFC 8785, without its rules for floats.
 """
 
 import json
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -27,6 +27,8 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
     spawn: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    windows: tuple[str, ...] = ()
     clock: bool = False
 
 
@@ -46,6 +48,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         abi: ``major.minor`` of the agent ABI.
         language, sdk: What it was built from; for people.
         source: SHA-256 of the source in hexadecimal, or empty.
+        base: SHA-256 of the base module that runs a source bundle, in hexadecimal; empty for a module.
+        wasi: ``virtual`` for a module that imports the virtual WASI subset, else empty.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capabilities: Capabilities = Capabilities()
     limits: ManifestLimits = ManifestLimits()
     source: str = ""
+    base: str = ""
+    wasi: Literal["", "virtual"] = ""
 
     def version_pair(self) -> tuple[int, int]:
         """Return the ABI version as numbers."""
@@ -135,7 +141,7 @@ def decode_manifest(encoded: bytes, name: str) -> Manifest:
         raise _invalid(name, f"abi is {manifest.abi!r}, it has the form major.minor")
     if not manifest.name or not manifest.version:
         raise _invalid(name, "name and version may not be empty")
-    for listed in msgspec.structs.astuple(manifest.capabilities)[:5]:
+    for listed in msgspec.structs.astuple(manifest.capabilities)[:7]:
         if len(set(listed)) != len(listed) or "" in listed:
             raise _invalid(name, f"a capability lists a name twice or an empty one: {', '.join(listed)}")
     if canonical != encoded:

@@ -10,10 +10,11 @@ from tests.unit.journal.samples import ENVIRONMENT, HEADER, KEY, closed_run, fil
 from tickwork.errors import JournalFormat, JournalNotFound
 from tickwork.journal.check import ChainReport, check
 from tickwork.journal.seal import PAGE
-from tickwork.journal.signing import key_id as key_id_of
-from tickwork.journal.signing import public_half, sign
+from tickwork.journal.signing import sign
 from tickwork.journal.sqlite import SqliteJournal
 from tickwork.journal.store import Head, RunStatus
+from tickwork.keys import key_id as key_id_of
+from tickwork.keys import public_half
 
 
 def found(path: Path) -> ChainReport | None:

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from tests.unit.journal.samples import KEY
-from tickwork.journal.signing import generate_key, head_message, key_id, public_half, sign, verify
+from tickwork.journal.signing import head_message, sign, verify
 from tickwork.journal.store import HEADER_TICK, Head
+from tickwork.keys import generate_key, key_id, public_half
 
 HEAD = Head(41, b"d" * 32, b"f" * 32)
 
