@@ -8,7 +8,7 @@ from ..errors import EngineUnsuitable, InternalError
 from ..records import Outcome, Turn
 from .compiled import Program
 from .engine import discard_trap
-from .image import encode_image
+from .image import Image, encode_image
 from .instance import Loaded, check_memory, load
 from .probes import ready_engine
 from .slot import Slot
@@ -78,6 +78,14 @@ class InlinePool:
     def image(self, agent: int) -> bytes:
         """Return the agent's state in canonical bytes."""
         return encode_image(self._slots[agent].image())
+
+    def images(self, agents: Sequence[int]) -> list[Image]:
+        """Return the states of these agents. Order: as given."""
+        return [self._slots[agent].image() for agent in agents]
+
+    def restore(self, agent: int, image: Image) -> None:
+        """Put an agent that has just been placed into the state of an image."""
+        self._slots[agent].ledger.restore(image, ())
 
     def reset(self, agents: Sequence[int]) -> None:
         """Make these agents as before their first turn."""

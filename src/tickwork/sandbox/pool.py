@@ -13,10 +13,11 @@ from typing import Protocol
 
 from ..records import Outcome, Turn
 from .compiled import Program
+from .image import Image
 from .inline import InlinePool
 from .processes import ProcessPool
 
-__all__ = ["Computing", "InlinePool", "Placing", "Pool", "ProcessPool", "Program", "open_pool"]
+__all__ = ["Computing", "Imaging", "InlinePool", "Placing", "Pool", "ProcessPool", "Program", "open_pool"]
 
 
 class Computing(Protocol):
@@ -32,6 +33,21 @@ class Computing(Protocol):
 
     def image(self, agent: int) -> bytes:
         """Return the agent's state, in canonical bytes: equal states give equal bytes in every pool."""
+        ...
+
+
+class Imaging(Protocol):
+    """Takes agents' states out and puts them back."""
+
+    def images(self, agents: Sequence[int]) -> list[Image]:
+        """Return the states of these agents, none of which is before its first turn. Order: as given."""
+        ...
+
+    def restore(self, agent: int, image: Image) -> None:
+        """Put an agent that has just been placed into the state of an image of its module.
+
+        Law: it goes on to the same outcomes as the agent of whom the image was taken.
+        """
         ...
 
 
@@ -55,7 +71,7 @@ class Placing(Protocol):
         ...
 
 
-class Pool(Computing, Placing, Protocol):
+class Pool(Computing, Placing, Imaging, Protocol):
     """Computes turns of the agents placed in it."""
 
     def close(self) -> None:

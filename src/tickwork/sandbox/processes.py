@@ -23,7 +23,7 @@ from ..records import Limits, Outcome, Turn
 from . import wire
 from .child import start_child
 from .compiled import Compiled, Program, decode_compiled
-from .image import memory_bytes
+from .image import Image, decode_image, encode_image, memory_bytes
 from .instance import check_memory
 from .slot import Ledger
 
@@ -341,6 +341,16 @@ class ProcessPool:
         finally:
             self._watchdog.allow(0)
         raise WorkerLost("worker processes ended while an agent's image was taken", fix="look for memory shortage")
+
+    def images(self, agents: Sequence[int]) -> list[Image]:
+        """Return the states of these agents. Order: as given."""
+        return [decode_image(self.image(agent)) for agent in agents]
+
+    def restore(self, agent: int, image: Image) -> None:
+        """Put an agent that has just been placed into the state of an image."""
+        known, encoded = self._agents[agent], encode_image(image)
+        known.ledger.restore(encoded, ())
+        self._tell(self._home(agent), lambda worker: worker.send(wire.RESTORE, wire.encode_restore(agent, encoded, ())))
 
     def close(self) -> None:
         """End all workers."""

@@ -1,0 +1,101 @@
+"""Images in pages: what changed since the last one, each page named by its digest.
+
+A page is named by the SHA-256 of its bytes, so equal pages of all agents and all snapshots are one, and a page that
+has not changed since the last image is neither hashed nor stored again.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from ..errors import InternalError
+from .image import Image
+
+PAGE_BYTES: Final = 4096
+
+_ZERO: Final = bytes(PAGE_BYTES)
+_ZERO_NAME: Final = b""
+"""A page of zeros has no bytes worth storing, and no digest either."""
+
+
+class PagedImage(msgspec.Struct, frozen=True, array_like=True):
+    """An image whose memory is a list of pages.
+
+    Attributes:
+        globals: As in ``Image``.
+        size: Length of the memory. Units: bytes, a multiple of 4,096.
+        pages: SHA-256 of each page, empty for a page of zeros. Order: ascending address.
+    """
+
+    globals: bytes
+    size: int
+    pages: tuple[bytes, ...]
+
+
+class _Known:
+    """The last image of an agent."""
+
+    __slots__ = ("memory", "names")
+
+    def __init__(self, memory: bytes, names: list[bytes]) -> None:
+        self.memory = memory
+        self.names = names
+
+
+class PageBook:
+    """Turns images into pages, and remembers each agent's last image to find what changed.
+
+    Law: ``join_pages(book.split(agent, image)[0], read)`` is ``image``, where ``read`` gives every page ever returned.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Known] = {}
+
+    def split(self, agent: int, image: Image) -> tuple[PagedImage, list[bytes]]:
+        """Return the image as pages, and the pages that are new since this agent's last image. Order: address."""
+        memory = image.memory
+        known = self._known.get(agent)
+        if known is None:
+            known = self._known[agent] = _Known(b"", [])
+        if memory == known.memory:
+            return PagedImage(image.globals, len(memory), tuple(known.names)), []
+        fresh: list[bytes] = []
+        before, names = known.memory, known.names
+        names += [_ZERO_NAME] * (len(memory) // PAGE_BYTES - len(names))
+        covered = len(before)
+        digest = hashlib.sha256
+        for index, at in enumerate(range(0, len(memory), PAGE_BYTES)):
+            page = memory[at : at + PAGE_BYTES]
+            if at < covered and before[at : at + PAGE_BYTES] == page:
+                continue
+            if page == _ZERO:
+                names[index] = _ZERO_NAME
+            else:
+                names[index] = digest(page).digest()
+                fresh.append(page)
+        known.memory = memory
+        return PagedImage(image.globals, len(memory), tuple(names)), fresh
+
+    def forget(self, agents: Sequence[int]) -> None:
+        """Drop what is known of agents that will not run again."""
+        for agent in agents:
+            self._known.pop(agent, None)
+
+
+def join_pages(paged: PagedImage, read: Callable[[bytes], bytes]) -> Image:
+    """Return the image that was split.
+
+    Args:
+        read: Gives the bytes of a digest.
+
+    Raises:
+        InternalError: TW9001, the pages do not make up its memory.
+    """
+    if len(paged.pages) * PAGE_BYTES != paged.size:
+        raise InternalError("an image is damaged", why=f"{len(paged.pages)} pages do not make {paged.size} bytes")
+    memory = b"".join(read(name) if name else _ZERO for name in paged.pages)
+    if len(memory) != paged.size:
+        raise InternalError("an image is damaged", why="a page has another length")
+    return Image(memory, paged.globals)
