@@ -47,6 +47,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "show": "Show a run at any tick: its state, agents, messages or records.",
     "diff": "Find the first record in which two journals differ.",
     "fork": "Copy a run up to a tick, change something, and go on live in a new journal.",
+    "agent": "Write, build, check, sign and share agents.",
     "doctor": "Look whether this machine has what Tickwork needs, with a fix for each finding.",
 }
 """Every command with its one line. Order: as help shows them."""
