@@ -127,10 +127,17 @@ def encode_derived(records: Iterable[Derived]) -> bytes:
 
 
 class Hints(msgspec.Struct, frozen=True, array_like=True):
-    """What nothing depends on: fuel used by each turn, in slot order, and texts about failed turns by slot."""
+    """What nothing depends on.
+
+    Attributes:
+        fuel: Used by each turn, in slot order.
+        details: Texts about failed turns, by slot.
+        snapshot: Digest of the snapshot that was taken after the tick, or empty.
+    """
 
     fuel: list[int] = []
     details: list[tuple[int, str]] = []
+    snapshot: bytes = b""
 
 
 _hints = msgspec.msgpack.Decoder(Hints)

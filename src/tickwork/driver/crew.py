@@ -7,7 +7,7 @@ Invariants:
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -16,27 +16,16 @@ from ..kernel import Commit
 from ..native import Agent
 from ..records import AgentSpec, Header, Limits, Outcome, Turn
 from ..sandbox.admission import Admitted, admit
+from ..sandbox.image import Image
 from ..sandbox.pool import Pool, Program, open_pool
-from .natives import NativeCrew
+from .natives import NativeCrew, NativeImage
 from .options import Options
 
 WASM: Final = "wasm"
 
 
-class TurnRunner(Protocol):
-    """What the loop needs of a crew."""
-
-    def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
-        """Return the outcomes in the order of the turns."""
-        ...
-
-    def follow(self, commit: Commit) -> None:
-        """Undo, reset, retire and place agents as a commit asks."""
-        ...
-
-    def close(self) -> None:
-        """Let go of workers."""
-        ...
+Restored = Image | NativeImage
+"""The state of one agent between two ticks."""
 
 
 def admit_modules(header: Header, content: Callable[[bytes], bytes], options: Options) -> dict[bytes, Admitted]:
@@ -83,6 +72,7 @@ class Crew:
     Args:
         natives: Native agents given as objects, by entry.
         folder: Where other native agents' sources are looked up.
+        placed: Whether the header's agents are placed; not so where a snapshot says who is there.
     """
 
     def __init__(
@@ -92,12 +82,15 @@ class Crew:
         natives: Mapping[str, Agent[Any]],
         folder: Path | None,
         options: Options,
+        *,
+        placed: bool = True,
     ) -> None:
         self._admitted = admitted
         self._natives = NativeCrew(folder, natives)
         self._mixed = False
         self._pool: Pool | None = open_pool(options.workers, opt_level=options.opt_level) if admitted else None
-        self.place([(number, spec) for number, spec in enumerate(header.agents)])
+        if placed:
+            self.place([(number, spec) for number, spec in enumerate(header.agents)])
 
     def place(self, agents: Sequence[tuple[int, AgentSpec]]) -> None:
         """Make agents ready for their first turn."""
@@ -140,6 +133,27 @@ class Crew:
                 pooled(modules)
         if commit.placed:
             self.place(commit.placed)
+
+    def images(self, numbers: Sequence[int]) -> list[Restored] | None:
+        """Return the states of agents that have begun, or None where a native agent's state has no encoding.
+
+        Order: as given.
+        """
+        natives = {number: self._natives.image(number) for number in numbers if self._natives.owns(number)}
+        if None in natives.values():
+            return None
+        modules = [number for number in numbers if number not in natives]
+        images = dict(zip(modules, self._pool.images(modules), strict=True)) if self._pool is not None else {}
+        return [natives.get(number) or images[number] for number in numbers]
+
+    def restore(self, images: Mapping[int, Restored]) -> None:
+        """Put agents that have just been placed into these states."""
+        for number, image in images.items():
+            if isinstance(image, NativeImage):
+                self._natives.restore(number, image)
+            else:
+                assert self._pool is not None, "a module's image needs a pool"
+                self._pool.restore(number, image)
 
     def close(self) -> None:
         """Let go of workers."""

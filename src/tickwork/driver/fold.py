@@ -20,7 +20,7 @@ from ..journal.store import Records
 from ..kernel import Machine, RunStatus
 from ..records import Frame, Header, Input, Outcome, Status, Turn
 from .compare import Divergence, compare_frames
-from .crew import TurnRunner
+from .crew import Crew
 
 
 class Diverged(Exception):
@@ -81,9 +81,7 @@ class Fold:
             believed even when executing: prices of fuel and traps change between engines, outcomes do not.
     """
 
-    def __init__(
-        self, journal: Records, machine: Machine, crew: TurnRunner | None, *, same_engine: bool = True
-    ) -> None:
+    def __init__(self, journal: Records, machine: Machine, crew: Crew | None, *, same_engine: bool = True) -> None:
         self.journal = journal
         self.machine = machine
         self.crew = crew

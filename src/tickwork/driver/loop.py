@@ -18,15 +18,18 @@ from .. import codec
 from ..journal.store import Journal
 from ..kernel import Machine, RunStatus
 from ..records import Effect, EffectClass, Frame, Input, InputKind, Result
-from .crew import TurnRunner
+from .crew import Crew
 from .feeds import Feed
 from .options import FLUSH_BYTES, FLUSH_NS, Options, Progress
 from .performers import Dispatch
+from .snapshots import Snapshots
 
 OPERATOR: Final = "operator"
 EFFECT: Final = "effect"
 DRIVER: Final = "driver"
 """Sources of inputs besides feeds."""
+
+_NO_SNAPSHOT: Final[tuple[bytes, list[bytes]]] = (b"", [])
 
 Decision = str
 """What an operator says of an effect whose result is unknown: ``retry``, or ``fail``."""
@@ -151,7 +154,7 @@ class Loop:
     def __init__(
         self,
         machine: Machine,
-        crew: TurnRunner,
+        crew: Crew,
         journal: Journal,
         inbox: Inbox,
         dispatch: Dispatch,
@@ -167,6 +170,7 @@ class Loop:
         self.heads = heads
         self.turns = 0
         self.failed = 0
+        self._snapshots = Snapshots()
         self._edge = options.edge or _no_edge
         self._unflushed = 0
         self._unflushed_bytes = 0
@@ -211,18 +215,31 @@ class Loop:
         tick = state.tick
         sealed = machine.seal()
         edge("seal")
-        hints = codec.encode(codec.Hints(sealed.fuel, sealed.details))
+        snapshot = self._take_snapshot(len(sealed.fuel), len(sealed.details))
+        hints = codec.encode(codec.Hints(sealed.fuel, sealed.details, snapshot[0]))
         frame = codec.link(self.heads, tick, parts, sealed.turns, sealed.derived, hints)
         self.heads = (frame.d, frame.f)
         self.turns += len(sealed.fuel)
         self.failed += len(sealed.details)
-        self.journal.append(frame, [*content, *sealed.content])
+        self.journal.append(frame, [*content, *sealed.content, *snapshot[1]])
         self._count(frame)
         edge("append")
         if done.effects and state.status != RunStatus.FAILED:  # Nobody would see what comes of a failed run's effects.
             self.flush(durable=True)
             edge("release")
             self.dispatch.release(done.effects)
+
+    def _take_snapshot(self, turns: int, failed: int) -> tuple[bytes, list[bytes]]:
+        """Return the snapshot due after this tick: its digest, empty for none, and the bodies to keep.
+
+        Args:
+            turns, failed: Of this tick.
+        """
+        state, every = self.machine.state, self.options.snapshot_ticks
+        if not every or state.tick % every or state.status != RunStatus.OPEN:
+            return _NO_SNAPSHOT
+        taken = self._snapshots.take(self.machine, self.crew, self.turns + turns, self.failed + failed)
+        return taken or _NO_SNAPSHOT
 
     def _compute(self, slots: Sequence[int]) -> None:
         turns = self.machine.turns(slots)

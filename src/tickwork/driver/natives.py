@@ -5,8 +5,10 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, NoneType
 from typing import Any, Final
+
+import msgspec
 
 from ..codec import decode_frames, digest
 from ..errors import AgentCodeMissing
@@ -18,6 +20,8 @@ EXCEPTION_TRAP: Final = 100
 
 METHODS: Final = ("init", "turn", "shutdown")
 """What the class of a native agent defines."""
+
+_BUILT_IN: Final = {kind.__name__: kind for kind in (bool, int, str, bytes, tuple, list, dict, NoneType)}
 
 
 def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
@@ -97,6 +101,18 @@ def _not_loaded(path: Path, error: Exception, fix: str) -> AgentCodeMissing:
     )
 
 
+class NativeImage(msgspec.Struct, frozen=True, array_like=True):
+    """The state of a native agent.
+
+    Attributes:
+        kind: Name of the state's class in the agent's own source file, or of a built-in class.
+        state: Encoded.
+    """
+
+    kind: str
+    state: bytes
+
+
 class NativeCrew:
     """The native agents of a run.
 
@@ -138,6 +154,36 @@ class NativeCrew:
             return Outcome(Status.FAILED, code, 0, b"")
         self._states[turn.agent] = after
         return Outcome(Status.OK, code, 0, content)
+
+    def image(self, number: int) -> NativeImage | None:
+        """Return an agent's state, or None where decoding would not give an equal one."""
+        state, kind = self._states[number], type(self._states[number])
+        if self._kind(number, kind.__qualname__) is not kind:
+            return None
+        try:
+            encoded = msgspec.msgpack.encode(state, order="deterministic")
+            same = msgspec.msgpack.decode(encoded, type=kind) == state
+        except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+            return None
+        return NativeImage(kind.__qualname__, encoded) if same is True else None
+
+    def restore(self, number: int, image: NativeImage) -> None:
+        """Put an agent that has just been placed into a state.
+
+        Raises:
+            AgentCodeMissing: TW4002, its source does not define that state.
+        """
+        kind = self._kind(number, image.kind)
+        entry = self._agents[number][1].entry
+        if kind is None:
+            raise AgentCodeMissing(f"the source of native agent {entry!r} defines no state {image.kind!r}")
+        self._states[number] = msgspec.msgpack.decode(image.state, type=kind)
+
+    def _kind(self, number: int, name: str) -> type[Any] | None:
+        """Return the class of that name that an agent's state may be of."""
+        module = sys.modules.get(type(self._agents[number][0]).__module__)
+        found: object = getattr(module, name, _BUILT_IN.get(name))
+        return found if isinstance(found, type) else None
 
     def undo(self, numbers: Sequence[int]) -> None:
         """Forget the last turn of these agents."""

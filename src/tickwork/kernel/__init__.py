@@ -2,6 +2,17 @@
 
 from .cast import Commit
 from .machine import Machine, Sealed
-from .state import AgentState, RunStatus, State, initial_state
+from .state import AgentState, AgentStatus, RunStatus, State, decode_state, encode_state, initial_state
 
-__all__ = ["AgentState", "Commit", "Machine", "RunStatus", "Sealed", "State", "initial_state"]
+__all__ = [
+    "AgentState",
+    "AgentStatus",
+    "Commit",
+    "Machine",
+    "RunStatus",
+    "Sealed",
+    "State",
+    "decode_state",
+    "encode_state",
+    "initial_state",
+]

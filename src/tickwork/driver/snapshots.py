@@ -1,0 +1,132 @@
+"""Snapshots: the whole of a run between two ticks, kept in its journal, so that going on need not begin at tick 0.
+
+A snapshot is a body of the journal's content store, named by its digest in the hints of the tick it follows. The
+pages of the agents' memories are further bodies, each kept once however many snapshots hold it.
+
+Invariants:
+    * A snapshot decides nothing. It is covered by F and not by D, and a run folded from tick 0 gives the same records.
+    * It holds no native pointer and no compiled code: any machine that runs the modules can go on from it.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from .. import codec
+from ..errors import JournalDamaged, JournalIncomplete
+from ..journal.store import Records
+from ..kernel import AgentState, AgentStatus, Machine, State, decode_state, encode_state
+from ..records import Header
+from ..sandbox.pages import PageBook, PagedImage, join_pages
+from .crew import Crew, Restored
+from .natives import NativeImage
+
+VERSION: Final = 1
+
+
+class AgentSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """One agent that has begun and not stopped; exactly one of ``image`` and ``native`` is there."""
+
+    number: int
+    image: PagedImage | None = None
+    native: NativeImage | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A run between two ticks.
+
+    Attributes:
+        state: The kernel's state, encoded.
+        turns, failed: Turns so far, and how many of them were not OK.
+        agents: Order: number.
+    """
+
+    version: int
+    state: bytes
+    turns: int
+    failed: int
+    agents: tuple[AgentSnapshot, ...]
+
+
+_decoder = msgspec.msgpack.Decoder(Snapshot)
+
+
+def _running(state: State) -> list[AgentState]:
+    return [agent for agent in state.agents if agent.started and agent.status != AgentStatus.STOPPED]
+
+
+class Snapshots:
+    """Takes snapshots of one run. It remembers the last one, so that each costs what has changed since."""
+
+    def __init__(self) -> None:
+        self._book = PageBook()
+
+    def take(self, machine: Machine, crew: Crew, turns: int, failed: int) -> tuple[bytes, list[bytes]] | None:
+        """Return a snapshot's digest, and the bodies to keep; None where a native agent's state has no encoding."""
+        running = _running(machine.state)
+        images = crew.images([agent.number for agent in running])
+        if images is None:
+            return None
+        bodies: list[bytes] = []
+        agents: list[AgentSnapshot] = []
+        for agent, image in zip(running, images, strict=True):
+            if isinstance(image, NativeImage):
+                agents.append(AgentSnapshot(agent.number, native=image))
+                continue
+            paged, fresh = self._book.split(agent.number, image)
+            bodies += fresh
+            agents.append(AgentSnapshot(agent.number, paged))
+        body = codec.encode(Snapshot(VERSION, encode_state(machine.state), turns, failed, tuple(agents)))
+        return codec.digest(body), [*bodies, body]
+
+
+def read_snapshot(journal: Records, digest: bytes, tick: int) -> Snapshot | None:
+    """Return the snapshot of that digest, None where it or a page of it is not here or is of another version.
+
+    Args:
+        tick: The tick whose hints name it.
+
+    Raises:
+        JournalDamaged: TW2004, it cannot be read.
+    """
+    try:
+        snapshot = _decoder.decode(journal.content(digest))
+    except JournalIncomplete:
+        return None
+    except msgspec.DecodeError as error:
+        raise JournalDamaged("a snapshot cannot be read", record=tick, offset=None, why=str(error)) from error
+    return snapshot if snapshot.version == VERSION else None
+
+
+def snapshot_bodies(journal: Records, digest: bytes, tick: int) -> Iterator[bytes]:
+    """Yield a snapshot's own body and its pages, to copy them into another journal."""
+    snapshot = read_snapshot(journal, digest, tick)
+    if snapshot is None:
+        return
+    for name in dict.fromkeys(name for agent in snapshot.agents if agent.image for name in agent.image.pages if name):
+        yield journal.content(name)
+    yield journal.content(digest)
+
+
+def restore_machine(header: Header, lineage: bytes, snapshot: Snapshot) -> Machine:
+    """Return a machine that goes on from a snapshot."""
+    return Machine(header, lineage, state=decode_state(snapshot.state))
+
+
+def restore_agents(crew: Crew, machine: Machine, snapshot: Snapshot, journal: Records) -> None:
+    """Place the agents of a machine that was just restored, with the states they had.
+
+    Args:
+        crew: One in which nobody is placed yet.
+    """
+    images: dict[int, Restored] = {}
+    for agent in snapshot.agents:
+        if agent.image is not None:
+            images[agent.number] = join_pages(agent.image, journal.content)
+        else:
+            assert agent.native is not None, "an agent has an image of either kind"
+            images[agent.number] = agent.native
+    living = [agent for agent in machine.state.agents if agent.status != AgentStatus.STOPPED]
+    crew.place([(agent.number, agent.spec) for agent in living])
+    crew.restore(images)
