@@ -4,8 +4,8 @@ Order: an option on the command line, the environment (``TICKWORK_WORKERS=2``), 
 the user's ``tickwork.toml``, the default. None of them can change a head.
 
 Invariants:
-    * ``cache`` and ``signing_key`` are never read from the current folder: compiled modules are native code and a
-      signature is a person's word, and a folder that somebody else has filled must not be able to name either.
+    * ``cache``, ``signing_key`` and ``trust`` are never read from the current folder: compiled modules are native code,
+      a signature is a person's word, and a folder that somebody else has filled must not be able to name any of them.
 """
 
 import os
@@ -25,7 +25,7 @@ from ..keys import generate_key
 
 FILE: Final = "tickwork.toml"
 PREFIX: Final = "TICKWORK_"
-PERSONAL: Final = ("cache", "signing_key")
+PERSONAL: Final = ("cache", "signing_key", "trust")
 KEY_BYTES: Final = 32
 MAX_WORKERS: Final = 256
 
@@ -48,6 +48,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="File of a raw Ed25519 private key of 32 bytes that signs the last head of a run, instead of "
             "one that is made for the user on first use; `none` signs nothing; never set by a project's file."
+        ),
+    ] = ""
+    trust: Annotated[
+        str,
+        Meta(
+            description="Folder of `trust.toml` and what belongs to it, instead of the user's own; never set by a "
+            "project's file."
         ),
     ] = ""
 
@@ -73,6 +80,11 @@ def module_cache(settings: Settings) -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("tickwork", appauthor=False) / "modules"
+
+
+def trust_folder(settings: Settings) -> Path:
+    """Return the folder that says whom this machine trusts."""
+    return Path(settings.trust).expanduser() if settings.trust else _user_folder() / "trust"
 
 
 def signing_key(settings: Settings) -> bytes | None:
