@@ -29,6 +29,9 @@ from tickwork.sim.world import draw_world
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = ROOT / "tests" / "modules"
+SNAPSHOT_TICKS = 5
+"""Few enough that resuming and forking, which the laws do at many ticks, begin at a snapshot."""
+
 LISTENER = "listener:Listener"
 LISTENER_SOURCE = ROOT / "tests" / "golden" / "listener.py"
 
@@ -44,7 +47,12 @@ def options(cache: Path | None, **changes: Any) -> Options:
     """Return options under which every world of the corpus runs."""
     steady = Steady()
     known: Options = msgspec.structs.replace(
-        Options(cache=cache, performers=dict.fromkeys(("artifact.write", "read", "write", "pay"), steady)), **changes
+        Options(
+            cache=cache,
+            snapshot_ticks=SNAPSHOT_TICKS,
+            performers=dict.fromkeys(("artifact.write", "read", "write", "pay"), steady),
+        ),
+        **changes,
     )
     return known
 

@@ -7,6 +7,7 @@ from tickwork.driver.crew import admit_modules, pin_capacities
 from tickwork.driver.options import Options
 from tickwork.driver.resolve import World
 from tickwork.driver.run import run
+from tickwork.driver.snapshots import snapshot_bodies
 from tickwork.driver.verify import Run
 from tickwork.journal.memory import MemoryJournal
 from tickwork.records import Environment
@@ -35,12 +36,16 @@ def record(world: World, options: Options) -> Recorded:
     return Recorded(world, options, journal, run(world, journal=journal, options=options))
 
 
-def prefix(made: Recorded, length: int) -> MemoryJournal:
-    """Return the run's journal as it was after ``length`` ticks."""
+def prefix(made: Recorded, length: int, *, snapshots: bool = True) -> MemoryJournal:
+    """Return the run's journal as it was after ``length`` ticks, with or without the bodies of its snapshots."""
     cut = MemoryJournal(*made.journal.header(), made.world.contents)
     for frame in made.journal.frames(0, length - 1) if length else ():
         named = [item.digest for item in codec.decode_inputs(frame.inputs)]
         named += [turn.digest for turn in codec.decode_turns(frame.turns)]
-        cut.append(frame, [made.journal.content(digest) for digest in named if digest])
+        bodies = [made.journal.content(digest) for digest in named if digest]
+        snapshot = codec.decode_hints(frame.hints).snapshot
+        if snapshot and snapshots:
+            bodies += snapshot_bodies(made.journal, snapshot, frame.tick)
+        cut.append(frame, bodies)
     cut.flush(durable=True)
     return cut

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 
-from tests.laws.corpus import CORPUS
+from tests.laws.corpus import CORPUS, SNAPSHOT_TICKS
 from tests.laws.recorded import Recorded, empty_journal, prefix, record
 from tickwork import codec
 from tickwork.driver import run as driver
@@ -13,6 +13,7 @@ from tickwork.driver.crew import Crew
 from tickwork.driver.diff import diff
 from tickwork.driver.fold import Fold, open_machine
 from tickwork.driver.fork import Edit, fork
+from tickwork.driver.opening import executing
 from tickwork.driver.run import resume_journal, run
 from tickwork.driver.verify import replay, verify
 from tickwork.kernel import Machine
@@ -84,6 +85,31 @@ def test_a_fork_with_a_change_differs_from_the_tick_of_the_fork_on(recorded: Get
     assert forked.head != made.run.head
     assert (found.equal, found.common) == (False, at)
     assert verify(copy, world=made.world, options=made.options).equal
+
+
+@every_world
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_goes_on_from_a_snapshot_as_if_it_had_been_folded(recorded: Get, name: str, workers: int) -> None:
+    made = recorded(name)
+    options = msgspec.structs.replace(made.options, workers=workers)
+    length = made.journal.length() * 3 // 4
+    cut = prefix(made, length)
+    with executing(cut, made.world, options, until=length) as (_, _, fold):
+        kept = [frame.tick + 1 for frame in cut.frames() if codec.decode_hints(frame.hints).snapshot]
+        assert fold.begins == max(kept, default=0)
+        assert kept or length < SNAPSHOT_TICKS
+    resumed = resume_journal(cut, None, world=made.world, decisions={}, options=options)
+    assert (resumed.head, resumed.turns, resumed.failed) == (made.run.head, made.run.turns, made.run.failed)
+
+
+@every_world
+def test_a_run_whose_snapshots_are_lost_is_folded_from_its_beginning(recorded: Get, name: str) -> None:
+    made = recorded(name)
+    length = made.journal.length() // 2
+    cut = prefix(made, length, snapshots=False)
+    with executing(cut, made.world, made.options, until=length) as (_, _, fold):
+        assert fold.begins == 0
+    assert resume_journal(cut, None, world=made.world, decisions={}, options=made.options).head == made.run.head
 
 
 @every_world

@@ -75,19 +75,33 @@ def open_machine(header_bytes: bytes) -> tuple[Header, Machine]:
 class Fold:
     """Feeds frames to a machine.
 
+    Attributes:
+        begins: Tick of the first frame it takes.
+
     Args:
         crew: Executes turns; None believes the recorded outcomes.
+        turns, failed: Of the ticks before the machine's, where it begins at a snapshot.
         same_engine: Whether the journal was made with this very engine version. If not, a recorded failure is
             believed even when executing: prices of fuel and traps change between engines, outcomes do not.
     """
 
-    def __init__(self, journal: Records, machine: Machine, crew: Crew | None, *, same_engine: bool = True) -> None:
+    def __init__(
+        self,
+        journal: Records,
+        machine: Machine,
+        crew: Crew | None,
+        *,
+        turns: int = 0,
+        failed: int = 0,
+        same_engine: bool = True,
+    ) -> None:
         self.journal = journal
         self.machine = machine
         self.crew = crew
         self._same_engine = same_engine
-        self.turns = 0
-        self.failed = 0
+        self.begins = machine.state.tick
+        self.turns = turns
+        self.failed = failed
 
     def feed(self, frame: Frame) -> list[Input]:
         """Fold one frame and compare what the machine derives with what is recorded; return the frame's inputs.

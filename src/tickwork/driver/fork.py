@@ -17,6 +17,7 @@ from .options import Options
 from .performers import Dispatch
 from .resolve import World
 from .run import create_journal, finish, open_feeds, undecided_error
+from .snapshots import snapshot_bodies
 from .verify import Run, fold_prefix
 
 
@@ -65,7 +66,7 @@ def fork(
                 why=f"the run has ticks 0 to {parent.length() - 1}",
                 fix="name one of them",
             )
-        with executing(parent, world, options) as (header, known, fold):
+        with executing(parent, world, options, until=at) as (header, known, fold):
             inbox, edits = Inbox(open_feeds(header, parent.content)), _edits(edit)
             fold_prefix(fold, parent, at, inbox, "fork", options)
             ended = fold.machine.state.status >= RunStatus.COMPLETE
@@ -123,7 +124,9 @@ def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
     """Return the bodies a frame's records name by digest."""
     digests = [item.digest for item in codec.decode_inputs(frame.inputs) if item.digest]
     digests += [turn.digest for turn in codec.decode_turns(frame.turns) if turn.digest]
-    return [parent.content(digest) for digest in digests]
+    named = codec.decode_hints(frame.hints).snapshot
+    pages = snapshot_bodies(parent, named, frame.tick) if named else ()
+    return [*(parent.content(digest) for digest in digests), *pages]
 
 
 def _recorded_results(

@@ -24,6 +24,7 @@ from .compare import kind_name, name_of, shown
 from .fold import Fold, open_machine, read_inputs, read_turns
 from .opening import read_header, reading
 from .options import Options
+from .snapshots import last_snapshot, restore_machine
 from .verify import fold_prefix
 
 
@@ -106,7 +107,7 @@ class FrameView(msgspec.Struct, frozen=True):
 
 
 def machine_at(journal: JournalReader, tick: int | None) -> Machine:
-    """Return the machine after ``tick`` (None: after the last one), folded from record 0.
+    """Return the machine after ``tick`` (None: after the last one), folded from the last snapshot before it.
 
     Raises:
         TickOutOfRange: TW4006.
@@ -115,7 +116,10 @@ def machine_at(journal: JournalReader, tick: int | None) -> Machine:
     """
     last = _last_tick(journal, tick)
     read_header(journal)
-    _, machine = open_machine(journal.header()[0])
+    header, machine = open_machine(journal.header()[0])
+    snapshot = last_snapshot(journal, last + 1)
+    if snapshot is not None:
+        machine = restore_machine(header, machine.state.lineage, snapshot)
     fold_prefix(Fold(journal, machine, None), journal, last + 1, None, "show", Options())
     return machine
 

@@ -25,6 +25,7 @@ from .fold import Fold, open_machine
 from .options import Options
 from .performers import ArtifactWriter, Performer
 from .resolve import World
+from .snapshots import last_snapshot, restore_agents, restore_machine
 
 ARTIFACT_SKILL = "artifact.write"
 
@@ -160,12 +161,25 @@ def resumed_performers(
 
 @contextmanager
 def executing(
-    journal: JournalReader, world: World | None, options: Options
+    journal: JournalReader, world: World | None, options: Options, *, until: int = 0
 ) -> Generator[tuple[Header, Environment, Fold]]:
-    """Open a fold that executes the turns of a journal with the modules it carries."""
+    """Open a fold that executes the turns of a journal with the modules it carries.
+
+    Args:
+        until: The fold may begin at the last snapshot of the first so many ticks; 0 begins at tick 0.
+    """
     _, environment = read_header(journal)
     header, machine = open_machine(journal.header()[0])
+    snapshot = last_snapshot(journal, until)
     admitted = admit_modules(header, journal.content, options)
     folder = native_folder(world, environment, options)
-    with closing(Crew(header, admitted, natives(world), folder, options)) as crew:
-        yield header, environment, Fold(journal, machine, crew, same_engine=environment.engine == describe_engine())
+    same = environment.engine == describe_engine()
+    with closing(Crew(header, admitted, natives(world), folder, options, placed=snapshot is None)) as crew:
+        if snapshot is None:
+            yield header, environment, Fold(journal, machine, crew, same_engine=same)
+        else:
+            machine = restore_machine(header, machine.state.lineage, snapshot)
+            restore_agents(crew, machine, snapshot, journal)
+            turns, failed = snapshot.turns, snapshot.failed
+            fold = Fold(journal, machine, crew, turns=turns, failed=failed, same_engine=same)
+            yield header, environment, fold

@@ -112,7 +112,7 @@ def resume(
     decisions: Mapping[int, Decision] | None = None,
     options: Options | None = None,
 ) -> Run:
-    """Go on with an interrupted run: verify what is there, then run live to the end.
+    """Go on with an interrupted run: check its journal, verify it from the last snapshot on, run live to the end.
 
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects whose result a crash has lost.
@@ -139,7 +139,7 @@ def resume_journal(
             where=str(path or "memory"),
             fix="fork it to go on differently: `tickwork fork JOURNAL --at TICK`",
         )
-    with executing(journal, world, options) as (header, environment, fold):
+    with executing(journal, world, options, until=journal.length()) as (header, environment, fold):
         inbox = Inbox(open_feeds(header, journal.content))
         heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
         state = fold.machine.state

@@ -17,12 +17,15 @@ from .. import codec
 from ..errors import JournalDamaged, JournalIncomplete
 from ..journal.store import Records
 from ..kernel import AgentState, AgentStatus, Machine, State, decode_state, encode_state
-from ..records import Header
+from ..records import Frame, Header
 from ..sandbox.pages import PageBook, PagedImage, join_pages
 from .crew import Crew, Restored
 from .natives import NativeImage
 
 VERSION: Final = 1
+
+_BLOCK: Final = 256
+"""Ticks looked at together when the last snapshot is searched from the end."""
 
 
 class AgentSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -97,6 +100,25 @@ def read_snapshot(journal: Records, digest: bytes, tick: int) -> Snapshot | None
     except msgspec.DecodeError as error:
         raise JournalDamaged("a snapshot cannot be read", record=tick, offset=None, why=str(error)) from error
     return snapshot if snapshot.version == VERSION else None
+
+
+def last_snapshot(journal: Records, length: int) -> Snapshot | None:
+    """Return the last snapshot taken within the first ``length`` ticks that is here whole enough to read."""
+    for last in range(length - 1, -1, -_BLOCK):
+        block = journal.frames(max(0, last - _BLOCK + 1), last)
+        for tick, digest in reversed([(frame.tick, _named(frame)) for frame in block]):
+            snapshot = read_snapshot(journal, digest, tick) if digest else None
+            if snapshot is not None:
+                return snapshot
+    return None
+
+
+def _named(frame: Frame) -> bytes:
+    """Return the digest of the snapshot after a tick, or nothing; damaged hints are the chain's to report."""
+    try:
+        return codec.decode_hints(frame.hints).snapshot
+    except codec.CodecError:
+        return b""
 
 
 def snapshot_bodies(journal: Records, digest: bytes, tick: int) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from ..journal.store import JournalReader
 from ..kernel import RunStatus
 from ..records import Environment
 from .compare import Divergence
-from .fold import Diverged, Fold, open_machine
+from .fold import Diverged, Fold, open_machine, read_inputs
 from .loop import Inbox, status_name
 from .opening import executing, journal_path, read_header, reading
 from .options import Options, Progress
@@ -62,7 +62,7 @@ class Verification(msgspec.Struct, frozen=True):
 
 def _watch(fold: Fold, total: int, verb: str, options: Options) -> None:
     tick = fold.machine.state.tick
-    if options.progress is not None and (tick % options.progress_ticks == 0 or tick == total):
+    if options.progress is not None and tick > fold.begins and (tick % options.progress_ticks == 0 or tick == total):
         options.progress(Progress(verb, tick, total, fold.turns, fold.failed))
 
 
@@ -89,7 +89,10 @@ def _fold_checked(
     length: int | None = None,
     inbox: Inbox | None = None,
 ) -> tuple[bytes, bytes]:
-    """Fold the first ``length`` frames, or all, checking the chains on the way; return the heads (D, F) after them."""
+    """Fold the first ``length`` frames, or all, checking the chains on the way; return the heads (D, F) after them.
+
+    Frames before a fold that begins at a snapshot are checked and followed, not folded.
+    """
     total = fold.machine.header.ticks if length is None else length
     heads = codec.start_chain(*journal.header())
     for frame in journal.frames() if length is None else journal.frames(0, length - 1):
@@ -98,8 +101,12 @@ def _fold_checked(
             raise JournalDamaged(
                 "the chain does not hold", record=frame.tick, offset=None, why="a record is not what was written"
             )
-        closing = fold.machine.state.status != RunStatus.OPEN
-        inputs = fold.feed(frame)
+        if frame.tick < fold.begins:
+            closing = frame.tick > fold.machine.state.closing_since
+            inputs = read_inputs(journal, frame) if inbox is not None else []
+        else:
+            closing = fold.machine.state.status != RunStatus.OPEN
+            inputs = fold.feed(frame)
         if inbox is not None:
             inbox.follow(frame.tick, fold.machine.header.max_inputs, inputs, closing=closing)
         heads = (frame.d, frame.f)

@@ -336,3 +336,26 @@ def test_a_turn_interrupted_while_it_was_noted_has_not_happened() -> None:
     slot.abandon(turn)
     assert slot.run(wat.turn()) == first
     slot.drop()
+
+
+@pytest.mark.parametrize("other", [0, 2], ids=["to inline", "to process"])
+def test_an_agent_goes_on_from_an_image_in_another_pool(pool: Pool, other: int) -> None:
+    """The other pool may as well be on another machine: nothing but the module and the image reaches it."""
+    programs = [wat.program(agent, MOODY) for agent in range(3)]
+    for program in programs:
+        pool.place(program)
+    for tick in range(5):
+        pool.compute([wat.turn(agent, tick, seed=1000) for agent in range(3)])
+    images = pool.images([0, 1, 2])
+    second = open_pool(other)
+    try:
+        for program, image in zip(programs, images, strict=True):
+            second.place(program)
+            second.restore(program.agent, image)
+        later = [wat.turn(agent, 5, seed=1000) for agent in range(3)]
+        assert second.compute(later) == pool.compute(later)
+        second.rollback([1])
+        assert second.images([1]) == images[1:2]
+        assert second.images([0]) == pool.images([0])
+    finally:
+        second.close()
