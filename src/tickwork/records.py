@@ -7,7 +7,7 @@ Invariants:
       moved.
 """
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 import msgspec
@@ -223,6 +223,18 @@ class Input(msgspec.Struct, frozen=True, array_like=True):
     size: int = 0
 
 
+class SwapMode(StrEnum):
+    """What becomes of an agent's state when a new version takes its place.
+
+    ``restart`` begins anew, ``migrate`` hands on what ``agent_save`` wrote to ``agent_load``, ``keep_image`` keeps
+    memory and mutable globals as they are.
+    """
+
+    RESTART = "restart"
+    MIGRATE = "migrate"
+    KEEP_IMAGE = "keep_image"
+
+
 class DerivedKind(IntEnum):
     """Kind of a record that re-running the kernel reproduces."""
 
@@ -393,6 +405,44 @@ class AgentSpec(msgspec.Struct, frozen=True, array_like=True):
     source: bytes = b""
 
 
+class SwapOrder(msgspec.Struct, frozen=True, array_like=True):
+    """Body of a SWAP_AGENT input: all that decides the swap.
+
+    Attributes:
+        mode: A ``SwapMode``.
+        spec: The agent as it is to be from now on.
+        replaces: Digest of the module that it is to take the place of.
+        status: For a swap that failed because ``agent_save`` or ``agent_load`` did: the call's ``Status``, else 0.
+        number: What that call returned, or its trap's number.
+        reason: Why the swap failed; empty for one that did not.
+    """
+
+    mode: str
+    spec: AgentSpec
+    replaces: bytes
+    status: int = 0
+    number: int = 0
+    reason: str = ""
+
+
+class SwapPlan(msgspec.Struct, frozen=True, array_like=True):
+    """A swap that is to happen at a tick.
+
+    Attributes:
+        digest: SHA-256 of the new module.
+        source: SHA-256 of the source bundle it runs, or empty.
+        grants: What the new version may do beyond the old one's grants, each ``publish:NAME``, ``clock``,
+            ``memory_pages:N`` or the like.
+    """
+
+    at: int
+    agent: str
+    mode: str
+    digest: bytes
+    source: bytes = b""
+    grants: tuple[str, ...] = ()
+
+
 class WindowSpec(msgspec.Struct, frozen=True, array_like=True):
     """A window of the world: host-owned bytes with one writer and some readers.
 
@@ -475,7 +525,11 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Environment(msgspec.Struct, frozen=True, array_like=True):
-    """Where and with what a run was made: a hint, in the chain F and never in D."""
+    """Where and with what a run was made: a hint, in the chain F and never in D.
+
+    Attributes:
+        swaps: Swaps that were planned when the run began. What has become of one is an input.
+    """
 
     run_id: str
     started_us: int
@@ -485,6 +539,7 @@ class Environment(msgspec.Struct, frozen=True, array_like=True):
     product: str
     world: str = ""
     parent: str = ""
+    swaps: tuple[SwapPlan, ...] = ()
 
 
 class Frame(msgspec.Struct, frozen=True):
