@@ -15,7 +15,8 @@
  *   - The host writes context and inbox before a call and reads the outbox after it, never during one. Nothing here calls the host.
  *   - A frame of the inbox is valid until the function it was given to returns. Copy what has to be kept.
  *   - A negative return code other than TW_OUTBOX_FULL rolls the whole turn back: memory, globals and outbox.
- *   - Handles are indices into the lists of names in the manifest (publish, subscribe, send, skills, spawn), in their order.
+ *   - Handles are indices into the lists of names in the manifest (publish, subscribe, send, skills, spawn, models, windows), in
+ *     their order.
  *   - Time is the tick, randomness is tw_random(). Both are the same on every machine.
  *   - TW_AGENT stands in exactly one source file of a module; other files may include this header too.
  *
@@ -114,12 +115,14 @@ enum { TW_BYTES = 0, TW_JSON = 1, TW_MSGPACK = 2, TW_TENSOR = 3, TW_ARTIFACT = 4
 #define TW_OUTSIDE 0xffffffffu   /* Source of a message that no agent sent. */
 #define TW_DIRECT 0xffffffffu    /* Destination of a message that came by no topic. */
 #define TW_RAW_AGENT 0x80000000u /* In a destination: the rest is an agent's number, not a handle. */
+#define TW_MODEL 0x80000000u     /* In the destination of a TW_RESULT or TW_ERROR: the rest is a model's handle, not a skill's. */
 
 /* ---- Layout ----------------------------------------------------------------------------------------------------- */
 
 /* One frame: this header, then the body, padded to 8 bytes. `size` counts header and body without the padding.
  * Of a frame to the agent: `destination` is the handle in `subscribe` for what came by a topic and TW_DIRECT otherwise, the tag of
- * a TW_TIMER_FIRED or TW_TASK_READY, the skill handle of a TW_RESULT. `seq` is the place in the run's order of messages (the
+ * a TW_TIMER_FIRED or TW_TASK_READY, of a TW_RESULT the skill's handle, or the model's with TW_MODEL, and the window's handle of a
+ * TW_WINDOW_EPOCH. `seq` is the place in the run's order of messages (the
  * effect's number for a result), `tick` the tick in which it was sent. */
 typedef struct tw_frame {
     uint32_t size;
@@ -311,6 +314,25 @@ TW_API uint32_t tw_error_kind(const tw_frame *frame)
     return frame->kind == TW_ERROR && tw_length(frame) >= 8 ? tw_load32(tw_body(frame) + 4) : 0;
 }
 
+/* What a TW_WINDOW_EPOCH frame tells. The content itself lies in the window's region. */
+typedef struct tw_epoch {
+    uint64_t epoch;  /* Counts the ticks in which the window changed. */
+    uint64_t size;   /* Bytes that are valid from the region's start; of a ring, all that were ever written. */
+    uint64_t offset; /* What is new begins here and has `length` bytes. */
+    uint64_t length;
+} tw_epoch;
+
+TW_STATIC_ASSERT(sizeof(tw_epoch) == 32, "a window's epoch is 32 bytes");
+
+/* Reads a TW_WINDOW_EPOCH frame. Returns 1, or 0 for a frame of another kind. */
+TW_API int tw_read_epoch(const tw_frame *frame, tw_epoch *epoch)
+{
+    if (frame->kind != TW_WINDOW_EPOCH || tw_length(frame) < sizeof(tw_epoch))
+        return 0;
+    __builtin_memcpy(epoch, tw_body(frame), sizeof(tw_epoch));
+    return 1;
+}
+
 /* ---- Writing frames --------------------------------------------------------------------------------------------- */
 
 /* Returns how long a body the next frame may have. Units: bytes; 0 also where not even a header fits. */
@@ -369,12 +391,18 @@ TW_API int32_t tw_send(uint32_t handle, uint16_t encoding, const void *body, uin
     return tw_write(TW_SEND, encoding, handle, body, length);
 }
 
+/* Sends a body to the agent of that number, which the `send` list must allow. */
+TW_API int32_t tw_send_to(uint32_t agent, uint16_t encoding, const void *body, uint32_t length)
+{
+    return tw_write(TW_SEND, encoding, TW_RAW_AGENT | agent, body, length);
+}
+
 /* Answers the agent that sent `message`. Returns TW_NOT_FOUND where no agent sent it. */
 TW_API int32_t tw_reply(const tw_frame *message, uint16_t encoding, const void *body, uint32_t length)
 {
     if (message->source & TW_RAW_AGENT)
         return TW_NOT_FOUND;
-    return tw_write(TW_SEND, encoding, TW_RAW_AGENT | message->source, body, length);
+    return tw_send_to(message->source, encoding, body, length);
 }
 
 /* Publishes a body on the topic that stands at `handle` in the manifest's `publish` list. */
@@ -404,6 +432,25 @@ TW_API int32_t tw_timer(uint32_t tag, uint64_t delay) { return tw_write(TW_TIMER
 TW_API int32_t tw_call(uint32_t handle, uint16_t encoding, const void *body, uint32_t length)
 {
     return tw_write(TW_SKILL, encoding, handle, body, length);
+}
+
+/* Asks the model that stands at `handle` in the manifest's `models` list. The answer comes as TW_RESULT or TW_ERROR whose
+ * destination is TW_MODEL | handle. */
+TW_API int32_t tw_infer(uint32_t handle, uint16_t encoding, const void *body, uint32_t length)
+{
+    return tw_write(TW_INFER, encoding, handle, body, length);
+}
+
+/* Makes bytes of a window's region the window's content when the tick is committed. `handle` is the window's place in the
+ * manifest's `windows` list and in TW_WINDOWS. Of a frame window the bytes [0, length) become its content and `offset` is 0; to a
+ * ring or a log the bytes [offset, offset + length) of the region are added. */
+TW_API int32_t tw_window_write(uint32_t handle, uint64_t offset, uint64_t length)
+{
+    uint8_t body[48]; /* Ends with room for a digest, which the host fills in. */
+    tw_fill(body, 0, sizeof body);
+    tw_store64(body, offset);
+    tw_store64(body + 8, length);
+    return tw_write(TW_WINDOW_WRITE, TW_BYTES, handle, body, sizeof body);
 }
 
 /* Starts an agent from the template that stands at `handle` in the manifest's `spawn` list; `config` is its configuration. */
@@ -791,6 +838,43 @@ TW_API int32_t tw_run_turn(tw_receiver receive, tw_stepper step)
             if (*a != *b)                                                                                              \
                 return *a < *b ? -1 : 1;                                                                               \
         return 0;                                                                                                      \
+    }                                                                                                                  \
+    TW_END_C
+
+/* Defines the exports that carry the agent's state into another version of it. Stands beside TW_AGENT.
+ *   save(to, capacity)  writes the state into `to`; returns its length, or a negative code (TW_TOO_BIG where it does not fit)
+ *   load(from, length)  takes a state in a new instance, in place of init; returns TW_OK or a negative code
+ * The state is the agent's own format: begin it with a version where it may change. Configuration that matters belongs into it. */
+#define TW_AGENT_STATE(save, load)                                                                                     \
+    TW_BEGIN_C                                                                                                         \
+    TW_EXPORT("agent_save") int32_t tw_export_save(uint8_t *to, uint32_t capacity)                                     \
+    {                                                                                                                  \
+        tw_open_outbox();                                                                                              \
+        return save(to, capacity);                                                                                     \
+    }                                                                                                                  \
+    TW_EXPORT("agent_load") int32_t tw_export_load(const uint8_t *from, uint32_t length)                               \
+    {                                                                                                                  \
+        tw_open_outbox();                                                                                              \
+        return load(from, length);                                                                                     \
+    }                                                                                                                  \
+    TW_END_C
+
+/* One region that holds a window's content, as TW_WINDOWS lists them. */
+typedef struct tw_window {
+    void *at;
+    uint32_t capacity;
+} tw_window;
+
+/* Defines the regions of the manifest's `windows`, one for each name, in their order:
+ *     static uint8_t board[4096], prices[65536];
+ *     TW_WINDOWS(TW_WINDOW(board), TW_WINDOW(prices)) */
+#define TW_WINDOW(region) {(region), sizeof(region)}
+#define TW_WINDOWS(...)                                                                                                \
+    TW_BEGIN_C                                                                                                         \
+    TW_EXPORT("tw_windows") const tw_window *tw_windows(void)                                                          \
+    {                                                                                                                  \
+        static const tw_window listed[] = {__VA_ARGS__};                                                               \
+        return listed;                                                                                                 \
     }                                                                                                                  \
     TW_END_C
 

@@ -143,7 +143,8 @@ class Project(msgspec.Struct, frozen=True):
     def source_digest(self, sources: Iterable[Path]) -> str:
         """Return the SHA-256 over the names and contents of files, in hexadecimal.
 
-        Order: by name, whatever order they come in. Line ends count as one line feed, so that it is the same on every system.
+        Order: by name, whatever order they come in. Every line end counts as one line feed, so that it is the same on
+        every system.
         """
         total = hashlib.sha256(b"tickwork source 1\0")
         named = {path.relative_to(self.folder).as_posix(): path for path in sources}
