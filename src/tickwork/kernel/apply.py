@@ -25,6 +25,7 @@ from .state import (
     TaskStatus,
     TimerState,
 )
+from .swap import admit_swap
 
 _DELAY: Final = struct.Struct("<Q")
 _TASK_HEAD: Final = struct.Struct("<iIII")
@@ -256,6 +257,8 @@ def _on_result(cast: Cast, item: Input) -> str:
     elif size > agent.spec.limits.inbox_bytes:
         text = f"a result of {len(item.body)} bytes is larger than the inbox"
         bus.refuse(effect.agent, Refusal.TOO_BIG, FrameKind.SKILL, effect.number, text, bounded=False)
+    elif effect.skill not in agent.spec.skills:
+        bus.bury(effect.agent, effect.number, "the new version does not call the skill")
     else:
         handle = agent.spec.skills.index(effect.skill)
         frame = encode_frame(FrameKind.RESULT, item.encoding, OUTSIDE, handle, effect.number, state.tick, item.body)
@@ -353,4 +356,5 @@ _INPUTS: Final[dict[int, Callable[[Cast, Input], str]]] = {
     InputKind.RESEED: _on_reseed,
     InputKind.CLOSE: _on_close,
     InputKind.LINEAGE: _on_lineage,
+    InputKind.SWAP_AGENT: admit_swap,
 }

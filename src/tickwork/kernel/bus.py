@@ -7,6 +7,7 @@ Invariants:
 """
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from ..codec import encode_frame
@@ -285,6 +286,19 @@ class Bus:
                 self.bury(target, seq_of(item.frame), "the receiver has left the topic")
             else:
                 kept.append(item)
+        sender.deferred = kept
+        if not kept:
+            self._deferring.discard(sender.number)
+
+    def redirect(self, sender: AgentState, target: int, rebound: Callable[[bytes], bytes | None]) -> None:
+        """Give what a sender has deferred to an agent other handles; bury what gets None."""
+        kept: list[Deferred] = []
+        for item in sender.deferred:
+            frame = rebound(item.frame) if item.target == target else item.frame
+            if frame is None:
+                self.bury(target, seq_of(item.frame), "the new version cannot be given it")
+            else:
+                kept.append(item if frame is item.frame else Deferred(target, frame))
         sender.deferred = kept
         if not kept:
             self._deferring.discard(sender.number)

@@ -22,6 +22,7 @@ class Commit(msgspec.Struct):
         reset: Agents to begin again from a fresh instance.
         retire: Agents that will not run again.
         placed: Agents that came into being, with what to make them from. Order: by number.
+        swapped: Agents whose place another version has taken, with what it is made from. Order: as admitted.
         effects: Intents, to be released once durable. Order: issue.
     """
 
@@ -29,6 +30,7 @@ class Commit(msgspec.Struct):
     reset: list[int] = []
     retire: list[int] = []
     placed: list[tuple[int, AgentSpec]] = []
+    swapped: list[tuple[int, AgentSpec]] = []
     effects: list[Effect] = []
 
 
@@ -54,6 +56,16 @@ class Cast:
     def _add_port(self, spec: AgentSpec) -> None:
         port = Port(spec, self._handles, self.numbers)
         self.ports.append(port)
+        for name in port.unbound:
+            self._unbound.setdefault(name, []).append(port)
+
+    def rebind(self, agent: AgentState) -> None:
+        """Bind an agent's handles anew, after its spec has changed."""
+        before = self.ports[agent.number]
+        for waiting in self._unbound.values():
+            if before in waiting:
+                waiting.remove(before)
+        port = self.ports[agent.number] = Port(agent.spec, self._handles, self.numbers)
         for name in port.unbound:
             self._unbound.setdefault(name, []).append(port)
 

@@ -91,7 +91,8 @@ class Machine:
         self._policy = POLICIES[header.policy]
         self._linear = header.visibility == "linear"
         self._windowed = any(spec.limits.window_ticks for spec in (*header.agents, *header.templates))
-        self.clocked = any(spec.clock for spec in (*header.agents, *header.templates))
+        specs = [agent.spec for agent in self.state.agents]
+        self.clocked = any(spec.clock for spec in (*header.agents, *header.templates, *specs))
         if state is None:
             for agent in self.state.agents:
                 self.cast.join_all(agent)
@@ -114,6 +115,7 @@ class Machine:
         self._fire_timers()
         for item in inputs:
             admit_input(self.cast, item)
+        self.clocked = self.clocked or any(spec.clock for _, spec in self.cast.done.swapped)
         if self.cast.reseeded:
             self.cast.reseeded = False
             self._seeds.clear()
