@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from .bus import messages
 from .journals import folds, journal
 from .measure import Effort, Line, say
+from .snapshots import snapshots
 from .start import install, start
 from .tick import region, tick
 from .workers import workers
@@ -31,6 +32,7 @@ GROUPS: Final = (
     Group(("workers",), workers),
     Group(("replay", "verify"), folds),
     Group(("region",), region),
+    Group(("snapshot", "snapshot-copy"), snapshots),
     Group(("import", "version"), start),
     Group(("install",), install),
 )

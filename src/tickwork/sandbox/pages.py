@@ -35,13 +35,13 @@ class PagedImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Known:
-    """The last image of an agent."""
+    """The last image of an agent: each page's bytes, to compare with, and its name."""
 
-    __slots__ = ("memory", "names")
+    __slots__ = ("bodies", "names")
 
-    def __init__(self, memory: bytes, names: list[bytes]) -> None:
-        self.memory = memory
-        self.names = names
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.names: list[bytes] = []
 
 
 class PageBook:
@@ -58,24 +58,22 @@ class PageBook:
         memory = image.memory
         known = self._known.get(agent)
         if known is None:
-            known = self._known[agent] = _Known(b"", [])
-        if memory == known.memory:
-            return PagedImage(image.globals, len(memory), tuple(known.names)), []
-        fresh: list[bytes] = []
-        before, names = known.memory, known.names
-        names += [_ZERO_NAME] * (len(memory) // PAGE_BYTES - len(names))
-        covered = len(before)
-        digest = hashlib.sha256
-        for index, at in enumerate(range(0, len(memory), PAGE_BYTES)):
-            page = memory[at : at + PAGE_BYTES]
-            if at < covered and before[at : at + PAGE_BYTES] == page:
-                continue
-            if page == _ZERO:
-                names[index] = _ZERO_NAME
-            else:
-                names[index] = digest(page).digest()
-                fresh.append(page)
-        known.memory = memory
+            known = self._known[agent] = _Known()
+        bodies, names, fresh = known.bodies, known.names, list[bytes]()
+        count = len(memory) // PAGE_BYTES
+        del bodies[count:], names[count:]  # An agent that began again may have a smaller memory than before.
+        names += [_ZERO_NAME] * (count - len(names))
+        bodies += [_ZERO] * (count - len(bodies))
+        at, same, digest = 0, memory.startswith, hashlib.sha256
+        for index, body in enumerate(bodies):
+            if not same(body, at):
+                bodies[index] = page = memory[at : at + PAGE_BYTES]
+                if page == _ZERO:
+                    names[index] = _ZERO_NAME
+                else:
+                    names[index] = digest(page).digest()
+                    fresh.append(page)
+            at += PAGE_BYTES
         return PagedImage(image.globals, len(memory), tuple(names)), fresh
 
     def forget(self, agents: Sequence[int]) -> None:

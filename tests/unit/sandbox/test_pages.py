@@ -42,6 +42,14 @@ def test_only_what_changed_is_given_again() -> None:
     assert (same.pages[0], same.pages[2]) == (changed.pages[0], changed.pages[2])
 
 
+def test_a_memory_that_began_again_smaller_is_not_mixed_with_the_one_before() -> None:
+    book = PageBook()
+    book.split(0, Image(page(1) + page(2) + page(3), b""))
+    paged, fresh = book.split(0, Image(page(1), b""))
+    assert (len(paged.pages), fresh) == (1, [])
+    assert book.split(0, Image(page(1) + page(2), b""))[1] == [page(2)]
+
+
 def test_agents_do_not_share_what_is_known() -> None:
     book, image = PageBook(), Image(page(1), b"")
     assert book.split(0, image)[1] == book.split(1, image)[1] == [page(1)]
