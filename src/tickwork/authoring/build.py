@@ -1,6 +1,5 @@
 """From a project to its package: compiled, given its manifest, passed through the gate, written beside the source."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -38,11 +37,6 @@ class Built(msgspec.Struct, frozen=True):
     found: Found
     pages: int
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the package, in hexadecimal."""
-        return hashlib.sha256(self.compiled.module).hexdigest()
-
 
 def build(project: Project, environment: Environment) -> Built:
     """Return what a project becomes; nothing is written but caches.
@@ -52,7 +46,7 @@ def build(project: Project, environment: Environment) -> Built:
         ModuleError: TW3001 to TW3003, the gate refuses what the compiler made.
     """
     toolchain = toolchain_of(project.table.language)
-    found = toolchain.find(environment)
+    found = toolchain.find(environment._replace(project=environment.project or project.folder))
     with tempfile.TemporaryDirectory(prefix="tickwork-") as folder:
         compiled = toolchain.compile(project, found, Path(folder))
     if compiled.suffix != MODULE:
@@ -97,7 +91,9 @@ def check_reproducible(project: Project, environment: Environment) -> Built:
         BuildNotReproducible: TW5003, naming the first section that differs.
     """
     toolchain = toolchain_of(project.table.language)
+    environment = environment._replace(project=project.folder)
     files = [project.folder / FILE, *toolchain.sources(project)]
+    environment = environment._replace(project=project.folder)
     with tempfile.TemporaryDirectory(prefix="tickwork-") as folder:
         places = (Path(folder) / "a", Path(folder) / "somewhere else" / "b")
         first, second = (build(_copied(project, files, place), environment) for place in places)
