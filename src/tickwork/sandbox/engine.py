@@ -186,6 +186,7 @@ _VALUE_RAW: Final = 8
 arguments: Final = (ctypes.c_int32 * 8)()
 """Raw arguments and results of a call: 16 bytes each, an i32 in the first 4."""
 ARGUMENTS: Final = ctypes.addressof(arguments)
+WORDS_PER_VALUE: Final = 4
 trap: Final = ctypes.c_void_p()
 TRAP: Final = ctypes.addressof(trap)
 fuel_left: Final = ctypes.c_uint64()
@@ -481,10 +482,10 @@ class Cell:
         _raise(get_fuel(self.context, FUEL_LEFT))
         return fuel_left.value
 
-    def call(self, function: int, argument: int = 0) -> int | Fault:
-        """Call a function of at most one i32 parameter and one i32 result."""
-        arguments[0] = argument
-        error = call_unchecked(self.context, function, ARGUMENTS, 1, TRAP)
+    def call(self, function: int, first: int = 0, second: int = 0) -> int | Fault:
+        """Call a function of at most two i32 parameters and one i32 result."""
+        arguments[0], arguments[WORDS_PER_VALUE] = first, second
+        error = call_unchecked(self.context, function, ARGUMENTS, 2, TRAP)
         if error or trap.value:
             return take_fault(error)
         return arguments[0]

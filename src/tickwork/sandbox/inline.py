@@ -6,6 +6,7 @@ from typing import Final
 
 from ..errors import EngineUnsuitable, InternalError
 from ..records import Outcome, Turn
+from .carry import carry
 from .compiled import Program
 from .engine import discard_trap
 from .image import Image, encode_image
@@ -47,11 +48,14 @@ class InlinePool:
                 why="each takes two memory mappings and the system allows 65,530 (vm.max_map_count)",
                 fix="use more workers",
             )
+        self._slots[program.agent] = Slot(self._load(program), program.limits)
+
+    def _load(self, program: Program) -> Loaded:
         loaded = self._loaded.get(program.compiled)
         if loaded is None:
             loaded = self._loaded[program.compiled] = load(program.compiled)
         check_memory(loaded.compiled, program.limits)
-        self._slots[program.agent] = Slot(loaded, program.limits)
+        return loaded
 
     def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
         """Return the outcomes. Order: as given."""
@@ -86,6 +90,15 @@ class InlinePool:
     def restore(self, agent: int, image: Image) -> None:
         """Put an agent that has just been placed into the state of an image."""
         self._slots[agent].ledger.restore(image, ())
+
+    def carry(self, turn: Turn, program: Program) -> tuple[Outcome, Image | None]:
+        """Return what handing an agent's state to another version came to, and that version's image."""
+        slot = self._slots[turn.agent]
+        try:
+            return carry(slot, turn, self._load(program), program.limits)
+        except BaseException:
+            discard_trap()
+            raise
 
     def reset(self, agents: Sequence[int]) -> None:
         """Make these agents as before their first turn."""

@@ -227,6 +227,42 @@ class Instance:
                 return Outcome(Status.ABI_VIOLATION, 0, used, b"", flaw)
         return Outcome(_OK, code, used, self._outbox[:length].tobytes())
 
+    def save(self, turn: Turn) -> tuple[Outcome, bytes]:
+        """Return what ``agent_save`` came to, and the state it wrote. The instance is dirty afterwards.
+
+        Args:
+            turn: Its tick, agent and fuel hold.
+        """
+        outcome = self._call_region("agent_save", turn, len(self._inbox))
+        size = outcome.code
+        if outcome.status == _OK and size > len(self._inbox):
+            flaw = f"it returned {size}, its region has {len(self._inbox)} bytes"
+            return Outcome(Status.ABI_VIOLATION, 0, outcome.fuel, b"", flaw), b""
+        return outcome, bytes(self._inbox[:size]) if outcome.status == _OK else b""
+
+    def load(self, turn: Turn) -> Outcome:
+        """Return what ``agent_load`` came to when it was given the turn's inbox as a state; only 0 is good."""
+        size = len(turn.inbox)
+        if size > len(self._inbox):
+            return Outcome(Status.FAILED, Refusal.TOO_BIG, 0, b"", f"its region has {len(self._inbox)} bytes")
+        self._inbox[:size] = turn.inbox
+        outcome = self._call_region("agent_load", turn, size)
+        return (
+            Outcome(Status.FAILED, outcome.code, outcome.fuel, b"") if outcome.code and not outcome.status else outcome
+        )
+
+    def _call_region(self, export: str, turn: Turn, size: int) -> Outcome:
+        """Call one of the two functions that take the inbox region as a buffer."""
+        function = self._cell.function(export)
+        if not function:
+            return Outcome(Status.ABI_VIOLATION, 0, 0, b"", "the module does not export it")
+        _pack_context(self._memory, self._context_at, turn.tick, turn.seed, turn.fuel, 0, turn.agent, 0, 0, 0, 0)
+        self._cell.refuel(turn.fuel)
+        result = self._cell.call(function, self.descriptor.inbox_at, size)
+        if isinstance(result, Fault):
+            return self._failed(turn, result)
+        return Outcome(Status.FAILED if result < 0 else _OK, result, turn.fuel - self._cell.fuel(), b"")
+
     def _flaw(self, length: int, count: int) -> str:
         """Return what is wrong with the outbox; frames must fill ``length`` exactly and be ``count``."""
         if length > self._outbox_bytes:

@@ -17,7 +17,7 @@ from .image import Image
 from .inline import InlinePool
 from .processes import ProcessPool
 
-__all__ = ["Computing", "Imaging", "InlinePool", "Placing", "Pool", "ProcessPool", "Program", "open_pool"]
+__all__ = ["Carrying", "Computing", "Imaging", "InlinePool", "Placing", "Pool", "ProcessPool", "Program", "open_pool"]
 
 
 class Computing(Protocol):
@@ -51,6 +51,24 @@ class Imaging(Protocol):
         ...
 
 
+class Carrying(Protocol):
+    """Hands an agent's state to another version of its module."""
+
+    def carry(self, turn: Turn, program: Program) -> tuple[Outcome, Image | None]:
+        """Return what ``agent_save`` and ``agent_load`` came to, and the new version's image if both went well.
+
+        Nothing happens to the agent. It has had its first turn.
+
+        Args:
+            turn: Its agent and tick are what both versions see, its fuel what saving may use.
+            program: The other version. What loading may use is its limits' to say.
+
+        Raises:
+            ModuleRefused: TW3001, the new version's memory begins larger than its quota.
+        """
+        ...
+
+
 class Placing(Protocol):
     """Holds agents."""
 
@@ -71,7 +89,7 @@ class Placing(Protocol):
         ...
 
 
-class Pool(Computing, Placing, Imaging, Protocol):
+class Pool(Computing, Placing, Imaging, Carrying, Protocol):
     """Computes turns of the agents placed in it."""
 
     def close(self) -> None:

@@ -180,14 +180,18 @@ class ProcessPool:
         """Take an agent in, before its first turn."""
         if program.agent in self._agents:
             raise InternalError(f"agent {program.agent} is placed twice")
+        agent = self._agents[program.agent] = _Agent(self._register(program), program.limits)
+        self._tell(self._home(program.agent), lambda worker: self._introduce(worker, program.agent, agent))
+
+    def _register(self, program: Program) -> bytes:
+        """Return the digest under which workers know a program's code."""
         found = self._codes.get(program.compiled)
         if found is None:
             found = hashlib.sha256(program.compiled).digest(), decode_compiled(program.compiled)
             self._codes[program.compiled] = found
             self._sources[found[0]] = program.compiled
         check_memory(found[1], program.limits)
-        agent = self._agents[program.agent] = _Agent(found[0], program.limits)
-        self._tell(self._home(program.agent), lambda worker: self._introduce(worker, program.agent, agent))
+        return found[0]
 
     def _home(self, agent: int) -> int:
         return agent % len(self._workers)
@@ -210,13 +214,16 @@ class ProcessPool:
 
     def _introduce(self, worker: _Worker, number: int, agent: _Agent) -> None:
         """Tell a worker all there is to know of an agent."""
-        if agent.code not in worker.codes:
-            worker.send(wire.MODULE, agent.code + self._sources[agent.code])
-            worker.codes.add(agent.code)
+        self._send_code(worker, agent.code)
         worker.send(wire.PLACE, msgspec.msgpack.encode(wire.Placement(number, agent.code, agent.limits)))
         ledger = agent.ledger
         if ledger.image is not None or ledger.turns:
             worker.send(wire.RESTORE, wire.encode_restore(number, ledger.image or b"", ledger.turns))
+
+    def _send_code(self, worker: _Worker, code: bytes) -> None:
+        if code not in worker.codes:
+            worker.send(wire.MODULE, code + self._sources[code])
+            worker.codes.add(code)
 
     def _present(self, home: int) -> _Worker:
         """Return the worker, replaced if it is gone."""
@@ -327,17 +334,38 @@ class ProcessPool:
 
     def image(self, agent: int) -> bytes:
         """Return the agent's state in canonical bytes."""
+        return self._ask(agent, wire.IMAGE, wire.encode_agents([agent]), self._patience_s)
+
+    def carry(self, turn: Turn, program: Program) -> tuple[Outcome, Image | None]:
+        """Return what handing an agent's state to another version came to, and that version's image."""
+        code = self._register(program)
+        seconds = self._patience_s + (turn.fuel + program.limits.fuel) // SLOWEST_FUEL_PER_S
+        asked = wire.encode_carry(turn, wire.Placement(program.agent, code, program.limits))
+        ((outcome, image),) = wire.decode_outcomes(self._ask(turn.agent, wire.CARRY, asked, seconds, code))
+        return outcome, decode_image(image) if image else None
+
+    def _ask(self, agent: int, operation: int, payload: bytes, seconds: int, code: bytes = b"") -> bytes:
+        """Return what the agent's worker answers, asked again if it ends meanwhile.
+
+        Args:
+            code: Digest of code that the worker needs for it, or nothing.
+        """
         home = self._home(agent)
-        self._watchdog.allow(self._patience_s)
         try:
             for _ in range(ATTEMPTS):
+                self._watchdog.allow(seconds)
                 try:
                     worker = self._present(home)
-                    worker.send(wire.IMAGE, wire.encode_agents([agent]))
+                    if code:
+                        self._send_code(worker, code)
+                    worker.send(operation, payload)
                     worker.flush()
                     return worker.receive()
                 except _Lost:
                     self._bury(home)
+        except BaseException:
+            self._bury(home)  # A worker with an unread answer cannot be used again.
+            raise
         finally:
             self._watchdog.allow(0)
         raise WorkerLost("worker processes ended while an agent's image was taken", fix="look for memory shortage")

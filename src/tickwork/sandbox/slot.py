@@ -163,6 +163,14 @@ class Slot:
         except StartFault as start:
             raise InternalError("an agent without a first turn has no image", why=start.fault.detail) from start
 
+    def save(self, turn: Turn) -> tuple[Outcome, bytes]:
+        """Return what ``agent_save`` came to in a copy of the agent, and the state it wrote."""
+        copy = Instance(self._loaded, self._limits, self.image())
+        try:
+            return copy.save(turn)
+        finally:
+            copy.close()
+
     def drop(self) -> None:
         """Free the instance; the ledger can make it again."""
         if self._instance is not None:

@@ -1,7 +1,7 @@
 """What a pool and its workers say to each other: frames of bytes, fixed headers, nothing that could be executed.
 
-To a worker: u32 length, u8 operation, payload. From a worker: u32 length, u8 kind, payload; one reply to each COMPUTE
-and IMAGE, and one READY when the worker has started. All little-endian.
+To a worker: u32 length, u8 operation, payload. From a worker: u32 length, u8 kind, payload; one reply to each COMPUTE,
+IMAGE and CARRY, and one READY when the worker has started. All little-endian.
 """
 
 import struct
@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..records import Limits, Outcome, Turn
 
-MODULE, PLACE, RESTORE, COMPUTE, ROLLBACK, RESET, RETIRE, IMAGE = range(1, 9)
+MODULE, PLACE, RESTORE, COMPUTE, ROLLBACK, RESET, RETIRE, IMAGE, CARRY = range(1, 10)
 READY, ANSWER, FAILURE = range(1, 4)
 
 FRAME_BYTES_MOST: Final = 1 << 31
@@ -142,6 +142,20 @@ def decode_outcomes(data: bytes) -> Iterator[tuple[Outcome, bytes]]:
         detail = data[at : at + detail_bytes].decode() if detail_bytes else ""
         at += detail_bytes
         yield Outcome(status, code, fuel, outbox, detail), image
+
+
+def encode_carry(turn: Turn, placed: Placement) -> bytes:
+    """Return what makes a worker hand an agent's state to another version, whose code was sent before."""
+    named = msgspec.msgpack.encode(placed)
+    return _COUNT.pack(len(named)) + named + encode_turns([(turn, False)])
+
+
+def decode_carry(data: bytes) -> tuple[Turn, Placement]:
+    """Return the turn and the other version."""
+    (length,) = _COUNT.unpack_from(data)
+    start = _COUNT.size + length
+    ((turn, _),) = decode_turns(data[start:])
+    return turn, msgspec.msgpack.decode(data[_COUNT.size : start], type=Placement)
 
 
 def encode_agents(agents: Sequence[int]) -> bytes:

@@ -57,6 +57,10 @@ class Worker:
             return self._compute(payload)
         if operation == wire.IMAGE:
             return [self._pool.image(wire.decode_agents(payload)[0])]
+        if operation == wire.CARRY:
+            turn, placed = wire.decode_carry(payload)
+            carried, found = self._pool.carry(turn, Program(placed.agent, self._codes[placed.code], placed.limits))
+            return list(wire.encode_outcome(carried, encode_image(found) if found is not None else b""))
         if operation == wire.MODULE:
             self._codes[payload[:32]] = payload[32:]
         elif operation == wire.PLACE:
