@@ -60,7 +60,7 @@ def rewrite(module: Module, measures: list[Measure]) -> Rewritten:
     aborts = bool(module.imports)
     depth = len(module.globals)
     flag = depth + 1
-    wrapped = [i for i, measure in enumerate(measures) if measure.calls or measure.slots > SLOTS_PER_WEIGHT]
+    wrapped = _wrapped(measures)
     state = tuple(i for i, item in enumerate(module.globals) if item.mutable)
     replaced = {
         wasm.FUNCTION: _functions(module, wrapped),
@@ -77,6 +77,23 @@ def rewrite(module: Module, measures: list[Measure]) -> Rewritten:
             pieces.append(encode_section(kind, module.data[section.start : section.end]))
     types = bytes(module.globals[i].type for i in state)
     return Rewritten(b"".join(pieces), state, types, aborts)
+
+
+def origins(module: Module, measures: list[Measure]) -> list[int]:
+    """Return, for each function of the rewritten module, whose body it has.
+
+    Returns:
+        Indices in the original module, imports first; -1 for wrappers and for what takes the place of an import.
+    """
+    wrapped = _wrapped(measures)
+    imported, moved = len(module.imports), frozenset(wrapped)
+    kept = [-1 if index in moved else imported + index for index in range(len(module.bodies))]
+    return [-1] * imported + kept + [imported + index for index in wrapped]
+
+
+def _wrapped(measures: list[Measure]) -> list[int]:
+    """Return the functions, imports not counted, whose bodies move behind a wrapper that counts depth."""
+    return [i for i, measure in enumerate(measures) if measure.calls or measure.slots > SLOTS_PER_WEIGHT]
 
 
 def weight(measure: Measure) -> int:
