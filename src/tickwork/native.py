@@ -3,14 +3,18 @@
 A native agent is three functions of frozen data. Its state is a value, so a failed turn is undone by forgetting
 what it returned.
 
+The same class also runs sandboxed: the base module for Python carries this very file, so nothing here may use more
+than the standard library, ``msgspec.Struct``, the records and the codec.
+
 Invariants:
     * An agent's class holds no state of its own: whatever a turn depends on is in the state, the inbox or the context.
     * An outbox holds the same frames a module would leave; the kernel cannot tell the two apart.
 """
 
+import json
 import struct
-from collections.abc import Sequence
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -19,17 +23,68 @@ from .records import AGAIN, DIRECT, OUTSIDE, RAW_AGENT, UNTIL_MESSAGE, AgentSpec
 
 _DELAY: Final = struct.Struct("<Q")
 _TASK_HEAD: Final = struct.Struct("<iIII")
+_WRITE: Final = struct.Struct("<QQ32x")
+_USER_KINDS: Final = 0x8000
+_MASK: Final = (1 << 64) - 1
+
+
+def read_config(config: bytes) -> dict[str, Any]:
+    """Return an agent's configuration, the ``config`` table of its world; empty where there is none."""
+    found = json.loads(config) if config else {}
+    return found if isinstance(found, dict) else {}
+
+
+class Random:
+    """The random numbers of one turn, the same that a module draws with ``tw_random``.
+
+    Args:
+        seed: The turn's, from the context.
+
+    Source: splitmix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, seed: int) -> None:
+        self._state = seed
+
+    def next(self) -> int:
+        """Return the next number. Bounds: 64 bits."""
+        self._state = mixed = (self._state + 0x9E3779B97F4A7C15) & _MASK
+        mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _MASK
+        return mixed ^ mixed >> 31
+
+    def below(self, bound: int) -> int:
+        """Return a number from 0 to ``bound`` - 1, each equally likely; 0 for a bound of 0. Bounds: 32 bits."""
+        least = (1 << 32) % bound if bound else 0
+        while True:
+            product = (self.next() >> 32) * bound
+            if product & 0xFFFFFFFF >= least:
+                return product >> 32
+
+
+class Write(NamedTuple):
+    """Bytes for a window of which the agent is the writer."""
+
+    handle: int
+    offset: int
+    content: bytes
 
 
 class Outbox:
     """What a turn wants done. Names are looked up in the agent's own lists; an unknown one raises ``KeyError``."""
 
-    __slots__ = ("_parts", "_spec", "code")
+    __slots__ = ("_parts", "_spec", "code", "writes")
 
     def __init__(self, spec: AgentSpec) -> None:
         self._spec = spec
         self._parts: list[bytes] = []
+        self.writes = list[Write]()
         self.code = UNTIL_MESSAGE
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
     def _add(self, kind: int, destination: int, body: bytes, encoding: int = Encoding.BYTES) -> None:
         self._parts.append(encode_frame(kind, encoding, 0, destination, 0, 0, body))
@@ -43,12 +98,20 @@ class Outbox:
 
     def send(self, target: str | int, body: bytes, *, encoding: int = Encoding.BYTES) -> None:
         """Send a message to an agent by name, or answer a message's ``source``."""
-        if isinstance(target, int):
-            if target == OUTSIDE:
-                raise ValueError("the message came from outside the run: there is nobody to answer")
-            self._add(FrameKind.SEND, RAW_AGENT | target, body, encoding)
-        else:
-            self._add(FrameKind.SEND, self._handle(self._spec.send, target, "send target"), body, encoding)
+        self._add(FrameKind.SEND, self._target(target), body, encoding)
+
+    def frame(self, kind: int, target: str | int, body: bytes, *, encoding: int = Encoding.BYTES) -> None:
+        """Send a frame of a kind of the user's own, 0x8000 to 0xFFFF; it is delivered with that kind."""
+        if not _USER_KINDS <= kind <= 0xFFFF:
+            raise ValueError(f"kinds from {_USER_KINDS:#x} on are the user's, not {kind:#x}")
+        self._add(kind, self._target(target), body, encoding)
+
+    def _target(self, target: str | int) -> int:
+        if isinstance(target, str):
+            return self._handle(self._spec.send, target, "send target")
+        if target == OUTSIDE:
+            raise ValueError("the message came from outside the run: there is nobody to answer")
+        return RAW_AGENT | target
 
     def publish(self, topic: str, body: bytes, *, retain: bool = False, encoding: int = Encoding.BYTES) -> None:
         """Publish on a topic; ``retain`` makes it the topic's value until the next one."""
@@ -77,13 +140,23 @@ class Outbox:
         """Ask for an effect; its result comes as a RESULT frame."""
         self._add(FrameKind.SKILL, self._handle(self._spec.skills, skill, "skill"), body, encoding)
 
+    def infer(self, model: str, body: bytes, *, encoding: int = Encoding.JSON) -> None:
+        """Ask a model; its answer comes as a RESULT frame with bit 31 of the destination set."""
+        self._add(FrameKind.INFER, self._handle(self._spec.models, model, "model"), body, encoding)
+
+    def write(self, window: str, content: bytes, *, offset: int = 0) -> None:
+        """Write a window of which the agent is the writer; readers see it when the tick is committed."""
+        handle = self._handle(self._spec.windows, window, "window")
+        self.writes.append(Write(handle, offset, content))
+        self._add(FrameKind.WINDOW_WRITE, handle, _WRITE.pack(offset, len(content)))
+
     def spawn(self, template: str, config: bytes = b"") -> None:
         """Ask for a new agent from a template."""
         self._add(FrameKind.SPAWN, self._handle(self._spec.spawn, template, "template"), config, Encoding.JSON)
 
     def log(self, text: str) -> None:
         """Leave a line for people."""
-        self._add(FrameKind.LOG, 0, text.encode(), Encoding.JSON)
+        self._add(FrameKind.LOG, 0, text.encode())
 
     def metric(self, name: str, value: int) -> None:
         """Leave a measurement for people."""
@@ -118,6 +191,7 @@ class Context(msgspec.Struct, frozen=True):
     Attributes:
         seed: This turn's random seed.
         wall_us: The tick's wall-clock sample with the ``clock`` capability, else 0. Units: microseconds since 1970.
+        windows: Contents of the windows that the agent reads, as last announced.
     """
 
     tick: int
@@ -125,6 +199,7 @@ class Context(msgspec.Struct, frozen=True):
     agent: int
     wall_us: int
     spec: AgentSpec
+    windows: Mapping[str, bytes] = {}
 
     @property
     def name(self) -> str:
@@ -134,6 +209,10 @@ class Context(msgspec.Struct, frozen=True):
     def outbox(self) -> Outbox:
         """Return an empty outbox."""
         return Outbox(self.spec)
+
+    def random(self) -> Random:
+        """Return the turn's random numbers from their start: ask once per turn."""
+        return Random(self.seed)
 
     def topic(self, message: Message) -> str:
         """Return the name of the topic a message came by, or an empty text."""
@@ -145,12 +224,12 @@ class Context(msgspec.Struct, frozen=True):
         return message.source == OUTSIDE
 
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S")
 
 
 @runtime_checkable
 class Agent(Protocol[S]):
-    """A native agent. ``S`` is its state, a frozen struct."""
+    """An agent in Python. ``S`` is its state: a frozen dataclass, a frozen ``msgspec.Struct`` or another value."""
 
     def init(self, config: bytes, context: Context) -> tuple[S, Outbox]:
         """Return the first state."""
@@ -162,4 +241,17 @@ class Agent(Protocol[S]):
 
     def shutdown(self, state: S, context: Context) -> tuple[S, Outbox]:
         """Return the last state; this outbox still counts."""
+        ...
+
+
+@runtime_checkable
+class Movable(Protocol[S]):
+    """An agent whose state another version of it can take over."""
+
+    def save(self, state: S) -> bytes:
+        """Return the state as bytes that ``load`` of the other version understands."""
+        ...
+
+    def load(self, saved: bytes, context: Context) -> S:
+        """Return the state that ``save`` wrote; called in place of ``init``."""
         ...
