@@ -20,6 +20,7 @@ from msgspec import inspect as shapes
 from rich.console import Console
 
 from tickwork import records
+from tickwork.cli import agent
 from tickwork.cli.app import COMMANDS, build_app
 from tickwork.cli.config import Settings
 from tickwork.driver import tables
@@ -130,7 +131,9 @@ def _values(shape: shapes.Type) -> str:
         case shapes.IntType():
             return _integers(shape)
         case shapes.StrType():
-            return {None: "text", tables.NAME_PATTERN: "name"}.get(shape.pattern, '`"file:Class"`')
+            return {None: "text", tables.NAME_PATTERN: "name", tables.PEER_PATTERN: "name"}.get(
+                shape.pattern, '`"file:Class"`'
+            )
         case shapes.BoolType():
             return "`true`, `false`"
         case shapes.VarTupleType():
@@ -205,6 +208,9 @@ def _plain(text: str | None) -> str:
     return " ".join((text or "").split()).replace("``", "`")
 
 
+GROUP: Final = "agent"
+"""The command that has commands of its own."""
+
 CLI_OPENING: Final = """# The command line
 
 Data goes to standard output, talk to standard error. With `-o json` a command prints exactly one document, with
@@ -216,22 +222,24 @@ its `schema_version`. The [exit statuses](exit-codes.md) are the same for all co
 
 def cli_page() -> str:
     """Return the page of the commands."""
-    return CLI_OPENING + "".join(_command(name) for name in COMMANDS)
+    commands = [[name] for name in COMMANDS if name != GROUP]
+    group = [[GROUP, name] for name in agent.COMMANDS]
+    return CLI_OPENING + "".join(_command(words) for words in [*commands, *group])
 
 
-def _command(name: str) -> str:
+def _command(words: list[str]) -> str:
     """Return one command's section: its help, options in a table."""
     text = io.StringIO()
     program = build_app()
     program.help_formatter = "plain"
-    program.help_print([name], console=Console(file=text, width=10_000, no_color=True))
+    program.help_print(words, console=Console(file=text, width=10_000, no_color=True))
     shown, _, examples = text.getvalue().partition("Examples:\n")
     usage, line, *rest = [part for part in shown.split("\n") if part.strip()]
     rows = [row.strip().partition(": ") for row in rest if row.startswith("  ")]
     table = "".join(f"| `{option}` | {meaning} |\n" for option, _, meaning in rows).replace(
         "CHOICE|INT", "CHOICE\\|INT"
     )
-    opening = f"\n## tickwork {name}\n\n{line}\n\n```text\n{usage.removeprefix('Usage: ')}\n```\n"
+    opening = f"\n## tickwork {' '.join(words)}\n\n{line}\n\n```text\n{usage.removeprefix('Usage: ')}\n```\n"
     options = f"\n| Argument or option | Meaning |\n|---|---|\n{table}"
     return f"{opening}{options}\n```text\n{inspect.cleandoc(examples)}\n```\n"
 

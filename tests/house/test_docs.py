@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"))]
 PAGES += sorted(DOCS.rglob("*.md"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-COMMAND = re.compile(r"(?:^\$ |`)tickwork ([a-z]+)([^`\n]*)", flags=re.MULTILINE)
+COMMAND = re.compile(r"(?:^\$ |`)tickwork ((?:agent )?[a-z]+)([^`\n]*)", flags=re.MULTILINE)
 
 
 def _links(page: Path) -> list[Path]:
@@ -51,7 +51,7 @@ def _mentioned() -> dict[str, dict[str, set[str]]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", sorted(_mentioned()))
 def test_every_command_and_option_a_page_names_exists(command: str) -> None:
-    result = tickwork(command, "--help")
+    result = tickwork(*command.split(), "--help")
     assert result.returncode == 0, f"{_mentioned()[command]}: {result.stdout}{result.stderr}"
     known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", result.stdout)) | {""}
     unknown = {option: pages for option, pages in _mentioned()[command].items() if option not in known}

@@ -5,7 +5,10 @@ from typing import Final
 
 from cyclopts import App
 
-COMMANDS: Final[Mapping[str, str]] = {}
+COMMANDS: Final[Mapping[str, str]] = {
+    "new": "Begin an agent: a folder with its source, its project file and a world that runs it.",
+    "build": "Compile a project, give the module its manifest, check it, and sign it.",
+}
 """Every subcommand with its one line; ``NAME`` lies in ``agent_NAME.py`` as ``app``. Order: as help shows them."""
 
 EPILOGUE: Final = """Begin with:

@@ -115,13 +115,22 @@ def _dispatch(arguments: Sequence[str]) -> int:
     try:
         status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        command = next((word for word in arguments if word in COMMANDS), "")
         raise UsageFault(
             " ".join(str(error).split()),
             where=" ".join(["tickwork", *arguments]),
-            fix=" ".join(filter(None, ["see `tickwork", command, "--help`"])),
+            fix=" ".join(["see `tickwork", *_named(arguments), "--help`"]),
         ) from error
     return status if isinstance(status, int) else 0
+
+
+def _named(arguments: Sequence[str]) -> list[str]:
+    """Return the words of a command line that name the command, as far as they are right."""
+    words = [word for word in arguments if not word.startswith("-")]
+    if words[:1] == ["agent"]:
+        from . import agent
+
+        return words[: 2 if words[1:2] and words[1] in agent.COMMANDS else 1]
+    return next(([word] for word in words if word in COMMANDS), [])
 
 
 class _Defects:

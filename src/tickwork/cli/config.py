@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from ..authoring.toolchain import Environment
 from ..driver.faults import Fault, as_error
 from ..driver.places import find_places
 from ..driver.shape import shape_faults
@@ -85,6 +86,11 @@ def module_cache(settings: Settings) -> Path:
 def trust_folder(settings: Settings) -> Path:
     """Return the folder that says whom this machine trusts."""
     return Path(settings.trust).expanduser() if settings.trust else _user_folder() / "trust"
+
+
+def build_environment(settings: Settings) -> Environment:
+    """Return what a compiler of agents may know of this machine."""
+    return Environment(dict(os.environ), module_cache(settings).parent / "toolchains")
 
 
 def signing_key(settings: Settings) -> bytes | None:

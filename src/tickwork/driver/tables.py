@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
+ALL_AGENTS: Final = "*"
+PEER_PATTERN: Final = r"^([A-Za-z0-9_][A-Za-z0-9_./-]*|\*)$"
 MAX_NAME: Final = 120
 MAX_COUNT: Final = 100_000
 MAX_INTEGER: Final = (1 << 63) - 1
@@ -16,6 +18,7 @@ MAX_INTEGER: Final = (1 << 63) - 1
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=MAX_NAME)]
 Names = tuple[Name, ...]
+Peers = tuple[Annotated[str, Meta(pattern=PEER_PATTERN, max_length=MAX_NAME)], ...]
 Natural = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Positive = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Priority = Annotated[
@@ -111,7 +114,7 @@ class TemplateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     priority: Priority = 0
     publish: Annotated[Names, Meta(description="Topics it may publish on.")] | UnsetType = UNSET
     subscribe: Annotated[Names, Meta(description="Topics it may subscribe to.")] | UnsetType = UNSET
-    send: Annotated[Names, Meta(description="Agents it may send to.")] | UnsetType = UNSET
+    send: Annotated[Peers, Meta(description="Agents it may send to; `*` for all of them.")] | UnsetType = UNSET
     skills: Annotated[Names, Meta(description="Skills it may call.")] | UnsetType = UNSET
     spawn: Annotated[Names, Meta(description="Templates it may spawn.")] | UnsetType = UNSET
     clock: Annotated[bool, Meta(description="Whether it is given the wall-clock time of each tick, as an input.")] = (

@@ -25,7 +25,7 @@ from ..errors import (
 from . import places
 from .faults import Fault, as_error, choose, key_text, listed, nearest, place_text
 from .shape import is_array, is_table, kind_name, shape_faults
-from .tables import MAX_INTEGER, AgentTable, FeedTable, TaskTable, TemplateTable, WorldTable
+from .tables import ALL_AGENTS, MAX_INTEGER, AgentTable, FeedTable, TaskTable, TemplateTable, WorldTable
 
 _AT_LINE: Final = re.compile(r"^(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL)
 _GRANT_KEYS: Final = ("publish", "subscribe", "send", "skills", "spawn")
@@ -296,7 +296,7 @@ class _Names:
 
     def missing(self, kind: str, name: str, path: places.Path) -> Iterator[Fault]:
         """Yield a fault if the world declares no such name."""
-        if name in self.known[kind]:
+        if name in self.known[kind] or (kind == "agent" and name == ALL_AGENTS):
             return
         declare = _DECLARATION[kind].format(name)
         what = f'there is no {kind} "{name}"'

@@ -11,7 +11,7 @@ from tests.support import environment, python, tickwork
 from tests.unit.cli.program import call
 from tickwork import __version__
 from tickwork.__main__ import main
-from tickwork.cli import app
+from tickwork.cli import agent, app
 from tickwork.cli.app import COMMANDS
 
 VERSION_SECONDS = 0.060
@@ -42,14 +42,24 @@ def test_without_a_command_the_program_teaches() -> None:
         assert "tickwork demo" in answer.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+LINES = {name: line for name, line in COMMANDS.items() if name != "agent"}
+LINES |= {f"agent {name}": line for name, line in agent.COMMANDS.items()}
+
+
+@pytest.mark.parametrize("command", LINES)
 def test_every_command_teaches_by_example(command: str) -> None:
-    answer = call(command, "--help")
+    answer = call(*command.split(), "--help")
     assert answer.status == 0
     line = " ".join(answer.out.split())
-    assert " ".join(COMMANDS[command].split()) in line
+    assert " ".join(LINES[command].split()) in line
     assert f"Examples: tickwork {command}" in line
     assert "--output" in line
+
+
+def test_the_group_of_agent_commands_lists_them() -> None:
+    for answer in (call("agent"), call("agent", "--help")):
+        assert answer.status == 0
+        assert all(name in answer.out for name in agent.COMMANDS)
 
 
 def test_help_loads_no_command() -> None:
@@ -70,6 +80,8 @@ def test_help_loads_no_command() -> None:
         (["diff", "one.twk"], "OTHER"),
         (["verify", "a.twk", "--output", "yaml"], "json"),
         (["fork", "a.twk"], "--at"),
+        (["agent", "bulid"], "Did you mean"),
+        (["agent", "new", "cobol", "x"], "see `tickwork agent new --help`"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(arguments: list[str], said: str) -> None:
@@ -194,7 +206,7 @@ def test_every_command_prints_one_document_with_json(journal: Path, world: Path)
         ["fork", journal, "--at", "5"],
         ["doctor"],
     ]
-    assert {str(line[0]) for line in lines} | {"demo"} == set(COMMANDS)
+    assert {str(line[0]) for line in lines} | {"demo", "agent"} == set(COMMANDS)
     for line in lines:
         answer = call(*line, "-o", "json")
         assert answer.status == 0, answer
