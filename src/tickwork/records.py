@@ -32,6 +32,12 @@ DIRECT: Final = 0xFFFFFFFF
 RAW_AGENT: Final = 0x80000000
 """Set in a send's destination when the rest is an agent's number, not a handle; used to answer a source."""
 
+MODEL_HANDLE: Final = 0x80000000
+"""Set in the destination of a RESULT or ERROR that answers a request to a model; the rest is the model's handle."""
+
+INFER_PREFIX: Final = "infer:"
+"""A request to model NAME is the effect of a skill called ``infer:NAME``."""
+
 UNTIL_MESSAGE: Final = 0x7FFFFFFF
 """Return code of a step: sleep until a message comes."""
 
@@ -117,6 +123,39 @@ class Refusal(IntEnum):
     FATAL = -12
 
 
+class View(msgspec.Struct, frozen=True, gc=False):
+    """Bytes of a window that a reader's region must hold before a turn.
+
+    Attributes:
+        handle: The window in the reader's list.
+        window: The window in the run's state.
+        epoch, total: Which flip the reader has seen after the turn, and how many bytes the window had by then.
+        offset, length: Where the bytes lie, in the window's content as in the reader's region. Units: bytes.
+        content: The bytes; empty until the shell, which keeps them, has put them in.
+    """
+
+    handle: int
+    window: int
+    epoch: int
+    total: int
+    offset: int
+    length: int
+    content: bytes | memoryview = b""
+
+
+class Written(msgspec.Struct, frozen=True, gc=False):
+    """Bytes that a turn wrote to a window. They travel beside the outbox and never enter a record.
+
+    Attributes:
+        handle: The window in the writer's list.
+        place: Offset in the outbox of the frame that says so; its body gets their digest.
+    """
+
+    handle: int
+    place: int
+    content: bytes | memoryview
+
+
 class Turn(msgspec.Struct, frozen=True, gc=False):
     """One agent given its mailbox in one tick.
 
@@ -127,6 +166,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
             since 1970.
         count: Frames in ``inbox``.
         inbox: Frames, each a 32-byte header and a body padded to 8 bytes. Order: (tick, slot, sequence).
+        views: What windows have to show before it. Order: window.
     """
 
     agent: int
@@ -137,6 +177,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     wall_us: int
     count: int
     inbox: bytes
+    views: tuple[View, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -148,6 +189,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         fuel: Instructions used; a hint, since engines change their prices.
         outbox: The frames the agent left; empty unless OK.
         detail: Text for a person (trap message); a hint.
+        written: What it wrote to windows; no part of the record, which holds the digests. Order: as the frames.
     """
 
     status: int
@@ -155,6 +197,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     fuel: int
     outbox: bytes
     detail: str = ""
+    written: tuple[Written, ...] = ()
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -381,6 +424,7 @@ class AgentSpec(msgspec.Struct, frozen=True, array_like=True):
         models, windows: Further names bound to handles by their index here. Order: the manifest's.
         version: The module's own version, from its manifest; empty where it has none.
         source: SHA-256 of the source bundle that ``digest``, a base module, runs; empty for an agent without one.
+        regions: Capacities of a module's window regions, by handle; empty where nothing bounds them. Units: bytes.
     """
 
     name: str
@@ -403,6 +447,7 @@ class AgentSpec(msgspec.Struct, frozen=True, array_like=True):
     windows: tuple[str, ...] = ()
     version: str = ""
     source: bytes = b""
+    regions: tuple[int, ...] = ()
 
 
 class SwapOrder(msgspec.Struct, frozen=True, array_like=True):

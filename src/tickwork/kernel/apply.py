@@ -9,8 +9,23 @@ from typing import Final
 import msgspec
 
 from ..codec import FRAME, encode_frame
-from ..records import OUTSIDE, AgentSpec, DerivedKind, Effect, FrameKind, Input, InputKind, Refusal
+from ..records import (
+    DIRECT,
+    INFER_PREFIX,
+    MODEL_HANDLE,
+    OUTSIDE,
+    AgentSpec,
+    DerivedKind,
+    Effect,
+    EffectClass,
+    FrameKind,
+    Input,
+    InputKind,
+    Refusal,
+    WindowSpec,
+)
 from .cast import Cast
+from .grants import grant, revoke
 from .outbox import TASK_HEAD_BYTES, Action
 from .random import stream_key
 from .state import (
@@ -149,27 +164,40 @@ def _connect(cast: Cast, task: TaskState, dependencies: list[TaskState]) -> None
 
 
 def _skill(cast: Cast, agent: AgentState, action: Action) -> None:
-    kind, index, _, encoding, size, body = action
-    skill = cast.header.skills[index]
-    state = cast.state
-    number = cast.bus.next_seq()
+    skill = cast.header.skills[action[1]]
+    _ask(cast, agent, action, skill.name, skill.effect_class, DIRECT)
+
+
+def _infer(cast: Cast, agent: AgentState, action: Action) -> None:
+    """Ask a model. Nothing outside changes by it, so a request whose answer a crash has lost goes out again."""
+    name = INFER_PREFIX + cast.header.models[action[1]]
+    _ask(cast, agent, action, name, EffectClass.PURE, MODEL_HANDLE | action[2])
+
+
+def _ask(cast: Cast, agent: AgentState, action: Action, name: str, effect_class: int, answer_to: int) -> None:
+    """Issue an effect.
+
+    Args:
+        answer_to: Destination of an answer that says it was refused.
+    """
+    kind, _, _, encoding, size, body = action
+    state, bus = cast.state, cast.bus
+    number = bus.next_seq()
     if agent.effects >= MAX_EFFECTS:
-        cast.bus.refuse(agent.number, Refusal.TOO_BIG, kind, number, f"more than {MAX_EFFECTS} effects without result")
+        text = f"more than {MAX_EFFECTS} effects without result"
+        bus.note(DerivedKind.DENIED, agent.number, kind, text)
+        bus.refuse(agent.number, Refusal.TOO_BIG, kind, number, text, destination=answer_to)
         return
     agent.effects += 1
     key = effect_key(state.lineage, agent.number, state.tick, number)
-    asked = body[: size - FRAME.size]
-    effect = Effect(number, state.tick, agent.number, skill.name, skill.effect_class, key, encoding, asked)
+    effect = Effect(number, state.tick, agent.number, name, effect_class, key, encoding, body[: size - FRAME.size])
     state.effects.append(effect)
     cast.done.effects.append(effect)
-    cast.bus.note(DerivedKind.EFFECT, agent.number, number, skill.name, key)
+    bus.note(DerivedKind.EFFECT, agent.number, number, name, key)
 
 
-def _unsupported(cast: Cast, agent: AgentState, action: Action) -> None:
-    name = FrameKind(action[0]).name.lower()
-    cast.bus.refuse(
-        agent.number, Refusal.UNSUPPORTED, action[0], cast.bus.next_seq(), f"this host does not offer {name}"
-    )
+def _window_write(cast: Cast, agent: AgentState, action: Action) -> None:
+    cast.windows.write(agent, action)
 
 
 def _nothing(cast: Cast, agent: AgentState, action: Action) -> None:
@@ -184,8 +212,8 @@ _ACTIONS: Final[dict[int, Callable[[Cast, AgentState, Action], None]]] = {
     FrameKind.TIMER: _timer,
     FrameKind.TASK: _task,
     FrameKind.SKILL: _skill,
-    FrameKind.INFER: _unsupported,
-    FrameKind.WINDOW_WRITE: _unsupported,
+    FrameKind.INFER: _infer,
+    FrameKind.WINDOW_WRITE: _window_write,
     FrameKind.LOG: _nothing,
     FrameKind.METRIC: _nothing,
 }
@@ -250,20 +278,48 @@ def _on_result(cast: Cast, item: Input) -> str:
     size = FRAME.size + len(item.body)
     if agent.status == AgentStatus.STOPPED:
         return ""  # Nobody waits for it any more; that it was settled is the record.
+    kind, handle, failing = _answer(agent.spec, effect.skill)
     if item.code:
         code = item.code if item.code in _CODES else Refusal.FAILED
         text = item.body.decode(errors="replace")
-        bus.refuse(effect.agent, code, FrameKind.SKILL, effect.number, text, bounded=False)
+        bus.refuse(effect.agent, code, kind, effect.number, text, bounded=False, destination=failing)
     elif size > agent.spec.limits.inbox_bytes:
         text = f"a result of {len(item.body)} bytes is larger than the inbox"
-        bus.refuse(effect.agent, Refusal.TOO_BIG, FrameKind.SKILL, effect.number, text, bounded=False)
-    elif effect.skill not in agent.spec.skills:
+        bus.refuse(effect.agent, Refusal.TOO_BIG, kind, effect.number, text, bounded=False, destination=failing)
+    elif handle < 0:
         bus.bury(effect.agent, effect.number, "the new version does not call the skill")
     else:
-        handle = agent.spec.skills.index(effect.skill)
         frame = encode_frame(FrameKind.RESULT, item.encoding, OUTSIDE, handle, effect.number, state.tick, item.body)
         bus.put(agent, frame)
     return ""
+
+
+def _answer(spec: AgentSpec, skill: str) -> tuple[FrameKind, int, int]:
+    """Return what kind of frame asked for an effect, and the destinations of its RESULT and of its ERROR.
+
+    The RESULT's is -1 where the agent has no such handle any more.
+    """
+    model = skill.removeprefix(INFER_PREFIX)
+    if model == skill:
+        return FrameKind.SKILL, spec.skills.index(skill) if skill in spec.skills else -1, DIRECT
+    if model not in spec.models:
+        return FrameKind.INFER, -1, DIRECT
+    handle = MODEL_HANDLE | spec.models.index(model)
+    return FrameKind.INFER, handle, handle
+
+
+def _on_open_window(cast: Cast, item: Input) -> str:
+    if not item.body:
+        return cast.windows.open(item.target, None)
+    try:
+        spec = msgspec.msgpack.decode(item.body, type=WindowSpec)
+    except msgspec.DecodeError as error:
+        return f"its body is no window: {error}"
+    return cast.windows.open(item.target, spec)
+
+
+def _on_close_window(cast: Cast, item: Input) -> str:
+    return cast.windows.close(item.target)
 
 
 def _effect_number(effect: Effect) -> int:
@@ -357,4 +413,8 @@ _INPUTS: Final[dict[int, Callable[[Cast, Input], str]]] = {
     InputKind.CLOSE: _on_close,
     InputKind.LINEAGE: _on_lineage,
     InputKind.SWAP_AGENT: admit_swap,
+    InputKind.GRANT: grant,
+    InputKind.REVOKE: revoke,
+    InputKind.OPEN_WINDOW: _on_open_window,
+    InputKind.CLOSE_WINDOW: _on_close_window,
 }

@@ -203,11 +203,22 @@ class Bus:
         self.state.dead_letters += 1
         self.note(DerivedKind.DEAD_LETTER, agent, seq, reason)
 
-    def refuse(self, agent: int, code: int, kind: int, seq: int, text: str, *, bounded: bool = True) -> None:
+    def refuse(
+        self,
+        agent: int,
+        code: int,
+        kind: int,
+        seq: int,
+        text: str,
+        *,
+        bounded: bool = True,
+        destination: int = DIRECT,
+    ) -> None:
         """Tell an agent that a frame of its was refused.
 
         Args:
             bounded: Whether a full mailbox makes it a dead letter. An effect's failure is told in any case.
+            destination: Of the ERROR frame: a model's handle where it answers a request to the model.
         """
         if agent == OUTSIDE:
             self.bury(OUTSIDE, seq, text)
@@ -216,7 +227,7 @@ class Bus:
         body = int(code).to_bytes(4, "little", signed=True) + kind.to_bytes(4, "little") + seq.to_bytes(8, "little")
         body += text.encode()[:ERROR_TEXT_BYTES].decode(errors="ignore").encode()
         number = self.next_seq()
-        frame = encode_frame(FrameKind.ERROR, 0, OUTSIDE, DIRECT, number, self.state.tick, body)
+        frame = encode_frame(FrameKind.ERROR, 0, OUTSIDE, destination, number, self.state.tick, body)
         if state.status == AgentStatus.STOPPED or (bounded and not self.has_room(state, len(frame))):
             self.bury(agent, number, "no room for a refusal")
         else:

@@ -12,6 +12,7 @@ from . import graph
 from .bus import Bus, kind_of
 from .outbox import Handles, Port
 from .state import AgentState, AgentStatus, RunStatus, State, TaskState, new_agent
+from .windows import Windows
 
 
 class Commit(msgspec.Struct):
@@ -50,6 +51,8 @@ class Cast:
         self.ports: list[Port] = []
         self.done = Commit()
         self.reseeded = False
+        self.windows = Windows(state, self.bus, self.numbers)
+        self.clocked = self._reads_clock()
         for agent in state.agents:
             self._add_port(agent.spec)
 
@@ -68,6 +71,11 @@ class Cast:
         port = self.ports[agent.number] = Port(agent.spec, self._handles, self.numbers)
         for name in port.unbound:
             self._unbound.setdefault(name, []).append(port)
+        self.clocked = self._reads_clock()
+
+    def _reads_clock(self) -> bool:
+        """Return whether a tick's wall-clock sample is of use to any agent, or to one that may be spawned."""
+        return any(spec.clock for spec in self.header.templates) or any(a.spec.clock for a in self.state.agents)
 
     def join_all(self, agent: AgentState) -> None:
         """Subscribe an agent to every topic of its list that it was granted."""

@@ -38,6 +38,7 @@ from .policy import POLICIES
 from .random import BLOCK_TICKS, seed_block
 from .state import MAX_DRAIN_TICKS, NEVER, AgentState, AgentStatus, RunStatus, State, encode_state, initial_state
 from .supervise import supervise
+from .windows import NOTHING, Flip
 
 _pack = FRAME.pack
 _HEADER_BYTES: Final = FRAME.size
@@ -91,12 +92,22 @@ class Machine:
         self._policy = POLICIES[header.policy]
         self._linear = header.visibility == "linear"
         self._windowed = any(spec.limits.window_ticks for spec in (*header.agents, *header.templates))
-        specs = [agent.spec for agent in self.state.agents]
-        self.clocked = any(spec.clock for spec in (*header.agents, *header.templates, *specs))
         if state is None:
             for agent in self.state.agents:
                 self.cast.join_all(agent)
             graph.add_tasks(self.state, header.tasks, self.cast.numbers)
+
+    @property
+    def clocked(self) -> bool:
+        """Whether a tick's wall-clock sample is of use to anybody."""
+        return self.cast.clocked
+
+    def take_flips(self) -> list[Flip]:
+        """Return what was written to windows since the last call. Order: commit."""
+        flips = self.cast.windows.flips
+        if flips:
+            self.cast.windows.flips = []
+        return flips
 
     @property
     def done(self) -> Commit:
@@ -113,9 +124,10 @@ class Machine:
         self.bus.slot, self.bus.visible = -1, state.tick
         state.wall_us = 0
         self._fire_timers()
+        if state.windows:
+            self.cast.windows.keep_hours()
         for item in inputs:
             admit_input(self.cast, item)
-        self.clocked = self.clocked or any(spec.clock for _, spec in self.cast.done.swapped)
         if self.cast.reseeded:
             self.cast.reseeded = False
             self._seeds.clear()
@@ -149,9 +161,21 @@ class Machine:
         if state.tasks:
             self._start_tasks()
         if state.status == RunStatus.DRAINING:
-            ready = [a for a in state.agents if a.status == 0 and (a.mail or a.unfinished) and not a.deferred]
+            shown = self.cast.windows.fresh()
+            ready = [
+                a
+                for a in state.agents
+                if a.status == 0 and (a.mail or a.unfinished or a.number in shown) and not a.deferred
+            ]
         elif self._linear:
             ready = [a for a in state.agents if a.status == 0 and not a.deferred]
+        elif state.windows:
+            shown = self.cast.windows.fresh()
+            ready = [
+                a
+                for a in state.agents
+                if (a.mail or a.wake <= tick or not a.started or a.number in shown) and a.status == 0 and not a.deferred
+            ]
         else:
             ready = [
                 a
@@ -194,34 +218,40 @@ class Machine:
         tick = state.tick
         operation = _SHUTDOWN if state.status == RunStatus.STOPPING else _STEP
         block, place = divmod(tick, BLOCK_TICKS)
+        windows = self.cast.windows
+        fresh = windows.fresh() if state.windows and operation == _STEP else ()
         turns: list[Turn] = []
         for number in slots:
             agent = state.agents[number]
-            if self._linear and not (agent.mail or agent.wake <= tick or not agent.started or operation == _SHUTDOWN):
+            if self._linear and not (
+                agent.mail or agent.wake <= tick or not agent.started or operation == _SHUTDOWN or number in fresh
+            ):
                 continue
             spec = agent.spec
             if not agent.started:
                 turns.append(self._init_turn(agent, tick))
                 continue
-            if agent.mail_bytes <= spec.limits.inbox_bytes:
+            shown = windows.show(agent) if number in fresh else NOTHING
+            if agent.mail_bytes + len(shown.frames) <= spec.limits.inbox_bytes:
                 inbox, count = b"".join(agent.mail), len(agent.mail)
                 if count:
                     agent.mail, agent.mail_bytes = [], 0
             else:
-                inbox, count = self._cut(agent)
+                inbox, count = self._cut(agent, len(shown.frames))
+            if shown.told:
+                inbox, count = shown.frames + inbox, shown.told + count
             limits = spec.limits
             if limits.window_ticks:
                 self._roll_window(agent)
             if replaying:
-                turns.append(Turn(number, operation, tick, 0, 0, 0, count, inbox))
+                turns.append(Turn(number, operation, tick, 0, 0, 0, count, inbox, shown.views))
                 continue
             known = self._seeds[number]
             if known[0] != block:
                 known = self._seeds[number] = (block, seed_block(agent.key, block))
             fuel = self._fuel_left(agent) if limits.window_ticks else limits.fuel
-            turns.append(
-                Turn(number, operation, tick, known[1][place], fuel, state.wall_us if spec.clock else 0, count, inbox)
-            )
+            wall_us = state.wall_us if spec.clock else 0
+            turns.append(Turn(number, operation, tick, known[1][place], fuel, wall_us, count, inbox, shown.views))
         return turns
 
     def _init_turn(self, agent: AgentState, tick: int) -> Turn:
@@ -235,9 +265,9 @@ class Machine:
             fuel = self._fuel_left(agent)
         return Turn(agent.number, _INIT, tick, seed, fuel, wall_us, 1, config)
 
-    def _cut(self, agent: AgentState) -> tuple[bytes, int]:
-        """Take the oldest messages that fit the inbox."""
-        room, count = agent.spec.limits.inbox_bytes, 0
+    def _cut(self, agent: AgentState, taken: int) -> tuple[bytes, int]:
+        """Take the oldest messages that fit the inbox, of which ``taken`` bytes are taken already."""
+        room, count = agent.spec.limits.inbox_bytes - taken, 0
         for frame in agent.mail:
             if len(frame) > room:
                 break
@@ -288,6 +318,8 @@ class Machine:
                 if limits.messages_per_turn and len(actions) > limits.messages_per_turn:
                     actions = Refused(Status.DENIED, f"more than {limits.messages_per_turn} frames in one turn")
                 if isinstance(actions, Refused):
+                    if actions.status == Status.DENIED:
+                        bus.note(DerivedKind.DENIED, number, 0, actions.detail)
                     outcome = Outcome(actions.status, outcome.code, outcome.fuel, b"", actions.detail)
                     self.done.undo.append(number)
                 else:
@@ -307,6 +339,8 @@ class Machine:
         if agent.failures and (turn.operation != _INIT or agent.spec.supervision.policy != "restart"):
             agent.failures = 0  # To have begun again is no success yet.
         self._schedule(agent, turn, code)
+        if turn.views:
+            self.cast.windows.saw(agent.number, turn.views)
         state, bus = self.state, self.bus
         agents, tick, number, visible = state.agents, state.tick, agent.number, bus.visible
         leaves = False
@@ -390,7 +424,7 @@ class Machine:
             state.drained += 1
             under_way = any(
                 (a.mail or a.unfinished) and a.status == AgentStatus.ACTIVE and a.started for a in state.agents
-            )
+            ) or bool(self.cast.windows.fresh())
             if not under_way or state.drained >= MAX_DRAIN_TICKS:
                 state.status = RunStatus.STOPPING
                 for agent in state.agents:
@@ -418,7 +452,7 @@ class Machine:
     def quiet(self) -> bool:
         """Whether nothing will happen any more but by an effect's result or something else from outside."""
         state = self.state
-        if state.timers or state.status != RunStatus.OPEN:
+        if state.timers or state.status != RunStatus.OPEN or self.cast.windows.fresh():
             return False
         for agent in state.agents:
             if agent.deferred:

@@ -18,9 +18,9 @@ TASK_HEAD_BYTES: Final = 16
 Action = tuple[int, int, int, int, int, bytes]
 """One checked frame: kind, target, destination, encoding, size, body.
 
-The target is an agent number (send, task), an index (topic, template, skill) or a tag (timer). The size is that of
-header and body without padding, as the frame had it; the body holds its padding. It is a plain tuple because there is
-one for every message.
+The target is an agent number (send, task), an index (topic, template, skill, model), a handle (window) or a tag
+(timer). The size is that of header and body without padding, as the frame had it; the body holds its padding. It is a
+plain tuple because there is one for every message.
 """
 
 
@@ -34,11 +34,12 @@ class Refused(NamedTuple):
 class Handles:
     """The indices of a header's names, made once for all ports."""
 
-    __slots__ = ("skills", "templates", "topics")
+    __slots__ = ("models", "skills", "templates", "topics")
 
     def __init__(self, header: Header) -> None:
         self.topics = {name: index for index, name in enumerate(header.topics)}
         self.skills = {skill.name: index for index, skill in enumerate(header.skills)}
+        self.models = {name: index for index, name in enumerate(header.models)}
         self.templates = {template.name: index for index, template in enumerate(header.templates)}
 
 
@@ -47,12 +48,13 @@ class Port:
 
     Attributes:
         bindings: Bound targets by frame kind, for the kinds that name one.
+        names: What the handles of those kinds are called.
         peers: Agents it may send to; who is among them may be answered by it and may answer it.
         raw: Whether it may send to any agent by number.
         unbound: Send targets that are granted and do not exist yet.
     """
 
-    __slots__ = ("bindings", "name", "peers", "publish", "raw", "send", "subscribe", "unbound")
+    __slots__ = ("bindings", "name", "names", "peers", "publish", "raw", "send", "subscribe", "unbound")
 
     def __init__(self, spec: AgentSpec, handles: Handles, numbers: dict[str, int]) -> None:
         denied = frozenset(spec.denied)
@@ -78,6 +80,19 @@ class Port:
             FrameKind.TASK: self.send,
             FrameKind.SKILL: bind("skills", spec.skills, handles.skills),
             FrameKind.SPAWN: bind("spawn", spec.spawn, handles.templates),
+            FrameKind.INFER: bind("models", spec.models, handles.models),
+            FrameKind.WINDOW_WRITE: list(range(len(spec.windows))),
+        }
+        self.names: dict[int, tuple[str, ...]] = {
+            FrameKind.PUBLISH: spec.publish,
+            FrameKind.PUBLISH_RETAINED: spec.publish,
+            FrameKind.JOIN: spec.subscribe,
+            FrameKind.LEAVE: spec.subscribe,
+            FrameKind.SEND: spec.send,
+            FrameKind.TASK: spec.send,
+            FrameKind.SKILL: spec.skills,
+            FrameKind.SPAWN: spec.spawn,
+            FrameKind.INFER: spec.models,
         }
 
     def bind_new(self, name: str, number: int) -> None:
@@ -149,10 +164,16 @@ def _target(port: Port, kind: int, destination: int) -> int:
     return destination if kind in _PLAIN else _NO_KIND
 
 
-_PLAIN: Final = frozenset(
-    {FrameKind.EXIT, FrameKind.TIMER, FrameKind.LOG, FrameKind.METRIC, FrameKind.INFER, FrameKind.WINDOW_WRITE}
-)
+_PLAIN: Final = frozenset({FrameKind.EXIT, FrameKind.TIMER, FrameKind.LOG, FrameKind.METRIC})
 """Kinds whose destination is no handle."""
+
+
+def _called(port: Port, kind: int, destination: int) -> str:
+    """Return what a handle stands for, as a person reads it."""
+    names = port.names.get(kind if kind < USER_KINDS else FrameKind.SEND, ())
+    if destination < len(names):
+        return f'handle {destination}, "{names[destination]}",'
+    return f"agent {destination & ~RAW_AGENT}"
 
 
 def _refusal(port: Port, kind: int, destination: int, target: int) -> Refused:
@@ -160,5 +181,5 @@ def _refusal(port: Port, kind: int, destination: int, target: int) -> Refused:
     if target == _NO_KIND:
         return _violation(f"an agent may not leave a frame of {name} in its outbox")
     if target == _DENIED:
-        return Refused(Status.DENIED, f"{name} to handle {destination} of agent {port.name!r} is not granted")
+        return Refused(Status.DENIED, f"{name} to {_called(port, kind, destination)} is not granted to {port.name!r}")
     return _violation(f"{name} names handle {destination}, which agent {port.name!r} does not have")

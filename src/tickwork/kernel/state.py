@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from ..codec import encode
-from ..records import AgentSpec, Effect, Header
+from ..records import AgentSpec, Effect, Header, WindowSpec
 from .random import stream_key
 
 NEVER: Final = 1 << 62
@@ -155,6 +155,37 @@ class TaskState(msgspec.Struct, array_like=True):
     dependents: list[int] = []
 
 
+class ReaderState(msgspec.Struct, array_like=True):
+    """How much of a window one agent has seen: the last flip, and how many bytes the window had by then."""
+
+    agent: int
+    epoch: int
+    total: int
+
+
+class WindowState(msgspec.Struct, array_like=True):
+    """A window: what is known of its bytes, which the shell keeps.
+
+    Attributes:
+        epoch: Flips so far, over all the times it was open.
+        base: ``epoch`` when it was last opened; a window is empty when it opens.
+        total: Bytes of a frame, or bytes written to a ring or log since it was opened.
+        digest: Of a frame's bytes; of a ring or log, chained over the writes. Empty before the first.
+        seq, tick: Of the last write.
+        readers: Order: agent.
+    """
+
+    spec: WindowSpec
+    open: bool = False
+    epoch: int = 0
+    base: int = 0
+    total: int = 0
+    digest: bytes = b""
+    seq: int = 0
+    tick: int = 0
+    readers: list[ReaderState] = []
+
+
 class State(msgspec.Struct, array_like=True):
     """The whole of a run between two ticks.
 
@@ -183,6 +214,7 @@ class State(msgspec.Struct, array_like=True):
     timers: list[TimerState]
     tasks: list[TaskState]
     effects: list[Effect]
+    windows: list[WindowState] = []
 
 
 def new_agent(number: int, name: str, spec: AgentSpec, parent: int, seed: int, tick: int) -> AgentState:
@@ -198,7 +230,8 @@ def initial_state(header: Header, lineage: bytes) -> State:
     """
     agents = [new_agent(n, spec.name, spec, -1, header.seed, 0) for n, spec in enumerate(header.agents)]
     topics = [TopicState(name) for name in header.topics]
-    return State(0, 0, header.seed, lineage, RunStatus.OPEN, 0, NEVER, 0, 0, 0, agents, topics, [], [], [])
+    windows = [WindowState(spec) for spec in header.windows]
+    return State(0, 0, header.seed, lineage, RunStatus.OPEN, 0, NEVER, 0, 0, 0, agents, topics, [], [], [], windows)
 
 
 def encode_state(state: State) -> bytes:

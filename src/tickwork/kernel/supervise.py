@@ -11,6 +11,8 @@ from ..records import DerivedKind, FrameKind, Message, Outcome, Refusal, Status,
 from .cast import Cast
 from .state import NEVER, AgentState, AgentStatus, RunStatus
 
+_NO_MESSAGES: Final = (FrameKind.CONFIG, FrameKind.WINDOW_EPOCH)
+
 
 def supervise(cast: Cast, agent: AgentState, turn: Turn, outcome: Outcome) -> None:
     """Act on a turn that is not OK, by the agent's supervision policy."""
@@ -29,8 +31,8 @@ def describe(outcome: Outcome) -> str:
 
 
 def _cut(turn: Turn) -> list[Message]:
-    """Return the messages a failed turn had been given; an init turn's configuration is no message."""
-    return [item for item in decode_frames(turn.inbox) if item.kind != FrameKind.CONFIG]
+    """Return the messages a failed turn had been given: neither its configuration nor what windows showed."""
+    return [item for item in decode_frames(turn.inbox) if item.kind not in _NO_MESSAGES]
 
 
 def _bury_cut(cast: Cast, agent: AgentState, turn: Turn, reason: str) -> None:
@@ -65,6 +67,7 @@ def _restart(cast: Cast, agent: AgentState, turn: Turn, outcome: Outcome) -> Non
     agent.started = agent.unfinished = False
     agent.wake = agent.ready_since = turn.tick + 1
     cast.done.reset.append(agent.number)
+    cast.windows.forget(agent.number)
     cast.bus.note(DerivedKind.RESTARTED, agent.number, agent.failures, describe(outcome))
 
 

@@ -100,6 +100,7 @@ def _swap(cast: Cast, agent: AgentState, order: SwapOrder) -> None:
         subscription.handle = handle
     agent.spec = new
     cast.rebind(agent)
+    cast.windows.forget(agent.number)
     _join_added(cast, agent, old)
 
 
@@ -153,6 +154,7 @@ def _rebinding(old: AgentSpec, new: AgentSpec) -> _Rebound:
         FrameKind.MESSAGE: topics,
         FrameKind.RETAINED: topics,
         FrameKind.RESULT: skills | models,
+        FrameKind.ERROR: models,
         FrameKind.WINDOW_EPOCH: _translation(old.windows, new.windows),
     }
 

@@ -445,13 +445,6 @@ def test_an_agent_may_have_a_bounded_number_of_effects_open(monkeypatch: pytest.
     assert len(stage.tick(message("a"), a=lambda outbox: outbox.call("s", b"")).effects) == 1
 
 
-def test_what_this_host_does_not_offer_is_refused() -> None:
-    stage = Stage(world(spec("a")))
-    stage.start()
-    stage.tick(a=raw(FrameKind.INFER, 0, b"") + raw(FrameKind.WINDOW_WRITE, 0, b""))
-    assert [code for code, _ in stage.tick().errors("a")] == [Refusal.UNSUPPORTED] * 2
-
-
 def test_logs_and_metrics_have_no_consequence() -> None:
     stage = Stage(world(spec("a")))
     stage.start()
