@@ -3,13 +3,13 @@
 .DEFAULT_GOAL := test
 
 setup:   ## .venv with everything a developer needs, as the lock files pin it
-	@./ci dev
+	@./ci dev toolchains
 
 demo:    ## the weather run: journaled, replayed, verified
 	@./ci base demo
 
 test:    ## the whole suite, in random order, warnings as errors
-	@./ci dev tests
+	@./ci dev toolchains tests
 
 bench:   ## the bars as ratios; one JSON line each
 	@./ci dev peers bench

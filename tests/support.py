@@ -27,8 +27,14 @@ def need(tool: str) -> str:
     """Return the path of a program, or skip the test (fail it in CI).
 
     Args:
-        tool: ``zig`` for the compiler of the PyPI package ziglang, else a program looked up on PATH.
+        tool: ``zig`` for the compiler of the PyPI package ziglang, ``asc`` for that of AssemblyScript in the SDK's
+            folder, else a program looked up on PATH.
     """
+    if tool == "asc":
+        script = ROOT / "sdk" / "assemblyscript" / "node_modules" / "assemblyscript" / "bin" / "asc.js"
+        if shutil.which("node") is None or not script.is_file():
+            missing("the compiler of AssemblyScript is not installed: ./ci toolchains, with Node.js and npm on PATH")
+        return str(script)
     if tool == "zig":
         try:
             import ziglang

@@ -30,7 +30,7 @@ ENTRY: Final = "assembly/index.ts"
 PACKAGE: Final = "tickwork-agent"
 
 PAGES: Final = 16
-"""Greatest memory where ``agent.toml`` says nothing: 3 pages of regions and runtime, the rest for objects. Units: 64 KiB."""
+"""Greatest memory where ``agent.toml`` says nothing: 3 for regions and runtime, the rest for objects. Units: 64 KiB."""
 
 _FLAGS: Final = (
     "--optimizeLevel=3",
