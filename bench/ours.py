@@ -127,7 +127,7 @@ class Ticking:
 
 def admitted(name: str, cache: Path) -> Admitted:
     """Return a module, ready to run."""
-    return admit(module(name), name=name, cache=cache, allow_unsigned=True)
+    return admit(module(name), name=name, cache=cache)
 
 
 def init_turn(agent: int, config: bytes) -> Turn:

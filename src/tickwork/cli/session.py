@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from ..driver.options import Options
 from ..errors import JournalWriteFailed, UsageFault
-from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key
+from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key, trust_folder
 
 OWN: Final = Path(".tickwork")
 RUNS: Final = OWN / "runs"
@@ -91,6 +91,7 @@ def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None 
         cache=module_cache(settings),
         signing_key=signing_key(settings),
         folder=folder,
+        trust=trust_folder(settings),
     )
     with ExitStack() as shown:
         if sys.stderr.isatty():

@@ -18,6 +18,7 @@ from ..records import AgentSpec, Header, Limits, Outcome, Turn
 from ..sandbox.admission import Admitted, admit
 from ..sandbox.image import Image
 from ..sandbox.pool import Pool, Program, open_pool
+from .judging import Judge
 from .natives import NativeCrew, NativeImage
 from .options import Options
 
@@ -28,25 +29,33 @@ Restored = Image | NativeImage
 """The state of one agent between two ticks."""
 
 
-def admit_modules(header: Header, content: Callable[[bytes], bytes], options: Options) -> dict[bytes, Admitted]:
-    """Return every module of a header, admitted and compiled, by digest.
+def admit_modules(
+    header: Header, content: Callable[[bytes], bytes], options: Options, judge: Judge | None = None
+) -> dict[bytes, Admitted]:
+    """Return every module of a header, believed, admitted and compiled, by digest.
 
     Args:
         content: Gives the bytes of a digest.
+        judge: Says whether modules are believed; None judges by the options, now, and notes no update.
 
     Raises:
+        PackageError: TW3201 to TW3210, with the first module that is not believed.
         ModuleError: TW3001 to TW3006, with the first module that is refused.
     """
+    judge = judge or Judge(header, options)
     admitted: dict[bytes, Admitted] = {}
-    for spec in (*header.agents, *header.templates):
-        if spec.kind == WASM and spec.digest not in admitted:
+    specs = [spec for spec in (*header.agents, *header.templates) if spec.kind == WASM]
+    for spec in specs:
+        judge.judge_spec(spec, content)
+    for spec in specs:
+        if spec.digest not in admitted:
             admitted[spec.digest] = admit(
                 content(spec.digest),
                 name=spec.name,
                 cache=options.cache,
                 opt_level=options.opt_level,
-                allow_unsigned=header.allow_unsigned,
             )
+    judge.note()
     return admitted
 
 

@@ -66,7 +66,7 @@ def fork(
                 why=f"the run has ticks 0 to {parent.length() - 1}",
                 fix="name one of them",
             )
-        with executing(parent, world, options, until=at) as (header, known, fold):
+        with executing(parent, world, options, until=at, live=True) as (header, known, fold):
             inbox, edits = Inbox(open_feeds(header, parent.content)), _edits(edit)
             fold_prefix(fold, parent, at, inbox, "fork", options)
             ended = fold.machine.state.status >= RunStatus.COMPLETE

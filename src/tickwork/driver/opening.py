@@ -22,6 +22,7 @@ from ..records import (
 )
 from .crew import Crew, admit_modules
 from .fold import Fold, open_machine
+from .judging import Judge
 from .options import Options
 from .performers import ArtifactWriter, Performer
 from .resolve import World
@@ -161,17 +162,19 @@ def resumed_performers(
 
 @contextmanager
 def executing(
-    journal: JournalReader, world: World | None, options: Options, *, until: int = 0
+    journal: JournalReader, world: World | None, options: Options, *, until: int = 0, live: bool = False
 ) -> Generator[tuple[Header, Environment, Fold]]:
     """Open a fold that executes the turns of a journal with the modules it carries.
 
     Args:
         until: The fold may begin at the last snapshot of the first so many ticks; 0 begins at tick 0.
+        live: Whether the run will go on from there, so that keys must be valid now; else when the run began.
     """
     _, environment = read_header(journal)
     header, machine = open_machine(journal.header()[0])
     snapshot = last_snapshot(journal, until)
-    admitted = admit_modules(header, journal.content, options)
+    judge = Judge(header, options, at_us=None if live else environment.started_us)
+    admitted = admit_modules(header, journal.content, options, judge)
     folder = native_folder(world, environment, options)
     same = environment.engine == describe_engine()
     with closing(Crew(header, admitted, natives(world), folder, options, placed=snapshot is None)) as crew:

@@ -44,6 +44,7 @@ class Options(msgspec.Struct, frozen=True):
         cache: Folder of compiled modules; None compiles anew.
         signing_key: Raw Ed25519 private key that signs the last head; None leaves it unsigned. Shape: 32 bytes.
         snapshot_ticks: Ticks between two snapshots, where resuming and forking begin; 0 for none.
+        trust: Folder of ``trust.toml``; None believes the keys of the modules that Tickwork ships, and keeps no notes.
         folder: Where native agents' sources lie, if not in the world's own folder.
         performers: By skill; they win over what the world file configures.
         progress: Called about every ``progress_ticks`` ticks.
@@ -57,6 +58,7 @@ class Options(msgspec.Struct, frozen=True):
     cache: Path | None = None
     signing_key: bytes | None = None
     folder: Path | None = None
+    trust: Path | None = None
     performers: Mapping[str, Performer] = {}
     clock: Clock = SystemClock()
     progress: Callable[[Progress], None] | None = None

@@ -15,6 +15,7 @@ from ..kernel import Machine, RunStatus
 from ..records import Effect, Environment, Header
 from .crew import Crew, admit_modules, pin_capacities
 from .feeds import Feed
+from .judging import Judge
 from .loop import OPERATOR, Decision, Inbox, Loop, settle_unknown, status_name
 from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
 from .options import Options
@@ -31,11 +32,14 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
 
     Raises:
         ModuleError: TW3001 to TW3006, a module is refused; no journal is made then.
+        PackageError: TW3201 to TW3210, a module is not believed; no journal is made then.
         JournalExists: TW2002.
     """
     options = options or Options()
     known = performers(world, options)
-    admitted = admit_modules(world.header, world.modules.__getitem__, options)
+    admitted = admit_modules(
+        world.header, world.modules.__getitem__, options, Judge(world.header, options, update=True)
+    )
     header = pin_capacities(world.header, admitted)
     header_bytes = codec.encode(header)
     feeds = open_feeds(header, {codec.digest(body): body for body in world.contents}.__getitem__)
@@ -139,7 +143,7 @@ def resume_journal(
             where=str(path or "memory"),
             fix="fork it to go on differently: `tickwork fork JOURNAL --at TICK`",
         )
-    with executing(journal, world, options, until=journal.length()) as (header, environment, fold):
+    with executing(journal, world, options, until=journal.length(), live=True) as (header, environment, fold):
         inbox = Inbox(open_feeds(header, journal.content))
         heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
         state = fold.machine.state

@@ -42,6 +42,7 @@ def run(
     Raises:
         WorldError: TW1101 to TW1104.
         ModuleError: TW3001 to TW3006, before a journal is made.
+        PackageError: TW3201 to TW3210, before a journal is made.
         JournalExists: TW2002.
     """
     if allow_unsigned:

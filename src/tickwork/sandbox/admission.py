@@ -1,7 +1,7 @@
 """Admission: from the bytes of a module to code that pools may load.
 
-Order: size and form (the gate), manifest, signature, then the compile child. Only the child's answer, or a file this
-machine wrote and authenticates, is ever loaded as code.
+Order: size and form (the gate), manifest, then the compile child. Only the child's answer, or a file this machine wrote
+and authenticates, is ever loaded as code. Who signed the module was asked before.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import ModuleAbiMismatch, ModuleCompileFailed, ModuleUnsigned
+from ..errors import ModuleAbiMismatch, ModuleCompileFailed
 from ..records import ENGINE_PROFILE, REWRITER_VERSION
 from . import gate
 from .cache import Cache
@@ -22,13 +22,10 @@ from .compile_child import CPU_SECONDS, Request
 from .compiled import LAYOUT, Compiled, decode_compiled
 from .engine import WASMTIME_VERSION
 from .manifest import Manifest, manifest_of
-from .wasm import CUSTOM, Module
 from .wire import FAILURE, decode_failure, read_frame
 
 TIMEOUT_S: Final = 60
 """Wall-clock bound of the child: where no limit on CPU time exists, and for a machine that stalls."""
-
-SIGNATURE_SECTION: Final = "signature"
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -37,7 +34,6 @@ class Admitted(msgspec.Struct, frozen=True):
     Attributes:
         digest: SHA-256 of the module as its author built it. Shape: 32 bytes.
         compiled: For ``Program``; never leaves this machine.
-        signed: Whether it carries a signature section.
         pages: Initial memory. Units: 64 KiB.
         inbox_bytes, outbox_bytes: What fits into one turn.
     """
@@ -45,17 +41,14 @@ class Admitted(msgspec.Struct, frozen=True):
     digest: bytes
     manifest: Manifest | None
     compiled: bytes
-    signed: bool
     abi: tuple[int, int]
     pages: int
     inbox_bytes: int
     outbox_bytes: int
 
 
-def admit(
-    wasm: bytes, *, name: str, cache: Path | None = None, opt_level: str = "speed", allow_unsigned: bool = False
-) -> Admitted:
-    """Return the module, checked, rewritten and compiled.
+def admit(wasm: bytes, *, name: str, cache: Path | None = None, opt_level: str = "speed") -> Admitted:
+    """Return the module, checked, rewritten and compiled. Whether it is believed is the caller's question.
 
     Args:
         name: How messages call it: its file.
@@ -67,7 +60,7 @@ def admit(
     """
     module = gate.check(wasm, name)
     manifest = manifest_of(module, gate.escape(name))
-    signed = check_signature(module, name, allow_unsigned)
+    gate.check_wasi(module, name, declared=manifest is not None and manifest.wasi == "virtual")
     digest = hashlib.sha256(wasm).digest()
     compiled, data = _compiled(wasm, name, digest, cache, opt_level)
     abi = (compiled.descriptor.major, compiled.descriptor.minor)
@@ -78,26 +71,7 @@ def admit(
             fix="build it with one version of the SDK",
         )
     descriptor = compiled.descriptor
-    return Admitted(
-        digest, manifest, data, signed, abi, compiled.pages, descriptor.inbox_bytes, descriptor.outbox_bytes
-    )
-
-
-def check_signature(module: Module, name: str, allow_unsigned: bool) -> bool:
-    """Return whether the module carries a signature.
-
-    Raises:
-        ModuleUnsigned: TW3004, the run does not allow it.
-    """
-    signed = any(section.kind == CUSTOM and section.name == SIGNATURE_SECTION for section in module.sections)
-    if not allow_unsigned:
-        why = "it is signed, but no key is trusted on this machine" if signed else "it carries no signature section"
-        raise ModuleUnsigned(
-            f"module {gate.escape(name)!r} is not signed by a trusted key",
-            why=why,
-            fix="run it with --allow-unsigned if you trust where it came from; the run's header says so",
-        )
-    return signed
+    return Admitted(digest, manifest, data, abi, compiled.pages, descriptor.inbox_bytes, descriptor.outbox_bytes)
 
 
 def cache_name(digest: bytes, opt_level: str) -> str:

@@ -13,7 +13,6 @@ from tickwork.errors import (
     ModuleCompileFailed,
     ModuleError,
     ModuleRefused,
-    ModuleUnsigned,
 )
 from tickwork.records import Limits, Status
 from tickwork.sandbox import admission
@@ -22,16 +21,15 @@ from tickwork.sandbox.cache import Cache
 from tickwork.sandbox.compiled import decode_compiled
 from tickwork.sandbox.instance import Instance, StartFault, load
 from tickwork.sandbox.manifest import Manifest, append_manifest
-from tickwork.sandbox.wasm import encode_name, encode_section
 
 MANIFEST = Manifest("mixer", "1.0.0")
 
 
 def test_an_admitted_module_runs_and_says_what_it_is() -> None:
     wasm = append_manifest(wat.agent(step=wat.COUNT), MANIFEST)
-    admitted = admit(wasm, name="mixer.wasm", allow_unsigned=True)
+    admitted = admit(wasm, name="mixer.wasm")
     assert admitted.manifest == MANIFEST
-    assert (admitted.abi, admitted.pages, admitted.signed) == ((1, 0), 4, False)
+    assert (admitted.abi, admitted.pages) == ((1, 0), 4)
     assert (admitted.inbox_bytes, admitted.outbox_bytes) == (wat.CAPACITY, wat.CAPACITY)
     assert len(admitted.digest) == 32
     instance = Instance(load(admitted.compiled), wat.program(0, wasm).limits)
@@ -39,18 +37,9 @@ def test_an_admitted_module_runs_and_says_what_it_is() -> None:
     instance.close()
 
 
-@pytest.mark.parametrize("signed", [True, False])
-def test_a_module_no_trusted_key_signed_needs_leave(signed: bool) -> None:
-    wasm = wat.agent() + (encode_section(0, encode_name("signature") + b"\1") if signed else b"")
-    with pytest.raises(ModuleUnsigned) as caught:
-        admit(wasm, name="m.wasm")
-    assert "--allow-unsigned" in caught.value.fix
-    assert ("no key is trusted" in caught.value.why) == signed
-
-
 def in_child(wasm: bytes) -> ModuleError:
     with pytest.raises(ModuleError) as caught:
-        admit(wasm, name="m.wasm", allow_unsigned=True)
+        admit(wasm, name="m.wasm")
     return caught.value
 
 
@@ -142,14 +131,14 @@ def test_a_compile_bomb_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "CPU_SECONDS", 1)
     bomb = "(func " + "(loop (br_if 0 (i32.const 0)) " * 15000 + ")" * 15000 + ")"
     with pytest.raises(ModuleCompileFailed, match="was stopped"):
-        admit(wat.agent(extra=bomb), name="bomb.wasm", allow_unsigned=True)
+        admit(wat.agent(extra=bomb), name="bomb.wasm")
 
 
 def test_a_cached_module_is_not_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "cache"
-    first = admit(wat.agent(), name="m", cache=folder, allow_unsigned=True)
+    first = admit(wat.agent(), name="m", cache=folder)
     monkeypatch.setattr(admission, "start_child", lambda module: pytest.fail("compiled again"))
-    assert admit(wat.agent(), name="m", cache=folder, allow_unsigned=True) == first
+    assert admit(wat.agent(), name="m", cache=folder) == first
     if os.name == "posix":
         assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -173,10 +162,10 @@ def test_damage_anywhere_in_a_cached_file_makes_it_worthless(tmp_path: Path) -> 
 
 
 def test_a_damaged_entry_is_built_again(tmp_path: Path) -> None:
-    first = admit(wat.agent(), name="m", cache=tmp_path, allow_unsigned=True)
+    first = admit(wat.agent(), name="m", cache=tmp_path)
     (file,) = tmp_path.glob("*.twc")
     file.write_bytes(file.read_bytes()[:-9] + bytes(9))
-    again = admit(wat.agent(), name="m", cache=tmp_path, allow_unsigned=True)
+    again = admit(wat.agent(), name="m", cache=tmp_path)
     assert decode_compiled(again.compiled).descriptor == decode_compiled(first.compiled).descriptor
     assert Cache(tmp_path).get(file.stem) == again.compiled
 
