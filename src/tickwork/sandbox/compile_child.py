@@ -14,6 +14,7 @@ from . import gate
 from .child import lift, limit, take_pipes
 from .compiled import LAYOUT, WHOLE_TURN, Compiled, Descriptor, encode_compiled
 from .engine import WASMTIME_VERSION, Code, EngineError
+from .frames import heavy_function
 from .instance import Instance, Loaded, StartFault
 from .probes import ready_engine
 from .rewriter import Rewritten, rewrite
@@ -73,15 +74,29 @@ def prepare(request: Request) -> tuple[Module, Rewritten]:
 
 
 def translate(request: Request, rewritten: Rewritten) -> Code:
-    """Return native code."""
+    """Return native code.
+
+    Raises:
+        ModuleCompileFailed: TW3005, the engine refuses it.
+        ModuleRefused: TW3001, a function takes too much of the native stack for its weight.
+    """
     try:
-        return ready_engine(request.opt_level).compile(rewritten.data)
+        code = ready_engine(request.opt_level).compile(rewritten.data)
     except EngineError as error:
         raise ModuleCompileFailed(
             f"module {gate.escape(request.name)!r} does not compile",
             why=gate.escape(str(error)),
             fix="build it for wasm32 with the flags of the SDK",
         ) from error
+    heavy = heavy_function(rewritten, code.serialize())
+    if heavy is not None:
+        raise ModuleRefused(
+            f"module {gate.escape(request.name)!r} is refused: function {heavy.function} keeps {heavy.taken:,} bytes on"
+            " the stack",
+            why=f"its parameters, locals and operands account for {heavy.most:,}, so that depth could not be counted",
+            fix="split the function",
+        )
+    return code
 
 
 def describe(request: Request, module: Module, rewritten: Rewritten, code: Code) -> bytes:
@@ -108,7 +123,7 @@ def describe(request: Request, module: Module, rewritten: Rewritten, code: Code)
             fix="make its tables and memory smaller",
         ) from error
     except ModuleError as error:
-        error.where = f"module {gate.escape(request.name)!r}"
+        error.what = error.what.replace("a module's", f"module {gate.escape(request.name)!r}: its", 1)
         raise
     descriptor = instance.descriptor
     instance.close()

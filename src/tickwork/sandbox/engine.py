@@ -211,6 +211,7 @@ class TrapNumber(IntEnum):
     INTEGER_DIVISION_BY_ZERO = 7
     BAD_CONVERSION_TO_INTEGER = 8
     ABORT = 9
+    EXIT = 10
 
 
 # Source: wasmtime/trap.h.

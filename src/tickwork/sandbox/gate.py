@@ -8,22 +8,10 @@ import difflib
 from typing import Final
 
 from ..errors import ModuleAbiMismatch, ModuleError, ModuleImportRefused, ModuleRefused
-from . import wasm
-from .wasm import F32, F64, I32, I64, NUMBERS, FunctionType, Malformed, Module
+from . import wasi, wasm
+from .wasm import CAPS, F32, F64, I32, I64, NUMBERS, Caps, Excess, FunctionType, Malformed, Module
 
-# Caps. Source: compile bombs measured against a child process of 5 CPU seconds, and CosmWasm's caps.
 MODULE_BYTES: Final = 8 << 20
-FUNCTION_COUNT: Final = 20_000
-BODY_BYTES: Final = 128 << 10
-PARAMETER_COUNT: Final = 100
-IMPORT_COUNT: Final = 100
-EXPORT_COUNT: Final = 1_000
-TYPE_COUNT: Final = 10_000
-GLOBAL_COUNT: Final = 10_000
-SEGMENT_COUNT: Final = 10_000
-TABLE_COUNT: Final = 4
-SECTION_COUNT: Final = 1_000
-NAME_BYTES: Final = 1_000
 MEMORY_PAGES: Final = 1 << 16
 
 TEXT_CHARACTERS: Final = 4096
@@ -63,24 +51,24 @@ def escape(text: str) -> str:
     return shown if len(shown) <= TEXT_CHARACTERS else shown[: TEXT_CHARACTERS - 3] + "..."
 
 
-def check(data: bytes, name: str) -> Module:
+def check(data: bytes, name: str, *, caps: Caps = CAPS, module_bytes: int = MODULE_BYTES) -> Module:
     """Return the parsed module if it may be compiled.
 
     Args:
         name: How messages call it.
+        caps, module_bytes: The greatest counts and size.
 
     Raises:
         ModuleRefused: TW3001, its form or size is refused.
         ModuleImportRefused: TW3002, it imports something no host offers.
         ModuleAbiMismatch: TW3003, an export of the agent ABI is missing or has another type.
     """
-    if len(data) > MODULE_BYTES:
-        raise _refused(name, f"the file has {len(data):,} bytes", f"a module may have {MODULE_BYTES:,} bytes")
+    if len(data) > module_bytes:
+        raise _refused(name, f"the file has {len(data):,} bytes", f"a module may have {module_bytes:,} bytes")
     try:
-        module = wasm.parse(data)
+        module = wasm.parse(data, caps)
     except Malformed as error:
         raise malformed(name, error) from error
-    _check_caps(module, name)
     _check_imports(module, name)
     _check_memory(module, name)
     _check_types(module, name)
@@ -90,6 +78,9 @@ def check(data: bytes, name: str) -> Module:
 
 def malformed(name: str, error: Malformed) -> ModuleRefused:
     """Return the refusal of bytes that the parser or the scan did not accept."""
+    if isinstance(error, Excess):
+        what = f"it has {error.count:,} {error.what}"
+        return _refused(name, what, f"{error.cap:,} are allowed, so that compiling stays bounded")
     return ModuleRefused(
         f"module {escape(name)!r} is refused",
         where=f"byte {error.offset}",
@@ -102,48 +93,55 @@ def _refused(name: str, what: str, why: str, fix: str = "make the module smaller
     return ModuleRefused(f"module {escape(name)!r} is refused: {what}", why=why, fix=fix)
 
 
-def _check_caps(module: Module, name: str) -> None:
-    counts = (
-        ("functions", len(module.functions), FUNCTION_COUNT),
-        ("imports", len(module.imports), IMPORT_COUNT),
-        ("exports", len(module.exports), EXPORT_COUNT),
-        ("types", len(module.types), TYPE_COUNT),
-        ("globals", len(module.globals), GLOBAL_COUNT),
-        ("data and element segments", module.segment_count, SEGMENT_COUNT),
-        ("tables", module.table_count, TABLE_COUNT),
-        ("sections", len(module.sections), SECTION_COUNT),
-        ("parameters in one type", max((len(t.parameters) for t in module.types), default=0), PARAMETER_COUNT),
-        ("results in one type", max((len(t.results) for t in module.types), default=0), PARAMETER_COUNT),
-        ("bytes in one function", max((end - start for start, end in module.bodies), default=0), BODY_BYTES),
-        ("bytes in one name", max((len(export.name) for export in module.exports), default=0), NAME_BYTES),
-    )
-    for what, count, cap in counts:
-        if count > cap:
-            raise _refused(name, f"it has {count:,} {what}", f"{cap:,} are allowed, so that compiling stays bounded")
-
-
 def _check_imports(module: Module, name: str) -> None:
+    aborts = 0
     for item in module.imports:
-        allowed = ".".join(ABORT)
         wanted = escape(f"{item.module}.{item.name}")
-        if (item.module, item.name) != ABORT:
-            near = difflib.get_close_matches(wanted, [allowed], 1, 0.0)[0]
+        signature = _offered(item)
+        if signature is None:
+            near = difflib.get_close_matches(wanted, _OFFERED, 1, 0.0)[0]
             raise ModuleImportRefused(
                 f"module {escape(name)!r} imports {wanted!r}",
-                why=f"an agent imports nothing; the nearest thing that exists is {near!r}, AssemblyScript's abort",
-                fix="leave what you want done in the outbox, and build without WASI (freestanding)",
+                why=f"no host offers it; the nearest thing that exists is {near!r}",
+                fix="leave what you want done in the outbox, and build without imports (freestanding)",
             )
-        if item.kind != wasm.KIND_FUNCTION or _type_at(module, item.detail) != ABORT_TYPE:
+        if item.kind != wasm.KIND_FUNCTION or _type_at(module, item.detail) != signature:
             raise ModuleImportRefused(
                 f"module {escape(name)!r} imports {wanted!r} with another type",
-                why="its type is (i32, i32, i32, i32) -> nothing",
-                fix="declare it as AssemblyScript does",
+                why=f"its type is {_signature(signature)}",
+                fix="declare it as its toolchain does",
             )
-    if len(module.imports) > 1:
+        aborts += item.module != wasi.MODULE
+    if aborts > 1:
         raise ModuleImportRefused(
             f"module {escape(name)!r} imports {'.'.join(ABORT)!r} more than once",
             why="one import of it is replaced by a trap that carries its text",
             fix="merge the imports",
+        )
+
+
+def _offered(item: wasm.Import) -> FunctionType | None:
+    """Return the type of what an import names, None if there is no such thing."""
+    if item.module == wasi.MODULE and item.name in wasi.NAMES:
+        return wasi.signature(item.name)
+    return ABORT_TYPE if (item.module, item.name) == ABORT else None
+
+
+_OFFERED: Final = (".".join(ABORT), *(f"{wasi.MODULE}.{known}" for known in wasi.NAMES))
+
+
+def check_wasi(module: Module, name: str, *, declared: bool) -> None:
+    """Refuse virtual WASI to a module whose manifest does not ask for it.
+
+    Raises:
+        ModuleImportRefused: TW3002.
+    """
+    used = next((item.name for item in module.imports if item.module == wasi.MODULE), "")
+    if used and not declared:
+        raise ModuleImportRefused(
+            f"module {escape(name)!r} imports {f'{wasi.MODULE}.{used}'!r}",
+            why="its manifest does not ask for virtual WASI",
+            fix='build without a C library, or put `wasi = "virtual"` into its agent.toml',
         )
 
 

@@ -39,7 +39,20 @@ from .engine import (
 from .gate import escape
 from .image import GLOBAL_BYTES, Image
 from .probes import ready_engine
-from .rewriter import ABORT, ABORT_ARGUMENTS, DEPTH, FLAG, FLAG_ABORT, FLAG_DEPTH, GLOBAL
+from .rewriter import (
+    ABORT,
+    ABORT_ARGUMENTS,
+    DEPTH,
+    FLAG,
+    FLAG_ABORT,
+    FLAG_DEPTH,
+    FLAG_EXIT,
+    GLOBAL,
+    WASI_CAPACITY,
+    WASI_CONTEXT,
+    WASI_EXIT,
+    WASI_OUTBOX,
+)
 from .wasm import F32, F64, I32, I64
 
 START_FUEL: Final = 100_000_000
@@ -180,11 +193,19 @@ class Instance:
         self._words = self._outbox.cast("I")
         context = guest_slice(memory, descriptor.context_at, CONTEXT_BYTES)
         self._output = context[CONTEXT_OUTPUT_OFFSET : CONTEXT_OUTPUT_OFFSET + 8].cast("I")
+        self._place_wasi(descriptor)
         function = self._cell.function
         whole = function("tw_turn") if descriptor.flags & WHOLE_TURN else 0
         self._receive = None if whole else pointer(function("agent_receive"))
         calls = function("agent_init"), whole or function("agent_step"), function("agent_shutdown")
         self._functions = tuple(pointer(call) for call in calls)
+
+    def _place_wasi(self, descriptor: Descriptor) -> None:
+        """Tell the functions of virtual WASI, if the module has any, where its buffers lie."""
+        if self._cell.variable(WASI_CONTEXT):
+            places = (WASI_CONTEXT, descriptor.context_at), (WASI_OUTBOX, descriptor.outbox_at)
+            for name, value in (*places, (WASI_CAPACITY, descriptor.outbox_bytes)):
+                self._cell.write_raw(self._cell.variable(name), 0, value.to_bytes(4, "little"))
 
     def run(self, turn: Turn) -> Outcome:
         """Return what the turn came to. After anything but OK the instance is dirty."""
@@ -311,6 +332,8 @@ class Instance:
                 return Fault(Status.DEPTH_LIMIT, 0, f"calls nest deeper than {self._limits.depth}")
             if flag == FLAG_ABORT:
                 return Fault(Status.TRAP, TrapNumber.ABORT, self._abort_text())
+            if flag == FLAG_EXIT:
+                return Fault(Status.TRAP, TrapNumber.EXIT, f"proc_exit({self._i32(WASI_EXIT)})")
         return Fault(fault.status, int(fault.number), escape(fault.detail))
 
     def _abort_text(self) -> str:

