@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..authoring.build import Built, Signer, build, check_reproducible, write_built
+from ..authoring.build import MODULE, Built, Signer, build, check_reproducible, write_built
 from ..authoring.project import Project, read_project
+from ..authoring.traces import keep_symbols
 from ..packages.developer import sign
-from .config import build_environment, load_settings, trust_folder
+from .config import build_environment, load_settings, symbols_folder, trust_folder
 from .output import Output, write_document, write_facts
 
 EXAMPLES: Final = """Examples:
@@ -50,6 +51,9 @@ def build_agent(
     trust = None if unsigned else trust_folder(settings)
     signer: Signer | None = (lambda package, name: sign(package, trust, name=name)) if trust is not None else None
     written = write_built(project, built, signer)
+    compiled = built.compiled
+    if compiled.suffix == MODULE:
+        keep_symbols(symbols_folder(settings), compiled.module, compiled.debug, compiled.source_map)
     facts = dict(_facts(project, built, written, signed=trust is not None, reproducible=check))
     if output == "text":
         write_facts([(name.replace("_", " "), _shown(value)) for name, value in facts.items() if value not in ("", 0)])

@@ -83,6 +83,11 @@ def module_cache(settings: Settings) -> Path:
     return platformdirs.user_cache_path("tickwork", appauthor=False) / "modules"
 
 
+def symbols_folder(settings: Settings) -> Path:
+    """Return the folder in which builds keep the debugging information of what they made, by the digest of its code."""
+    return module_cache(settings).parent / "symbols"
+
+
 def trust_folder(settings: Settings) -> Path:
     """Return the folder that says whom this machine trusts."""
     return Path(settings.trust).expanduser() if settings.trust else _user_folder() / "trust"

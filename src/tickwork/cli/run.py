@@ -17,7 +17,7 @@ from ..errors import UsageFault
 from ..journal.check import check
 from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
-from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal
+from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal, trap_reader
 
 EXAMPLES: Final = """Examples:
 
@@ -75,10 +75,10 @@ def finish(done: Run, stop: StopRequest, output: Format, more: Document | None =
         talk(f"interrupted before tick {done.frames}; go on with: tickwork run --resume {done.journal}")
         return stop.status(STATUSES[done.status])
     if done.status == "failed" and done.journal is not None:
-        talk(str(why_failed(done.journal)))
+        talk(str(why_failed(done.journal, explain=trap_reader())))
     elif done.failed and done.journal is not None and output == "text":
         # The run is complete all the same; without this, an agent with a slip in it would seem to work.
-        tick, sentence = first_failure(done.journal)
+        tick, sentence = first_failure(done.journal, explain=trap_reader())
         talk(f"first failed turn: {sentence}; see tickwork show {done.journal} frame --tick {tick}")
     return STATUSES[done.status]
 

@@ -12,9 +12,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
+from ..driver.look import Explain
 from ..driver.options import Options
 from ..errors import JournalWriteFailed, UsageFault
-from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key, trust_folder
+from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key, symbols_folder, trust_folder
 
 OWN: Final = Path(".tickwork")
 RUNS: Final = OWN / "runs"
@@ -99,6 +100,18 @@ def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None 
 
             options = msgspec.structs.replace(options, progress=shown.enter_context(progress_bar(verb)))
         yield options
+
+
+def trap_reader() -> Explain:
+    """Return what makes of a trap's offsets functions, files and lines, where the agent was built on this machine."""
+    folders = [symbols_folder(load_settings())]
+
+    def explain(detail: str, module: bytes) -> str:
+        from ..authoring.traces import explain as read_trap  # Loads parsers that only a trap needs.
+
+        return read_trap(detail, module, folders)
+
+    return explain
 
 
 @contextmanager

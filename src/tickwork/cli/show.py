@@ -12,6 +12,7 @@ from ..errors import AgentNotFound
 from ..records import AGAIN, UNTIL_MESSAGE
 from .output import Format, Output, write_document, write_facts, write_line, write_rows
 from .screen import write_table
+from .session import trap_reader
 
 EXAMPLES: Final = """Examples:
 
@@ -153,7 +154,7 @@ def message_rows(messages: Sequence[look.MessageView]) -> list[tuple[object, ...
 
 def show_frame(request: Request) -> None:
     """Print one tick's records."""
-    frame = look.frame_at(request.journal, request.tick)
+    frame = look.frame_at(request.journal, request.tick, explain=trap_reader())
     if request.form != "text":
         write_document(msgspec.to_builtins(frame), request.form)
         return

@@ -1,12 +1,12 @@
 """Looking into a run: its state, agents, messages and records at any tick. Nothing is executed or performed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from .. import codec
-from ..errors import AgentNotFound, RunFailed, TickOutOfRange
+from ..errors import AgentNotFound, JournalIncomplete, RunFailed, TickOutOfRange
 from ..journal.store import JournalReader
 from ..kernel import Machine
 from ..records import (
@@ -26,6 +26,14 @@ from .opening import read_header, reading
 from .options import Options
 from .snapshots import last_snapshot, restore_machine
 from .verify import fold_prefix
+
+Explain = Callable[[str, bytes], str]
+"""Makes a failed turn's text one for people, given the text and the agent's module."""
+
+
+def as_it_is(detail: str, _module: bytes) -> str:
+    """Return a failed turn's text as the engine gave it."""
+    return detail
 
 
 class AgentView(msgspec.Struct, frozen=True):
@@ -203,8 +211,12 @@ def agent_number(machine: Machine, agent: str) -> int:
     )
 
 
-def frame_at(source: Path | str | JournalReader, tick: int | None = None) -> FrameView:
-    """Return one tick's records, the last one's by default."""
+def frame_at(source: Path | str | JournalReader, tick: int | None = None, *, explain: Explain = as_it_is) -> FrameView:
+    """Return one tick's records, the last one's by default.
+
+    Args:
+        explain: What makes of a trap's offsets the lines of its source.
+    """
     with reading(source) as journal:
         last = _last_tick(journal, tick)
         machine = machine_at(journal, last)
@@ -222,7 +234,7 @@ def frame_at(source: Path | str | JournalReader, tick: int | None = None) -> Fra
                 turn.outcome.code,
                 sum(1 for _ in codec.decode_frames(turn.outcome.outbox)),
                 hints.fuel[slot] if slot < len(hints.fuel) else 0,
-                details.get(slot, ""),
+                _explained(journal, machine, turn.agent, details.get(slot, ""), explain),
             )
             for slot, turn in enumerate(recorded)
         )
@@ -304,7 +316,18 @@ def _describe(machine: Machine, item: Derived) -> str:
     return " ".join(part for part in parts if part)
 
 
-def why_failed(source: Path | str | JournalReader) -> RunFailed:
+def _explained(journal: JournalReader, machine: Machine, agent: int, detail: str, explain: Explain) -> str:
+    """Return a failed turn's text for people, as far as the agent is a module that the journal carries."""
+    spec = machine.state.agents[agent].spec
+    if not detail or spec.kind != "wasm":
+        return detail
+    try:
+        return explain(detail, journal.content(spec.digest))
+    except JournalIncomplete:
+        return detail
+
+
+def why_failed(source: Path | str | JournalReader, *, explain: Explain = as_it_is) -> RunFailed:
     """Return the failure that ended a run, as an error to show: which agent, when, and what its turn came to."""
     with reading(source) as journal:
         machine = machine_at(journal, None)
@@ -314,7 +337,7 @@ def why_failed(source: Path | str | JournalReader) -> RunFailed:
         for item in codec.decode_derived(frame.derived):
             if item.kind == DerivedKind.ESCALATED:
                 name = machine.state.agents[item.agent].name
-                why = details.get(item.slot, "")
+                why = _explained(journal, machine, item.agent, details.get(item.slot, ""), explain)
                 return RunFailed(
                     f"agent {name!r} failed and its supervision policy is escalate",
                     where=f"tick {frame.tick}",
@@ -324,14 +347,15 @@ def why_failed(source: Path | str | JournalReader) -> RunFailed:
     return RunFailed("the run failed", where=f"tick {frame.tick}")
 
 
-def first_failure(source: Path | str | JournalReader) -> tuple[int, str]:
+def first_failure(source: Path | str | JournalReader, *, explain: Explain = as_it_is) -> tuple[int, str]:
     """Return the tick of a run's first failed turn and a sentence on it; (-1, "") if none failed."""
     with reading(source) as journal:
         header, _ = read_header(journal)
         for frame in journal.frames():
             for slot, turn in enumerate(read_turns(journal, frame)):
                 if turn.outcome.status != Status.OK:
-                    detail = dict(codec.decode_hints(frame.hints).details).get(slot, "")
+                    hint = dict(codec.decode_hints(frame.hints).details).get(slot, "")
+                    detail = _explained(journal, machine_at(journal, frame.tick), turn.agent, hint, explain)
                     status = Status(turn.outcome.status).name.lower()
                     why = detail or f"code {turn.outcome.code}"
                     return frame.tick, f"agent {name_of(header, turn.agent)!r} at tick {frame.tick}: {status}, {why}"
