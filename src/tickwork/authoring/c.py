@@ -47,6 +47,8 @@ _FLAGS: Final = (
     "-Wall",
     "-Wextra",
     "-Werror",
+    # A build must not know when it was made.
+    "-Wdate-time",
     "-Wl,--no-entry",
     "-Wl,--export-memory",
 )

@@ -123,7 +123,7 @@ def run_tool(
         text = (done.stderr + done.stdout).decode(errors="replace").strip()
         raise BuildFailed(
             f"the source does not compile:\n{text}" if text else "the source does not compile",
-            where=str(cwd),
+            where=str(found.environment.project or cwd),
             why=f"{found.tool} {found.version} ended with status {done.returncode}",
             fix="mend what the compiler names above, and build again",
         )

@@ -1,0 +1,76 @@
+"""authoring/project.py: agent.toml is read whole and every fault is told."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.authoring.projects import TOML, small
+from tickwork.authoring.project import read_project
+from tickwork.errors import ProjectInvalid
+
+
+def refused(folder: Path, text: str) -> ProjectInvalid:
+    (folder / "agent.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ProjectInvalid) as caught:
+        read_project(folder)
+    return caught.value
+
+
+def test_a_folder_without_a_project_is_told_how_to_begin_one(tmp_path: Path) -> None:
+    with pytest.raises(ProjectInvalid, match="no agent's project") as caught:
+        read_project(tmp_path)
+    assert "tickwork agent new" in caught.value.fix
+
+
+def test_every_fault_is_told_with_its_line_and_the_nearest_name(tmp_path: Path) -> None:
+    text = TOML.format(language="c").replace("publish", "publishes").replace("1.2.3", "one")
+    error = refused(tmp_path, text)
+    assert "agent.toml:2, version" in error.where
+    assert 'unknown key "publishes"' in error.fix
+    error = refused(tmp_path, TOML.format(language="c").replace("publish", "publishes"))
+    assert "agent.toml:8, capabilities.publishes" in error.where
+    assert 'did you mean "publish"?' in error.fix
+
+
+@pytest.mark.parametrize("name", ["Small", "a/b", "", "1a", "a" * 65, "ä"])
+def test_a_name_is_one_that_files_and_packages_can_have(name: str, tmp_path: Path) -> None:
+    assert "name" in refused(tmp_path, TOML.format(language="c").replace('"small"', f'"{name}"')).where
+
+
+def test_a_language_is_one_of_those_that_are_known(tmp_path: Path) -> None:
+    assert "assemblyscript" in refused(tmp_path, TOML.format(language="cobol")).why
+
+
+def test_a_file_that_is_not_toml_is_told(tmp_path: Path) -> None:
+    assert "line 1" in refused(tmp_path, "name = \n").why
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+    project = small(tmp_path)
+    assert project.entry("agent.c") == tmp_path / "agent.c"
+    with pytest.raises(ProjectInvalid, match=r"nowhere\.c does not exist"):
+        project.entry("nowhere.c")
+    (tmp_path.parent / "outside.c").write_text("")
+    with pytest.raises(ProjectInvalid, match="outside the project"):
+        project.entry("../outside.c")
+
+
+def test_the_digest_of_sources_knows_names_and_contents_and_no_line_ends(tmp_path: Path) -> None:
+    project = small(tmp_path)
+    first, second = tmp_path / "a.h", tmp_path / "b.h"
+    first.write_bytes(b"one\n")
+    second.write_bytes(b"two\n")
+    before = project.source_digest([first, second])
+    assert project.source_digest([second, first]) == before
+    first.write_bytes(b"one\r\n")
+    assert project.source_digest([first, second]) == before
+    first.write_bytes(b"One\n")
+    assert project.source_digest([first, second]) != before
+    first.write_bytes(b"two\n")
+    second.write_bytes(b"one\n")
+    assert project.source_digest([first, second]) != before
+
+
+def test_files_are_found_by_patterns_each_once(tmp_path: Path) -> None:
+    project = small(tmp_path)
+    assert [path.name for path in project.files("*.c", "agent.*")] == ["agent.c", "agent.toml"]
