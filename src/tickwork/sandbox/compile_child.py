@@ -16,6 +16,7 @@ from .compiled import LAYOUT, WHOLE_TURN, Compiled, Descriptor, encode_compiled
 from .engine import WASMTIME_VERSION, Code, EngineError
 from .frames import heavy_function
 from .instance import Instance, Loaded, StartFault
+from .manifest import manifest_of
 from .probes import ready_engine
 from .rewriter import Rewritten, rewrite
 from .scan import scan
@@ -126,6 +127,11 @@ def describe(request: Request, module: Module, rewritten: Rewritten, code: Code)
         error.what = error.what.replace("a module's", f"module {gate.escape(request.name)!r}: its", 1)
         raise
     descriptor = instance.descriptor
+    try:
+        regions = instance.find_regions(window_count(module, request.name))
+    except ModuleError as error:
+        error.where = f"module {gate.escape(request.name)!r}"
+        raise
     instance.close()
     if descriptor.flags & WHOLE_TURN and not any(export.name == "tw_turn" for export in module.exports):
         raise ModuleRefused(
@@ -133,4 +139,10 @@ def describe(request: Request, module: Module, rewritten: Rewritten, code: Code)
             why="flag 0 is set and there is no such export",
             fix="export tw_turn, or clear the flag",
         )
-    return encode_compiled(msgspec.structs.replace(compiled, descriptor=descriptor))
+    return encode_compiled(msgspec.structs.replace(compiled, descriptor=descriptor, regions=regions))
+
+
+def window_count(module: Module, name: str) -> int:
+    """Return how many windows the module's manifest lists."""
+    manifest = manifest_of(module, gate.escape(name))
+    return 0 if manifest is None else len(manifest.capabilities.windows)

@@ -13,7 +13,7 @@ from ..errors import InternalError, ModuleAbiMismatch
 from ..records import ABI_MAJOR, ABI_MINOR, Limits
 from .engine import PAGE
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 DESCRIPTOR_MAGIC: Final = b"TWA1"
 CONTEXT_BYTES: Final = 64
 LEAST_CAPACITY: Final = 4 << 10
@@ -44,6 +44,7 @@ class Compiled(msgspec.Struct, frozen=True, array_like=True):
         globals: Indices of the mutable globals that belong to an image. Order: ascending.
         types: Their value types, one byte each.
         pages, maximum: Bounds of the memory. Units: 64 KiB.
+        regions: Address and capacity of the region of each window. Order: the manifest's. Units: bytes.
     """
 
     layout: int
@@ -56,6 +57,7 @@ class Compiled(msgspec.Struct, frozen=True, array_like=True):
     maximum: int
     descriptor: Descriptor
     code: bytes
+    regions: tuple[tuple[int, int], ...] = ()
 
 
 class Program(msgspec.Struct, frozen=True):

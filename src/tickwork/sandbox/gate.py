@@ -39,6 +39,7 @@ OPTIONAL: Final = {
     "tw_turn": _POINTER_TO_CODE,
     "agent_save": _REGION_TO_CODE,
     "agent_load": _REGION_TO_CODE,
+    "tw_windows": _TO_CODE,
 }
 
 _VALUE_NAMES: Final = {I32: "i32", I64: "i64", F32: "f32", F64: "f64"}

@@ -13,6 +13,7 @@ from .image import Image, encode_image
 from .instance import Loaded, check_memory, load
 from .probes import ready_engine
 from .slot import Slot
+from .windows import Hashing
 
 THREAD_STACK_BYTES: Final = 8 << 20
 AGENTS_MOST: Final = 30_000
@@ -37,6 +38,7 @@ class InlinePool:
         self._thread = threading.get_ident()
         self._slots: dict[int, Slot] = {}
         self._loaded: dict[bytes, Loaded] = {}
+        self._hashing = Hashing()
 
     def place(self, program: Program) -> None:
         """Take an agent in, before its first turn."""
@@ -63,8 +65,13 @@ class InlinePool:
         slots, outcomes = self._slots, list[Outcome]()
         try:
             for turn in turns:
-                outcomes.append(slots[turn.agent].run(turn))
+                outcome = slots[turn.agent].run(turn)
+                outcomes.append(outcome)
+                if outcome.written:
+                    outcomes[-1] = self._hashing.begin(len(outcomes) - 1, outcome)
+            self._hashing.finish(outcomes)
         except BaseException:
+            self._hashing.drop()
             # The whole batch has not happened: what ran is taken back, and what was running is dirty.
             discard_trap()
             self.rollback([turn.agent for turn in turns[: len(outcomes)]])
@@ -118,3 +125,4 @@ class InlinePool:
         """Free every instance."""
         self.retire(list(self._slots))
         self._loaded.clear()
+        self._hashing.close()

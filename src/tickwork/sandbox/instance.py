@@ -10,7 +10,7 @@ import ctypes
 from typing import Final, NamedTuple
 
 from ..codec import CONTEXT, CONTEXT_OUTPUT_OFFSET, DESCRIPTOR, FRAME
-from ..errors import EngineUnsuitable, InternalError, ModuleRefused
+from ..errors import EngineUnsuitable, InternalError, ModuleAbiMismatch, ModuleRefused
 from ..records import Limits, Operation, Outcome, Refusal, Status, Turn
 from .compiled import CONTEXT_BYTES, WHOLE_TURN, Compiled, Descriptor, decode_compiled, read_descriptor
 from .engine import (
@@ -54,6 +54,7 @@ from .rewriter import (
     WASI_OUTBOX,
 )
 from .wasm import F32, F64, I32, I64
+from .windows import REGION, Region, Regions, read_regions
 
 START_FUEL: Final = 100_000_000
 """What ``_initialize`` and ``tw_desc`` may use, the same at admission and at run time. Units: wasmtime fuel."""
@@ -129,7 +130,7 @@ class Instance:
 
     __slots__ = (
         "_argument", "_cell", "_compiled", "_context", "_context_at", "_fuel", "_functions", "_inbox", "_limits",
-        "_memory", "_outbox", "_outbox_bytes", "_output", "_ready_fuel", "_receive", "_variables", "_words",
+        "_memory", "_outbox", "_outbox_bytes", "_output", "_ready_fuel", "_receive", "_regions", "_variables", "_words",
         "descriptor",
     )  # fmt: skip
 
@@ -153,6 +154,7 @@ class Instance:
             self._restore(image)
             self.descriptor = compiled.descriptor
         self._bind(self.descriptor)
+        self._regions = Regions(self._memory, compiled.regions) if compiled.regions else None
 
     def _make_cell(self, loaded: Loaded) -> Cell:
         try:
@@ -213,6 +215,9 @@ class Instance:
         size = len(inbox)
         if size:
             self._inbox[:size] = inbox
+        if turn.views:
+            assert self._regions is not None, "a reader's module has regions"
+            self._regions.show(turn.views)
         _pack_context(
             self._memory, self._context_at, turn.tick, turn.seed, fuel, turn.wall_us, turn.agent, size, turn.count, 0, 0
         )
@@ -247,6 +252,35 @@ class Instance:
             if flaw:
                 return Outcome(Status.ABI_VIOLATION, 0, used, b"", flaw)
         return Outcome(_OK, code, used, self._outbox[:length].tobytes())
+
+    def find_regions(self, count: int) -> tuple[Region, ...]:
+        """Return where the module's ``tw_windows`` says that the regions of its windows lie.
+
+        Raises:
+            ModuleAbiMismatch: TW3003, it is absent or fails, or what it says does not fit.
+        """
+        if not count:
+            return ()
+        function = self._cell.function("tw_windows")
+        result = self._cell.call(function) if function else Fault(Status.ABI_VIOLATION, 0, "there is no such export")
+        try:
+            if isinstance(result, Fault):
+                raise OutOfBounds(self._explain(result).detail)
+            raw = bytes(guest_slice(self._memory, result, REGION.size * count))
+        except OutOfBounds as error:
+            raise ModuleAbiMismatch(
+                f"a module's manifest lists {count} windows and its tw_windows gives no regions for them",
+                why=str(error),
+                fix="declare the regions with the SDK of this version, or remove the windows from the manifest",
+            ) from error
+        return read_regions(raw, self.descriptor, self._compiled.pages)
+
+    def collect(self, outcome: Outcome) -> Outcome:
+        """Return a good outcome with what the turn wrote to windows, still without digests."""
+        if self._regions is None or not outcome.outbox:
+            return outcome
+        found = self._regions.collect(outcome)
+        return Outcome(Status.ABI_VIOLATION, 0, outcome.fuel, b"", found) if isinstance(found, str) else found
 
     def save(self, turn: Turn) -> tuple[Outcome, bytes]:
         """Return what ``agent_save`` came to, and the state it wrote. The instance is dirty afterwards.
@@ -372,7 +406,7 @@ class Instance:
 
     def close(self) -> None:
         """Free the memory."""
-        del self._memory, self._inbox, self._outbox, self._words, self._output
+        del self._memory, self._inbox, self._outbox, self._words, self._output, self._regions
         self._cell.close()
 
 

@@ -26,6 +26,9 @@ INBOX_SHIFT: Final = 10
 FUEL_SHIFT: Final = 16
 """So does each 65,536 of fuel, about 20 us, so that going back takes milliseconds, and not a second for a page."""
 
+SHOWN_TIMES: Final = 8
+"""What windows have shown to an agent since its image is at most so many times its memory."""
+
 
 _Image = TypeVar("_Image")
 
@@ -40,9 +43,10 @@ class Ledger(Generic[_Image]):
         turns: Successful turns since. Order: as run.
         undoable: Whether the last turn succeeded and has not been taken back.
         credit: What turns may still cost until an image is due; nothing at 0 or below.
+        room: Bytes that windows may still show until an image is due: the turns hold on to them.
     """
 
-    __slots__ = ("credit", "image", "turns", "undoable")
+    __slots__ = ("credit", "image", "room", "turns", "undoable")
 
     def __init__(self) -> None:
         self.clear()
@@ -53,12 +57,14 @@ class Ledger(Generic[_Image]):
         self.turns = list[Turn]()
         self.undoable = False
         self.credit = CREDIT
+        self.room = SHOWN_TIMES * PAGE
 
     def keep(self, image: _Image, memory_bytes: int) -> None:
         """Replace image and turns by a new image of a memory of that size."""
         self.image = image
         self.turns.clear()
         self.credit = min(CREDIT_MOST, max(CREDIT, CREDIT * memory_bytes // PAGE))
+        self.room = SHOWN_TIMES * memory_bytes
 
     def restore(self, image: _Image | None, turns: Iterable[Turn]) -> None:
         """Take over what another process kept."""
@@ -75,6 +81,10 @@ class Ledger(Generic[_Image]):
         self.turns.append(turn)
         self.undoable = True
         self.credit -= 1 + (len(turn.inbox) >> INBOX_SHIFT) + (fuel >> FUEL_SHIFT)
+        if turn.views:
+            self.room -= sum(view.length for view in turn.views)
+            if self.room <= 0:
+                self.credit = 0
 
     def undo(self) -> bool:
         """Take the last turn back; return whether there was one."""
@@ -101,7 +111,10 @@ class Slot:
         self.ledger = Ledger[Image]()
 
     def run(self, turn: Turn) -> Outcome:
-        """Return what the turn came to; after anything but OK the agent is as it was before."""
+        """Return what the turn came to; after anything but OK the agent is as it was before.
+
+        What it wrote to windows has no digests yet: that is the pool's to do, which may let a thread do it.
+        """
         ledger, instance = self.ledger, self._instance
         if instance is None:
             try:
@@ -113,6 +126,8 @@ class Slot:
             image = instance.take_image()
             ledger.keep(image, len(image.memory))
         outcome = instance.run(turn)
+        if not outcome.status:
+            outcome = instance.collect(outcome)
         if outcome.status:
             ledger.undoable = False
             self.drop()

@@ -21,7 +21,7 @@ from ..errors import (
     ModuleUnsigned,
     TickworkError,
 )
-from ..records import Limits, Outcome, Turn
+from ..records import Limits, Outcome, Turn, View, Written
 
 MODULE, PLACE, RESTORE, COMPUTE, ROLLBACK, RESET, RETIRE, IMAGE, CARRY = range(1, 10)
 READY, ANSWER, FAILURE = range(1, 4)
@@ -32,9 +32,14 @@ _HEADER: Final = struct.Struct("<IB")
 _TURN: Final = struct.Struct("<IHHQQQQII")
 _OUTCOME: Final = struct.Struct("<HHiIIIQ")
 _COUNT: Final = struct.Struct("<I")
+_VIEW: Final = struct.Struct("<IIQQQQ")
+_WRITTEN: Final = struct.Struct("<IIQ")
 
 _WITH_IMAGE: Final = 1
 """Flag of a turn: take an image before it and send it along."""
+
+_WITH_VIEWS: Final = 2
+"""Flag of a turn: what windows show before it follows its inbox."""
 
 
 _CARRIED: Final[dict[str, type[TickworkError]]] = {
@@ -100,15 +105,37 @@ def encode_turns(turns: Iterable[tuple[Turn, bool]]) -> bytes:
     """Return a batch of turns, each with whether an image is to be taken before it."""
     parts = list[bytes]()
     for turn, imaged in turns:
-        inbox = turn.inbox
+        inbox, flags = turn.inbox, _WITH_IMAGE * imaged | _WITH_VIEWS * bool(turn.views)
         parts += (
             _TURN.pack(
-                turn.agent, turn.operation, _WITH_IMAGE * imaged, turn.tick, turn.seed, turn.fuel, turn.wall_us,
+                turn.agent, turn.operation, flags, turn.tick, turn.seed, turn.fuel, turn.wall_us,
                 turn.count, len(inbox),
             ),
             inbox,
         )  # fmt: skip
+        if turn.views:
+            _encode_views(turn.views, parts)
     return b"".join(parts)
+
+
+def _encode_views(views: Sequence[View], parts: list[bytes]) -> None:
+    parts.append(_COUNT.pack(len(views)))
+    for view in views:
+        head = (view.handle, view.window, view.epoch, view.total, view.offset, view.length)
+        parts += (_VIEW.pack(*head), bytes(view.content))
+
+
+def _decode_views(data: bytes, at: int) -> tuple[tuple[View, ...], int]:
+    """Return the views that begin at a place, and where they end."""
+    (count,) = _COUNT.unpack_from(data, at)
+    at += _COUNT.size
+    views = list[View]()
+    for _ in range(count):
+        handle, window, epoch, total, offset, length = _VIEW.unpack_from(data, at)
+        at += _VIEW.size
+        views.append(View(handle, window, epoch, total, offset, length, data[at : at + length]))
+        at += length
+    return tuple(views), at
 
 
 def decode_turns(data: bytes) -> Iterator[tuple[Turn, bool]]:
@@ -117,23 +144,32 @@ def decode_turns(data: bytes) -> Iterator[tuple[Turn, bool]]:
     while at < len(data):
         agent, operation, flags, tick, seed, fuel, wall_us, count, length = _TURN.unpack_from(data, at)
         at += _TURN.size
-        turn = Turn(agent, operation, tick, seed, fuel, wall_us, count, data[at : at + length])
-        yield turn, bool(flags & _WITH_IMAGE)
+        inbox = data[at : at + length]
         at += length
+        views: tuple[View, ...] = ()
+        if flags & _WITH_VIEWS:
+            views, at = _decode_views(data, at)
+        turn = Turn(agent, operation, tick, seed, fuel, wall_us, count, inbox, views)
+        yield turn, bool(flags & _WITH_IMAGE)
 
 
-def encode_outcome(outcome: Outcome, image: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+def encode_outcome(outcome: Outcome, image: bytes) -> list[bytes]:
     """Return one outcome in parts; ``image`` is empty where none was asked for."""
-    detail, outbox = outcome.detail.encode(), outcome.outbox
-    header = _OUTCOME.pack(outcome.status, 0, outcome.code, len(outbox), len(detail), len(image), outcome.fuel)
-    return header, image, outbox, detail
+    detail, outbox, written = outcome.detail.encode(), outcome.outbox, outcome.written
+    header = _OUTCOME.pack(
+        outcome.status, len(written), outcome.code, len(outbox), len(detail), len(image), outcome.fuel
+    )
+    parts = [header, image, outbox, detail]
+    for one in written:
+        parts += (_WRITTEN.pack(one.handle, one.place, len(one.content)), bytes(one.content))
+    return parts
 
 
 def decode_outcomes(data: bytes) -> Iterator[tuple[Outcome, bytes]]:
     """Yield outcomes and images. Order: as the turns were given."""
     at = 0
     while at < len(data):
-        status, _, code, outbox_bytes, detail_bytes, image_bytes, fuel = _OUTCOME.unpack_from(data, at)
+        status, writes, code, outbox_bytes, detail_bytes, image_bytes, fuel = _OUTCOME.unpack_from(data, at)
         at += _OUTCOME.size
         image = data[at : at + image_bytes]
         at += image_bytes
@@ -141,7 +177,13 @@ def decode_outcomes(data: bytes) -> Iterator[tuple[Outcome, bytes]]:
         at += outbox_bytes
         detail = data[at : at + detail_bytes].decode() if detail_bytes else ""
         at += detail_bytes
-        yield Outcome(status, code, fuel, outbox, detail), image
+        written = list[Written]()
+        for _ in range(writes):
+            handle, place, length = _WRITTEN.unpack_from(data, at)
+            at += _WRITTEN.size
+            written.append(Written(handle, place, data[at : at + length]))
+            at += length
+        yield Outcome(status, code, fuel, outbox, detail, tuple(written)), image
 
 
 def encode_carry(turn: Turn, placed: Placement) -> bytes:

@@ -17,6 +17,7 @@ from .confine import confine
 from .image import decode_image, encode_image
 from .inline import InlinePool
 from .probes import ready_engine
+from .windows import hash_written
 
 
 def main() -> None:
@@ -87,6 +88,8 @@ class Worker:
             slot.ledger.credit = 0 if imaged else 1
             before = slot.ledger.image
             outcome = slot.run(turn)
+            if outcome.written:
+                outcome = hash_written(outcome)
             taken = slot.ledger.image
             image = encode_image(taken) if taken is not None and taken is not before else b""
             parts.extend(wire.encode_outcome(outcome, image))
