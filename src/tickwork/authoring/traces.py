@@ -115,7 +115,7 @@ def trap_places(detail: str, module: Module) -> Iterator[CodePlace]:
     if not frames:
         return
     rewritten = rewrite(module, scan(module))
-    counted = {item.index: item.body for item in rewritten.wrapped}
+    counted = {item.wrapper: item.body for item in rewritten.wrapped}
     moved = {body: index for index, body in counted.items()}
     compiled, imported = wasm.parse(rewritten.data), len(module.imports)
     code = module.section(CODE)
