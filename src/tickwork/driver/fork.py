@@ -1,6 +1,6 @@
 """Fork: a new run that shares a prefix with another and goes on live."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,14 +9,16 @@ from .. import codec
 from ..errors import TickOutOfRange
 from ..journal.store import Journal, JournalReader
 from ..kernel import RunStatus
-from ..records import Effect, Environment, Frame, Input, InputKind
+from ..records import Effect, Environment, Frame, Input, InputKind, SwapPlan
 from .fold import read_inputs
 from .loop import OPERATOR, Decision, Inbox, Loop, Mark, settle_unknown
 from .opening import executing, new_environment, reading, resumed_performers
 from .options import Options
 from .performers import Dispatch
+from .plans import Swap, in_order
 from .resolve import World
 from .run import create_journal, finish, open_feeds, undecided_error
+from .settle import further_plans, module_digests, resumed_plans
 from .snapshots import snapshot_bodies
 from .verify import Run, fold_prefix
 
@@ -42,6 +44,7 @@ def fork(
     edit: Edit | None = None,
     world: World | None = None,
     decisions: Mapping[int, Decision] | None = None,
+    swaps: Iterable[Swap] = (),
     options: Options | None = None,
 ) -> Run:
     """Copy the ticks before ``at`` into a new journal, change something, and go on live.
@@ -52,13 +55,14 @@ def fork(
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects asked for before the fork that have no
             recorded result.
+        swaps: Beside those planned when the original began; one that names no tick happens at the tick of the fork.
 
     Raises:
         TickOutOfRange: TW4006.
         EffectUndecided: TW4003, such an effect is not in ``decisions``; no journal is made then.
     """
     options = options or Options()
-    edit = edit or Edit()
+    edit, swaps = edit or Edit(), tuple(swaps)
     with reading(source) as parent:
         if not 0 <= at <= parent.length():
             raise TickOutOfRange(
@@ -67,10 +71,13 @@ def fork(
                 fix="name one of them",
             )
         with executing(parent, world, options, until=at, live=True) as (header, known, fold):
-            inbox, edits = Inbox(open_feeds(header, parent.content)), _edits(edit)
+            assert fold.crew is not None
+            inbox = Inbox(open_feeds(header, parent.content))
+            planned = resumed_plans(known, world, fold.crew)
+            inbox.schedule(planned)
             fold_prefix(fold, parent, at, inbox, "fork", options)
             ended = fold.machine.state.status >= RunStatus.COMPLETE
-            if edits and ended:
+            if ended and (edit.inputs or edit.dropped or swaps):
                 raise TickOutOfRange(
                     f"nothing can be changed at tick {at}", why="the run has ended there", fix="fork at an earlier tick"
                 )
@@ -78,14 +85,19 @@ def fork(
             again, decided, undecided = settle_unknown(waiting, decisions or {})
             if undecided:
                 raise undecided_error(undecided)
+            plans = further_plans(swaps, fold.machine, fold.crew)
+            edits = _edits(edit, plans)
+            inbox.schedule(plans)
             inbox.recall(results)
             inbox.offer(decided, OPERATOR)
             inbox.change(edits, edit.dropped)
-            environment = new_environment(options, world=known.world, parent=known.run_id)
+            planned = in_order((*planned, *plans))
+            environment = new_environment(options, world=known.world, parent=known.run_id, swaps=planned)
             performers = resumed_performers(world, known, options, header)
-            writer, heads = _copy_prefix(parent, at, to, environment)
+            assert fold.crew.versions is not None, "a fold that executes knows where modules come from"
+            coming = [fold.crew.versions.body(plan.digest) for plan in planned if plan.at >= at]
+            writer, heads = _copy_prefix(parent, at, to, environment, coming)
             dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
-            assert fold.crew is not None
             loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
             loop.turns, loop.failed = fold.turns, fold.failed
             loop.release_again(again)
@@ -94,23 +106,24 @@ def fork(
             return finish(loop, environment, to)
 
 
-def _edits(edit: Edit) -> list[Input]:
+def _edits(edit: Edit, plans: Sequence[SwapPlan]) -> list[Input]:
     """Return a fork's inputs, after one that gives its effects keys of their own."""
-    if not edit.inputs and not edit.dropped:
+    if not edit.inputs and not edit.dropped and not plans:
         return []
-    mark = codec.encode(Mark(codec.digest(codec.encode(edit)), edit.dropped))
+    changed = codec.encode(edit) + (codec.encode(tuple(plans)) if plans else b"")
+    mark = codec.encode(Mark(codec.digest(changed), edit.dropped))
     return [Input(InputKind.LINEAGE, OPERATOR, body=mark, size=len(mark)), *edit.inputs]
 
 
 def _copy_prefix(
-    parent: JournalReader, at: int, to: Path | str | Journal | None, environment: Environment
+    parent: JournalReader, at: int, to: Path | str | Journal | None, environment: Environment, coming: Sequence[bytes]
 ) -> tuple[Journal, tuple[bytes, bytes]]:
     header_bytes, _ = parent.header()
     environment_bytes = codec.encode(environment)
     header = codec.decode_header(header_bytes)
     named = [spec.digest for spec in (*header.agents, *header.templates) if spec.kind == "wasm"]
     named += [feed.digest for feed in header.feeds]
-    contents = [parent.content(digest) for digest in dict.fromkeys(named)]
+    contents = [*(parent.content(digest) for digest in dict.fromkeys(named)), *coming]
     writer = create_journal(to, header_bytes, environment_bytes, contents)
     heads = codec.start_chain(*writer.header())
     for frame in parent.frames(0, at - 1) if at else ():
@@ -123,6 +136,7 @@ def _copy_prefix(
 def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
     """Return the bodies a frame's records name by digest."""
     digests = [item.digest for item in codec.decode_inputs(frame.inputs) if item.digest]
+    digests += module_digests(read_inputs(parent, frame))
     digests += [turn.digest for turn in codec.decode_turns(frame.turns) if turn.digest]
     named = codec.decode_hints(frame.hints).snapshot
     pages = snapshot_bodies(parent, named, frame.tick) if named else ()

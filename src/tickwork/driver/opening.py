@@ -19,8 +19,9 @@ from ..records import (
     REWRITER_VERSION,
     Environment,
     Header,
+    SwapPlan,
 )
-from .crew import Crew, admit_modules
+from .crew import Crew, open_versions
 from .fold import Fold, open_machine
 from .judging import Judge
 from .options import Options
@@ -39,7 +40,9 @@ def describe_engine() -> str:
     return f"wasmtime {version('wasmtime')}"
 
 
-def new_environment(options: Options, *, world: str = "", parent: str = "") -> Environment:
+def new_environment(
+    options: Options, *, world: str = "", parent: str = "", swaps: tuple[SwapPlan, ...] = ()
+) -> Environment:
     """Return where and with what a run is made."""
     from .. import __version__
 
@@ -52,6 +55,7 @@ def new_environment(options: Options, *, world: str = "", parent: str = "") -> E
         product=__version__,
         world=world,
         parent=parent,
+        swaps=swaps,
     )
 
 
@@ -174,10 +178,11 @@ def executing(
     header, machine = open_machine(journal.header()[0])
     snapshot = last_snapshot(journal, until)
     judge = Judge(header, options, at_us=None if live else environment.started_us)
-    admitted = admit_modules(header, journal.content, options, judge)
+    admitted, versions = open_versions(header, journal.content, options, judge)
     folder = native_folder(world, environment, options)
     same = environment.engine == describe_engine()
-    with closing(Crew(header, admitted, natives(world), folder, options, placed=snapshot is None)) as crew:
+    crew = Crew(header, admitted, natives(world), folder, options, placed=snapshot is None, versions=versions)
+    with closing(crew):
         if snapshot is None:
             yield header, environment, Fold(journal, machine, crew, same_engine=same)
         else:

@@ -6,7 +6,7 @@ Invariants:
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,12 +31,14 @@ from ..records import (
     Limits,
     SkillSpec,
     Supervision,
+    SwapPlan,
     TaskSpec,
 )
 from ..sandbox.manifest import Manifest, read_manifest
 from . import places
 from .faults import Fault, choose
 from .feeds import read_rows
+from .plans import Swap, in_order, plan_swaps
 from .tables import MAX_INTEGER, FeedTable, LimitsTable, TaskTable, TemplateTable
 from .world import GRANT_KINDS, WorldFile, member_names, missing_name, read_world
 
@@ -64,6 +66,7 @@ class World(msgspec.Struct, frozen=True):
         performers: One for each skill of the header. Order: the header's.
         modules: WebAssembly modules by digest.
         natives: Classes by ``AgentSpec.entry``, for agents that come from no file.
+        swaps: Planned swaps, whose modules are among ``modules``. Order: tick.
     """
 
     header: Header
@@ -72,6 +75,23 @@ class World(msgspec.Struct, frozen=True):
     performers: tuple[SkillConfig, ...] = ()
     modules: Mapping[bytes, bytes] = {}
     natives: Mapping[str, type[Agent[Any]]] = {}
+    swaps: tuple[SwapPlan, ...] = ()
+
+
+def with_swaps(world: World, swaps: Iterable[Swap]) -> World:
+    """Return a world in which further swaps are planned, with their modules.
+
+    Raises:
+        SwapRefused: TW4101.
+    """
+    plans, modules = plan_swaps(swaps)
+    fresh = [body for digest, body in modules.items() if digest not in world.modules and body not in world.contents]
+    return msgspec.structs.replace(
+        world,
+        contents=(*world.contents, *fresh),
+        modules={**world.modules, **modules},
+        swaps=in_order((*world.swaps, *plans)),
+    )
 
 
 def load_world(

@@ -1,6 +1,6 @@
 """Run a world, and go on with an interrupted run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,14 +13,17 @@ from ..journal.signing import sign
 from ..journal.store import Journal
 from ..kernel import Machine, RunStatus
 from ..records import Effect, Environment, Header
-from .crew import Crew, admit_modules, pin_capacities
+from .crew import Crew, open_versions, pin_capacities
 from .feeds import Feed
 from .judging import Judge
 from .loop import OPERATOR, Decision, Inbox, Loop, settle_unknown, status_name
 from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
 from .options import Options
 from .performers import Dispatch
+from .plans import Swap
 from .resolve import World
+from .settle import further_plans, resumed_plans
+from .swap import check_plans
 from .verify import Run, fold_prefix
 
 
@@ -33,25 +36,29 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
     Raises:
         ModuleError: TW3001 to TW3006, a module is refused; no journal is made then.
         PackageError: TW3201 to TW3210, a module is not believed; no journal is made then.
+        SwapRefused: TW4101, a planned swap cannot be done; no journal is made then.
         JournalExists: TW2002.
     """
     options = options or Options()
     known = performers(world, options)
-    admitted = admit_modules(
-        world.header, world.modules.__getitem__, options, Judge(world.header, options, update=True)
-    )
+    judge = Judge(world.header, options, update=True)
+    admitted, versions = open_versions(world.header, world.modules.__getitem__, options, judge)
     header = pin_capacities(world.header, admitted)
+    check_plans(world.swaps, header, {spec.name: spec for spec in header.agents}, versions)
     header_bytes = codec.encode(header)
     feeds = open_feeds(header, {codec.digest(body): body for body in world.contents}.__getitem__)
-    environment = new_environment(options, world=str(world.folder.absolute()))
+    environment = new_environment(options, world=str(world.folder.absolute()), swaps=world.swaps)
     environment_bytes = codec.encode(environment)
-    crew = Crew(header, admitted, natives(world), native_folder(world, environment, options), options)
+    folder = native_folder(world, environment, options)
+    crew = Crew(header, admitted, natives(world), folder, options, versions=versions)
     with closing(crew):
         writer = create_journal(journal, header_bytes, environment_bytes, world.contents)
         dispatch = Dispatch(known, in_order=header.ordering == "issue", executor=options.executor)
         machine = Machine(header, codec.digest(header_bytes))
         heads = codec.start_chain(*writer.header())
-        loop = Loop(machine, crew, writer, Inbox(feeds), dispatch, options, heads)
+        inbox = Inbox(feeds)
+        inbox.schedule(world.swaps)
+        loop = Loop(machine, crew, writer, inbox, dispatch, options, heads)
         return finish(loop, environment, journal)
 
 
@@ -114,12 +121,15 @@ def resume(
     *,
     world: World | None = None,
     decisions: Mapping[int, Decision] | None = None,
+    swaps: Iterable[Swap] = (),
     options: Options | None = None,
 ) -> Run:
     """Go on with an interrupted run: check its journal, verify it from the last snapshot on, run live to the end.
 
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects whose result a crash has lost.
+        swaps: Further swaps, beside those planned when the run began. Should this run be interrupted too before one
+            of them has happened, it is to be given again.
 
     Raises:
         JournalClosed: TW2007, the run has ended.
@@ -130,11 +140,19 @@ def resume(
     from ..journal.sqlite import SqliteJournal
 
     with closing(SqliteJournal.open(Path(source), write=True)) as journal:
-        return resume_journal(journal, Path(source), world=world, decisions=decisions or {}, options=options)
+        return resume_journal(
+            journal, Path(source), world=world, decisions=decisions or {}, swaps=swaps, options=options
+        )
 
 
 def resume_journal(
-    journal: Journal, path: Path | None, *, world: World | None, decisions: Mapping[int, Decision], options: Options
+    journal: Journal,
+    path: Path | None,
+    *,
+    world: World | None,
+    decisions: Mapping[int, Decision],
+    options: Options,
+    swaps: Iterable[Swap] = (),
 ) -> Run:
     """Go on with an interrupted run whose journal is open for writing."""
     if journal.status().closed:
@@ -144,8 +162,11 @@ def resume_journal(
             fix="fork it to go on differently: `tickwork fork JOURNAL --at TICK`",
         )
     with executing(journal, world, options, until=journal.length(), live=True) as (header, environment, fold):
+        assert fold.crew is not None
         inbox = Inbox(open_feeds(header, journal.content))
+        inbox.schedule(resumed_plans(environment, world, fold.crew))
         heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
+        inbox.schedule(further_plans(swaps, fold.machine, fold.crew))
         state = fold.machine.state
         again, decided, undecided = settle_unknown(
             state.effects if state.status < RunStatus.COMPLETE else (), decisions
@@ -158,7 +179,6 @@ def resume_journal(
             in_order=header.ordering == "issue",
             executor=options.executor,
         )
-        assert fold.crew is not None
         loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
         loop.turns, loop.failed = fold.turns, fold.failed
         loop.release_again(again)

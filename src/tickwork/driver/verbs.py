@@ -1,6 +1,6 @@
 """The verbs as Python offers them: each takes what it works on, then keyword options, and says how it came out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,8 @@ from .diff import Difference
 from .fork import Edit
 from .options import Options, Progress
 from .performers import Performer
-from .resolve import World
+from .plans import Swap
+from .resolve import World, with_swaps
 from .verify import Run, Verification
 
 Source = Path | str | JournalReader
@@ -28,6 +29,7 @@ def run(
     allow_unsigned: bool = False,
     performers: Mapping[str, Performer] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    swaps: Iterable[Swap] = (),
     options: Options | None = None,
 ) -> Run:
     """Run a world to its end and return how it came out.
@@ -37,16 +39,19 @@ def run(
         workers: Processes that run modules; 0 runs them here. The result does not depend on it.
         allow_unsigned: Run modules without a trusted signature; the header records it.
         performers: By skill, what carries effects out; they win over the world file's.
+        swaps: New versions of agents, each at its tick.
         options: Everything else, in one struct.
 
     Raises:
         WorldError: TW1101 to TW1104.
         ModuleError: TW3001 to TW3006, before a journal is made.
         PackageError: TW3201 to TW3210, before a journal is made.
+        SwapRefused: TW4101, before a journal is made.
         JournalExists: TW2002.
     """
     if allow_unsigned:
         world = msgspec.structs.replace(world, header=msgspec.structs.replace(world.header, allow_unsigned=True))
+    world = with_swaps(world, swaps)
     chosen = _options(options, workers, progress)
     if performers is not None:
         chosen = msgspec.structs.replace(chosen, performers=performers)
@@ -59,18 +64,21 @@ def resume(
     world: World | None = None,
     decisions: Mapping[int, str] | None = None,
     workers: int = 0,
+    swaps: Iterable[Swap] = (),
     options: Options | None = None,
 ) -> Run:
     """Go on with an interrupted run and return how it came out.
 
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects whose result was lost.
+        swaps: New versions of agents beside those planned when the run began.
 
     Raises:
         JournalClosed: TW2007.
         EffectUndecided: TW4003.
     """
-    return _run.resume(journal, world=world, decisions=decisions, options=_options(options, workers, None))
+    chosen = _options(options, workers, None)
+    return _run.resume(journal, world=world, decisions=decisions, swaps=swaps, options=chosen)
 
 
 def replay(
@@ -110,19 +118,21 @@ def fork(
     world: World | None = None,
     decisions: Mapping[int, str] | None = None,
     workers: int = 0,
+    swaps: Iterable[Swap] = (),
     options: Options | None = None,
 ) -> Run:
     """Copy the ticks before ``at`` to a new journal, apply ``edit``, go on live, and return how it came out.
 
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects that have no recorded result.
+        swaps: New versions of agents; one that names no tick takes its agent's place at the tick of the fork.
 
     Raises:
         TickOutOfRange: TW4006.
         EffectUndecided: TW4003.
     """
     chosen = _options(options, workers, None)
-    return _fork.fork(journal, at=at, to=to, edit=edit, world=world, decisions=decisions, options=chosen)
+    return _fork.fork(journal, at=at, to=to, edit=edit, world=world, decisions=decisions, swaps=swaps, options=chosen)
 
 
 def diff(one: Source, other: Source) -> Difference:

@@ -1,0 +1,84 @@
+"""Swaps as they are asked for, and the plans that they become."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from .. import codec
+from ..errors import SwapRefused
+from ..records import SwapMode, SwapPlan
+
+MODES: Final = tuple(map(str, SwapMode))
+
+
+class Swap(msgspec.Struct, frozen=True):
+    """A swap somebody asks for.
+
+    Attributes:
+        module: The new version: its file, or its bytes.
+        at: The tick before which it happens; None is the first tick of a fork.
+        mode: ``migrate``, ``restart`` or ``keep_image``.
+        grants: What the new version may do beyond what the old one was granted: ``publish:NAME`` and the like,
+            ``clock``, ``fuel:N``, ``memory_pages:N``, ``depth:N``.
+    """
+
+    agent: str
+    module: Path | str | bytes
+    at: int | None = None
+    mode: str = SwapMode.MIGRATE
+    grants: tuple[str, ...] = ()
+
+
+def plan_swaps(swaps: Iterable[Swap], at: int | None = None) -> tuple[tuple[SwapPlan, ...], dict[bytes, bytes]]:
+    """Return what is asked for as plans, and the modules by digest. Order: tick, then as given.
+
+    Args:
+        at: The tick of swaps that name none.
+
+    Raises:
+        SwapRefused: TW4101, a file that cannot be read, no such mode, or no tick.
+    """
+    plans, modules = list[SwapPlan](), dict[bytes, bytes]()
+    for swap in swaps:
+        tick = swap.at if swap.at is not None else at
+        if tick is None:
+            raise SwapRefused(f"the swap of {swap.agent!r} names no tick", fix="say before which tick it is to happen")
+        if swap.mode not in MODES:
+            known = ", ".join(MODES)
+            raise SwapRefused(f"there is no mode {swap.mode!r}", where=place_of(swap.agent, tick), fix=f"use {known}")
+        wasm = read_module(swap.module, place_of(swap.agent, tick))
+        mark = codec.digest(wasm)
+        modules[mark] = wasm
+        plans.append(SwapPlan(tick, swap.agent, str(swap.mode), mark, b"", tuple(swap.grants)))
+    return in_order(plans), modules
+
+
+def in_order(plans: Iterable[SwapPlan]) -> tuple[SwapPlan, ...]:
+    """Return plans by tick; those of one tick stay in their order."""
+    return tuple(sorted(plans, key=lambda plan: plan.at))
+
+
+def read_module(module: Path | str | bytes, where: str) -> bytes:
+    """Return a module's bytes.
+
+    Raises:
+        SwapRefused: TW4101, its file cannot be read.
+    """
+    if isinstance(module, bytes):
+        return module
+    try:
+        return Path(module).read_bytes()
+    except OSError as error:
+        raise SwapRefused(
+            f"no module can be read at {module}",
+            where=where,
+            why=error.strerror or str(error),
+            fix="build the new version with `tickwork agent build`, or correct the path",
+        ) from error
+
+
+def place_of(agent: str, tick: int) -> str:
+    """Return what an error says of where it is."""
+    return f"swap of agent {agent!r} at tick {tick}"
