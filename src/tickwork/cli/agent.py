@@ -8,6 +8,9 @@ from cyclopts import App
 COMMANDS: Final[Mapping[str, str]] = {
     "new": "Begin an agent: a folder with its source, its project file and a world that runs it.",
     "build": "Compile a project, give the module its manifest, check it, and sign it.",
+    "sign": "Sign packages: the signature lies inside each, so that one file is all there is.",
+    "verify": "Say who signed a package, what it asks for, and whether this machine would run it.",
+    "keygen": "Make a key that signs packages.",
 }
 """Every subcommand with its one line; ``NAME`` lies in ``agent_NAME.py`` as ``app``. Order: as help shows them."""
 
