@@ -51,7 +51,7 @@ def demo(
     output: Output = "text",
 ) -> int:
     """Run three weather stations, replay the run, verify it, and show that all digests are equal."""
-    world = load_world(copy_example(folder) / "world.toml", ticks=ticks, allow_unsigned=True)
+    world = load_world(copy_example(folder) / "world.toml", ticks=ticks)
     journal = next_journal(world.header.name, folder)
     stations = Stations(journal)
     with stop_on_signal() as stop:
