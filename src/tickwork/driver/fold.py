@@ -21,6 +21,7 @@ from ..kernel import Machine, RunStatus
 from ..records import Frame, Header, Input, Outcome, Status, Turn
 from .compare import Divergence, compare_frames
 from .crew import Crew
+from .settle import check_swaps
 
 
 class Diverged(Exception):
@@ -115,7 +116,10 @@ class Fold:
         if machine.state.status >= RunStatus.COMPLETE:
             raise Diverged(Divergence(frame.tick, "frame", "frame", "record", "present", "absent"))
         inputs = read_inputs(self.journal, frame)
-        machine.admit(inputs)
+        if self.crew is None:
+            machine.admit(inputs)
+        else:
+            self._swap(inputs, self.crew)
         recorded = read_turns(self.journal, frame)
         self.turns += len(recorded)
         self.failed += sum(turn.outcome.status != 0 for turn in recorded)
@@ -133,10 +137,19 @@ class Fold:
             raise Diverged(found)
         return inputs
 
+    def _swap(self, inputs: Sequence[Input], crew: Crew) -> None:
+        """Admit inputs, and put the versions in place that they swap in, each tried again first."""
+        found = check_swaps(self.machine, crew, inputs, same_engine=self._same_engine)
+        if found is not None:
+            raise Diverged(found)
+        self.machine.admit(inputs)
+        crew.adopt(self.machine.done.swapped)
+
     def _fold_slots(self, slots: Sequence[int], recorded: list[TurnRecord]) -> None:
         machine = self.machine
         turns = machine.turns(slots, replaying=self.crew is None)
         machine.commit(turns, self._outcomes(turns, recorded))
+        self._flip()
 
     def _fold_linear(self, recorded: list[TurnRecord]) -> None:
         machine, waiting = self.machine, iter(recorded)
@@ -144,8 +157,14 @@ class Fold:
             turns = machine.turns([slot], replaying=self.crew is None)
             taken = [item for _, item in zip(turns, waiting, strict=False)]
             machine.commit(turns, self._outcomes(turns, taken))
+            self._flip()
         if next(waiting, None) is not None:
             raise Diverged(Divergence.of_schedule(machine.state.tick, machine.bus.slot + 1))
+
+    def _flip(self) -> None:
+        flips = self.machine.take_flips()
+        if self.crew is not None:
+            self.crew.flip(flips)
 
     def _outcomes(self, turns: Sequence[Turn], recorded: Sequence[TurnRecord]) -> list[Outcome]:
         planned = [(turn.agent, turn.operation) for turn in turns]

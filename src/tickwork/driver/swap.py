@@ -148,7 +148,11 @@ def layout_flaw(old: Compiled, new: Compiled) -> str:
         before, after = getattr(old.descriptor, field), getattr(new.descriptor, field)
         if before != after:
             return f"{field} of the descriptor is {before} in the running version and {after} in the new one"
-    for field, what in (("globals", "mutable globals"), ("types", "types of mutable globals")):
+    for field, what in (
+        ("globals", "mutable globals"),
+        ("types", "types of mutable globals"),
+        ("regions", "regions of windows"),
+    ):
         if getattr(old, field) != getattr(new, field):
             return f"the {what} differ"
     for field, what in (("pages", "initial"), ("maximum", "greatest")):
@@ -184,6 +188,7 @@ def next_spec(spec: AgentSpec, plan: SwapPlan, admitted: Admitted, header: Heade
         version=manifest.version if manifest is not None else "",
         entry=manifest.name if manifest is not None else spec.entry,
         limits=_limits(spec.limits, manifest, grants, admitted.inbox_bytes),
+        regions=tuple(size for _, size in decode_compiled(admitted.compiled).regions),
     )
     if manifest is not None:
         changed = _with_handles(spec, changed, manifest, grants)
