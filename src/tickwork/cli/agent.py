@@ -11,6 +11,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "sign": "Sign packages: the signature lies inside each, so that one file is all there is.",
     "verify": "Say who signed a package, what it asks for, and whether this machine would run it.",
     "keygen": "Make a key that signs packages.",
+    "debug": "Step through a run, forwards and backwards, and look into its agents.",
 }
 """Every subcommand with its one line; ``NAME`` lies in ``agent_NAME.py`` as ``app``. Order: as help shows them."""
 

@@ -79,7 +79,7 @@ def finish(done: Run, stop: StopRequest, output: Format, more: Document | None =
     elif done.failed and done.journal is not None and output == "text":
         # The run is complete all the same; without this, an agent with a slip in it would seem to work.
         tick, sentence = first_failure(done.journal, explain=trap_reader())
-        talk(f"first failed turn: {sentence}; see tickwork show {done.journal} frame --tick {tick}")
+        talk(f"first failed turn: {sentence}\nsee tickwork show {done.journal} frame --tick {tick}")
     return STATUSES[done.status]
 
 

@@ -9,10 +9,12 @@ from .. import codec
 from ..errors import AgentNotFound, JournalIncomplete, RunFailed, TickOutOfRange
 from ..journal.store import JournalReader
 from ..kernel import Machine
+from ..kernel.swap import read_order
 from ..records import (
     Derived,
     DerivedKind,
     Encoding,
+    Frame,
     FrameKind,
     Input,
     InputKind,
@@ -25,7 +27,8 @@ from .fold import Fold, open_machine, read_inputs, read_turns
 from .opening import read_header, reading
 from .options import Options
 from .snapshots import last_snapshot, restore_machine
-from .verify import fold_prefix
+from .swap import shown_order
+from .verify import feed, fold_prefix
 
 Explain = Callable[[str, bytes], str]
 """Makes a failed turn's text one for people, given the text and the agent's module."""
@@ -49,6 +52,7 @@ class AgentView(msgspec.Struct, frozen=True):
     wake: int | None
     failures: int
     task: str
+    version: str
     digest: str
 
 
@@ -168,6 +172,7 @@ def view_state(machine: Machine) -> StateView:
             None if agent.wake >= NEVER else agent.wake,
             agent.failures,
             state.tasks[agent.task].name if agent.task >= 0 else "",
+            agent.spec.version,
             agent.spec.digest.hex(),
         )
         for agent in state.agents
@@ -222,30 +227,38 @@ def frame_at(source: Path | str | JournalReader, tick: int | None = None, *, exp
         machine = machine_at(journal, last)
         frame = journal.frame(last)
         assert frame is not None, "the tick was checked"
-        hints = codec.decode_hints(frame.hints)
-        details = dict(hints.details)
-        recorded = read_turns(journal, frame)
-        turns = tuple(
-            TurnView(
-                slot,
-                machine.state.agents[turn.agent].name,
-                Operation(turn.operation).name.lower(),
-                Status(turn.outcome.status).name.lower(),
-                turn.outcome.code,
-                sum(1 for _ in codec.decode_frames(turn.outcome.outbox)),
-                hints.fuel[slot] if slot < len(hints.fuel) else 0,
-                _explained(journal, machine, turn.agent, details.get(slot, ""), explain),
-            )
-            for slot, turn in enumerate(recorded)
+        return view_frame(journal, machine, frame, explain=explain)
+
+
+def view_frame(journal: JournalReader, machine: Machine, frame: Frame, *, explain: Explain = as_it_is) -> FrameView:
+    """Return a tick's records for people.
+
+    Args:
+        machine: After that tick, or a later one: it gives numbers their names.
+    """
+    tick, hints, recorded = frame.tick, codec.decode_hints(frame.hints), read_turns(journal, frame)
+    details = dict(hints.details)
+    turns = tuple(
+        TurnView(
+            slot,
+            machine.state.agents[turn.agent].name,
+            Operation(turn.operation).name.lower(),
+            Status(turn.outcome.status).name.lower(),
+            turn.outcome.code,
+            sum(1 for _ in codec.decode_frames(turn.outcome.outbox)),
+            hints.fuel[slot] if slot < len(hints.fuel) else 0,
+            _explained(journal, machine, turn.agent, details.get(slot, ""), explain),
         )
-        messages = tuple(
-            view
-            for slot, turn in enumerate(recorded)
-            for view in _sent(machine, last, slot, turn.agent, turn.outcome.outbox)
-        )
-        inputs = tuple(_entered(last, index, item) for index, item in enumerate(read_inputs(journal, frame)))
-        derived = tuple(_describe(machine, item) for item in codec.decode_derived(frame.derived))
-        return FrameView(last, frame.d.hex(), frame.f.hex(), inputs, turns, messages, derived)
+        for slot, turn in enumerate(recorded)
+    )
+    messages = tuple(
+        view
+        for slot, turn in enumerate(recorded)
+        for view in _sent(machine, tick, slot, turn.agent, turn.outcome.outbox)
+    )
+    inputs = tuple(_entered(tick, index, item) for index, item in enumerate(read_inputs(journal, frame)))
+    derived = tuple(_describe(machine, item) for item in codec.decode_derived(frame.derived))
+    return FrameView(tick, frame.d.hex(), frame.f.hex(), inputs, turns, messages, derived)
 
 
 def messages_between(
@@ -257,9 +270,15 @@ def messages_between(
         agent: Only what this agent sent or was addressed by name.
     """
     with reading(source) as journal:
-        machine = machine_at(journal, None)
-        name = machine.state.agents[agent_number(machine, agent)].name if agent else ""
+        name = ""
+        if agent:
+            ended = machine_at(journal, None)
+            name = ended.state.agents[agent_number(ended, agent)].name
+        machine = machine_at(journal, first)
+        fold = Fold(journal, machine, None)
         for frame in journal.frames(first, last):
+            if frame.tick > first:
+                feed(fold, frame)  # An agent's handles are those of the version that it had in that tick.
             views = [_entered(frame.tick, index, item) for index, item in enumerate(read_inputs(journal, frame))]
             for slot, turn in enumerate(read_turns(journal, frame)):
                 views.extend(_sent(machine, frame.tick, slot, turn.agent, turn.outcome.outbox))
@@ -270,7 +289,9 @@ def _entered(tick: int, index: int, item: Input) -> MessageView:
     kind = InputKind(item.kind).name.lower()
     encoding = Encoding(item.encoding).name.lower() if item.encoding in Encoding._value2member_map_ else "?"
     target = item.target or (f"effect {item.number}" if item.kind == InputKind.RESULT else "")
-    return MessageView(tick, f"inputs[{index}]", kind, item.source, target, item.size, encoding, shown(item.body))
+    order = read_order(item) if item.kind == InputKind.SWAP_AGENT else None
+    body = shown(item.body) if order is None else shown_order(order)
+    return MessageView(tick, f"inputs[{index}]", kind, item.source, target, item.size, encoding, body)
 
 
 def _sent(machine: Machine, tick: int, slot: int, number: int, outbox: bytes) -> Iterator[MessageView]:
