@@ -83,6 +83,7 @@ export class Writer {
 
   /** Adds bytes: a text in UTF-8, or what else `write` takes as a body. */
   add<T>(piece: T): Writer {
+    if (isNullable<T>()) return this.add<NonNullable<T>>(piece!);
     if (isString<T>()) {
       const text = <string>piece, count = <u32>String.UTF8.byteLength(text);
       String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, this.room(count));
@@ -109,11 +110,13 @@ export class Writer {
 // @ts-ignore: a decorator of AssemblyScript
 @inline
 function addressOf<T>(body: T): usize {
+  if (isNullable<T>()) return addressOf<NonNullable<T>>(body!);
   if (body instanceof Writer) return (<Writer>body).address;
   if (body instanceof Reader) return (<Reader>body).address;
   if (body instanceof Frame) return (<Frame>body).address;
   if (body instanceof Uint8Array) return (<Uint8Array>body).dataStart;
-  if (body instanceof StaticArray<u8> || body instanceof ArrayBuffer) return changetype<usize>(body);
+  if (body instanceof StaticArray<u8>) return changetype<usize>(body);
+  if (body instanceof ArrayBuffer) return changetype<usize>(body);
   ERROR("a body is a string, Frame, Writer, Reader, StaticArray<u8>, Uint8Array or ArrayBuffer");
   return 0;
 }
@@ -122,6 +125,7 @@ function addressOf<T>(body: T): usize {
 // @ts-ignore: a decorator of AssemblyScript
 @inline
 function lengthOf<T>(body: T): u32 {
+  if (isNullable<T>()) return lengthOf<NonNullable<T>>(body!);
   if (isString<T>()) return <u32>String.UTF8.byteLength(<string>body);
   if (body instanceof Writer) return (<Writer>body).length;
   if (body instanceof Reader) return (<Reader>body).left;
@@ -136,7 +140,8 @@ function lengthOf<T>(body: T): u32 {
 // @ts-ignore: a decorator of AssemblyScript
 @inline
 function put<T>(at: usize, body: T, length: u32): void {
-  if (isString<T>()) String.UTF8.encodeUnsafe(changetype<usize>(body), (<string>body).length, at);
+  if (isNullable<T>()) put<NonNullable<T>>(at, body!, length);
+  else if (isString<T>()) String.UTF8.encodeUnsafe(changetype<usize>(body), (<string>body).length, at);
   else memory.copy(at, addressOf(body), length);
 }
 

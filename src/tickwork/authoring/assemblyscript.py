@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import BuildFailed, ProjectInvalid, ToolchainMissing
+from ..errors import ProjectInvalid, ToolchainMissing
 from .project import FILE, Project
 from .sdk import sdk_folder
 from .sections import without_custom_sections
@@ -106,11 +106,7 @@ class AssemblyScript:
         packages = (found.environment.project or project.folder) / "node_modules"
         if packages.is_dir():
             arguments.append(f"--path={packages}")
-        try:
-            run_tool(found, arguments, cwd=build)
-        except BuildFailed as error:
-            error.where = str(project.folder)
-            raise
+        run_tool(found, arguments, cwd=build)
         whole = output.read_bytes()
         return Compiled(without_custom_sections(whole), whole, output.with_suffix(".wasm.map").read_bytes())
 
