@@ -185,7 +185,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         status: A ``Status``.
-        code: The return code when OK or FAILED, the trap's number when TRAP, else 0.
+        code: The return code when OK or FAILED, the trap's number when TRAP, what was used when DENIED, else 0.
         fuel: Instructions used; a hint, since engines change their prices.
         outbox: The frames the agent left; empty unless OK.
         detail: Text for a person (trap message); a hint.

@@ -12,15 +12,19 @@ from typing import Any, Final
 import msgspec
 
 from ..errors import AgentCodeMissing
-from ..kernel import Commit
+from ..kernel import AgentState, Commit, Flip
 from ..native import Agent
-from ..records import AgentSpec, Header, Limits, Outcome, Turn
+from ..records import AgentSpec, Header, Limits, Operation, Outcome, Status, SwapMode, SwapOrder, Turn
 from ..sandbox.admission import Admitted, admit
+from ..sandbox.compiled import decode_compiled
 from ..sandbox.image import Image
 from ..sandbox.pool import Pool, Program, open_pool
 from .judging import Judge
 from .natives import NativeCrew, NativeImage
 from .options import Options
+from .swap import layout_flaw
+from .versions import Versions
+from .windows import WindowStore
 
 WASM: Final = "wasm"
 
@@ -49,24 +53,32 @@ def admit_modules(
         judge.judge_spec(spec, content)
     for spec in specs:
         if spec.digest not in admitted:
-            admitted[spec.digest] = admit(
-                content(spec.digest),
-                name=spec.name,
-                cache=options.cache,
-                opt_level=options.opt_level,
-            )
+            admitted[spec.digest] = _admit(content(spec.digest), spec.name, options)
     judge.note()
     return admitted
 
 
+def _admit(wasm: bytes, name: str, options: Options) -> Admitted:
+    return admit(wasm, name=name, cache=options.cache, opt_level=options.opt_level)
+
+
+def open_versions(
+    header: Header, content: Callable[[bytes], bytes], options: Options, judge: Judge
+) -> tuple[dict[bytes, Admitted], Versions]:
+    """Return every module of a header, admitted, and where those come from that swaps bring."""
+    admitted = admit_modules(header, content, options, judge)
+    return admitted, Versions(admitted, content, judge, lambda wasm, name: _admit(wasm, name, options))
+
+
 def pin_capacities(header: Header, admitted: Mapping[bytes, Admitted]) -> Header:
-    """Return the header with each module's inbox capacity, which bounds its mailbox cuts."""
+    """Return the header with each module's capacities: its inbox bounds mailbox cuts, its regions bound windows."""
 
     def pinned(spec: AgentSpec) -> AgentSpec:
         if spec.kind != WASM:
             return spec
         limits: Limits = msgspec.structs.replace(spec.limits, inbox_bytes=admitted[spec.digest].inbox_bytes)
-        return msgspec.structs.replace(spec, limits=limits)
+        regions = tuple(size for _, size in decode_compiled(admitted[spec.digest].compiled).regions)
+        return msgspec.structs.replace(spec, limits=limits, regions=regions)
 
     return msgspec.structs.replace(
         header,
@@ -77,6 +89,10 @@ def pin_capacities(header: Header, admitted: Mapping[bytes, Admitted]) -> Header
 
 class Crew:
     """Native agents and a pool of modules.
+
+    Attributes:
+        versions: Where modules that swaps bring come from; None where there can be no swap.
+        windows: What windows hold.
 
     Args:
         natives: Native agents given as objects, by entry.
@@ -93,9 +109,13 @@ class Crew:
         options: Options,
         *,
         placed: bool = True,
+        versions: Versions | None = None,
     ) -> None:
         self._admitted = admitted
+        self.versions = versions
+        self._ready: dict[int, tuple[Program, Image | None]] = {}
         self._natives = NativeCrew(folder, natives)
+        self.windows = WindowStore()
         self._mixed = False
         self._pool: Pool | None = open_pool(options.workers, opt_level=options.opt_level) if admitted else None
         if placed:
@@ -104,17 +124,37 @@ class Crew:
     def place(self, agents: Sequence[tuple[int, AgentSpec]]) -> None:
         """Make agents ready for their first turn."""
         for number, spec in agents:
+            self.windows.expect(spec)
             if spec.kind != WASM:
                 self._mixed = True
                 self._natives.place(number, spec)
                 continue
-            admitted = self._admitted.get(spec.digest)
-            if admitted is None or self._pool is None:
-                raise AgentCodeMissing(f"no module with digest {spec.digest.hex()} was admitted for {spec.name!r}")
-            self._pool.place(Program(number, admitted.compiled, spec.limits))
+            program = self._program(number, spec)
+            assert self._pool is not None, "an admitted module has a pool"
+            self._pool.place(program)
+
+    def _program(self, number: int, spec: AgentSpec) -> Program:
+        admitted = self._admitted.get(spec.digest)
+        if admitted is None and self.versions is not None:
+            admitted = self.versions.admitted(spec)
+        if admitted is None or self._pool is None:
+            raise AgentCodeMissing(f"no module with digest {spec.digest.hex()} was admitted for {spec.name!r}")
+        return Program(number, admitted.compiled, spec.limits)
 
     def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
         """Return the outcomes in the order of the turns."""
+        if not self.windows.used:
+            return self._compute(turns)
+        outcomes = self._compute(self.windows.attach(turns))
+        self.windows.note(turns, outcomes)
+        return outcomes
+
+    def flip(self, flips: Sequence[Flip]) -> None:
+        """Make what was written to windows their content, as a commit found."""
+        if flips:
+            self.windows.flip(flips)
+
+    def _compute(self, turns: Sequence[Turn]) -> list[Outcome]:
         if self._pool is not None and not self._mixed:
             return self._pool.compute(turns)
         native = [index for index, turn in enumerate(turns) if self._natives.owns(turn.agent)]
@@ -126,6 +166,45 @@ class Crew:
         from_pool = iter(self._pool.compute(module_turns))
         from_native = {index: self._natives.compute(turns[index]) for index in native}
         return [from_native[index] if index in own else next(from_pool) for index in range(len(turns))]
+
+    def rehearse(self, agent: AgentState, order: SwapOrder, tick: int, *, anew: bool) -> Outcome:
+        """Return whether another version can take an agent's place, and make it ready if so. The agent stays.
+
+        Args:
+            tick: The tick it would begin with.
+            anew: Whether it begins without a state.
+
+        Raises:
+            PackageError, ModuleError: The version is not believed, or refused.
+        """
+        program, pool = self._program(agent.number, order.spec), self._pool
+        assert pool is not None, "only a module is swapped"
+        image: Image | None = None
+        outcome = Outcome(Status.OK, 0, 0, b"")
+        if not anew and order.mode == SwapMode.MIGRATE:
+            turn = Turn(agent.number, Operation.INIT, tick, 0, agent.spec.limits.fuel, 0, 0, b"")
+            outcome, image = pool.carry(turn, program)
+        elif not anew:
+            old = self._program(agent.number, agent.spec)
+            flaw = layout_flaw(decode_compiled(old.compiled), decode_compiled(program.compiled))
+            if flaw:
+                return Outcome(Status.ABI_VIOLATION, 0, 0, b"", flaw)
+            (image,) = pool.images([agent.number])
+        if not outcome.status:
+            self._ready[agent.number] = program, image
+        return outcome
+
+    def adopt(self, swapped: Sequence[tuple[int, AgentSpec]]) -> None:
+        """Put versions that were rehearsed in the place of agents, and drop those that are not wanted."""
+        for number, spec in swapped:
+            self.windows.expect(spec)
+            program, image = self._ready[number]
+            assert self._pool is not None, "only a module is swapped"
+            self._pool.retire([number])
+            self._pool.place(program)
+            if image is not None:
+                self._pool.restore(number, image)
+        self._ready.clear()
 
     def follow(self, commit: Commit) -> None:
         """Undo, reset, retire and place agents as a commit asks, in this order."""

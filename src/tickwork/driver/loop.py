@@ -5,7 +5,8 @@
 Invariants:
     * The journal is written by this loop alone, and an effect is released only after a durable flush that holds its
       intent.
-    * Inputs of one tick enter in this order: operator, effect results, feeds in the order of the header, clock, close.
+    * Inputs of one tick enter in this order: swaps, operator, effect results, feeds in the order of the header, clock,
+      close.
     * The loop adds nothing to D that depends on time, threads or the number of workers.
 """
 
@@ -17,11 +18,12 @@ import msgspec
 from .. import codec
 from ..journal.store import Journal
 from ..kernel import Machine, RunStatus
-from ..records import Effect, EffectClass, Frame, Input, InputKind, Result
+from ..records import Effect, EffectClass, Frame, Input, InputKind, Result, SwapPlan
 from .crew import Crew
 from .feeds import Feed
 from .options import FLUSH_BYTES, FLUSH_NS, Options, Progress
 from .performers import Dispatch
+from .settle import order_due, settle
 from .snapshots import Snapshots
 
 OPERATOR: Final = "operator"
@@ -68,6 +70,7 @@ class Inbox:
         self._recorded: list[tuple[int, Input]] = []
         self._dropped: frozenset[str] = frozenset()
         self._results: list[Input] = []
+        self._swaps: list[SwapPlan] = []
 
     def change(self, edits: Sequence[Input], dropped: Sequence[str]) -> None:
         """Queue an operator's inputs, and leave rows of feeds out from now on.
@@ -77,6 +80,16 @@ class Inbox:
         """
         self._edits += edits
         self._dropped |= frozenset(dropped)
+
+    def schedule(self, plans: Sequence[SwapPlan]) -> None:
+        """Queue swaps, each for the tick it names."""
+        self._swaps += plans
+
+    def due_swaps(self, tick: int) -> list[SwapPlan]:
+        """Return the swaps of a tick, and forget those that it is too late for. Order: as queued."""
+        due = [plan for plan in self._swaps if plan.at == tick]
+        self._swaps = [plan for plan in self._swaps if plan.at > tick]
+        return due
 
     def recall(self, recorded: Sequence[tuple[int, Input]]) -> None:
         """Queue recorded results of effects, each with the tick it enters at. Order: entry."""
@@ -97,13 +110,18 @@ class Inbox:
                 )
             )
 
-    def take(self, tick: int, bound: int, *, closing: bool) -> list[Input]:
-        """Return the inputs of a tick, at most ``bound``; feeds stop when the run is closing."""
-        taken = self._edits[:bound]
-        del self._edits[:bound]
+    def take(self, tick: int, bound: int, *, closing: bool, first: Sequence[Input] = ()) -> list[Input]:
+        """Return the inputs of a tick, at most ``bound``; feeds stop when the run is closing.
+
+        Args:
+            first: What goes before all that is queued here, in any case.
+        """
+        room = max(0, bound - len(first))
+        taken = [*first, *self._edits[:room]]
+        del self._edits[:room]
         while self._recorded and self._recorded[0][0] <= tick and len(taken) < bound:
             taken.append(self._recorded.pop(0)[1])
-        room = bound - len(taken)
+        room = max(0, bound - len(taken))
         taken += self._results[:room]
         del self._results[:room]
         if not closing:
@@ -112,7 +130,7 @@ class Inbox:
 
     def _take_rows(self, tick: int, bound: int, taken: list[Input]) -> None:
         for feed in self.feeds:
-            rows = feed.due(tick, bound - len(taken))
+            rows = feed.due(tick, max(0, bound - len(taken)))
             feed.taken += len(rows)
             taken += [row for row in rows if not self._is_dropped(row)] if self._dropped else rows
 
@@ -128,6 +146,7 @@ class Inbox:
         for item in recorded:
             if item.kind == InputKind.LINEAGE and item.source == OPERATOR:
                 self._dropped |= frozenset(read_mark(item.body))
+        self.due_swaps(tick)
         if not closing:
             sources = {feed.source for feed in self.feeds} | {DRIVER}
             first = [item for item in recorded if item.source not in sources]
@@ -136,7 +155,7 @@ class Inbox:
     @property
     def empty(self) -> bool:
         """Whether nothing waits, now or at a later tick."""
-        waiting = self._edits or self._recorded or self._results
+        waiting = self._edits or self._recorded or self._results or self._swaps
         return not waiting and all(feed.exhausted for feed in self.feeds)
 
 
@@ -202,6 +221,7 @@ class Loop:
         edge("admit")
         inputs, parts, content = self._admit()
         machine.admit(inputs)
+        self.crew.adopt(machine.done.swapped)
         edge("plan")
         slots = machine.plan()
         if machine.header.visibility == "linear":
@@ -245,6 +265,7 @@ class Loop:
         turns = self.machine.turns(slots)
         self._edge("compute")
         self.machine.commit(turns, self.crew.compute(turns))
+        self.crew.flip(self.machine.take_flips())
 
     def _admit(self) -> tuple[list[Input], bytes, list[bytes]]:
         """Return the tick's inputs, as they are and as they are journaled."""
@@ -254,7 +275,9 @@ class Loop:
             still = machine.quiet and self.inbox.empty
             self.inbox.offer(self.dispatch.take(wait=still or state.status == RunStatus.SETTLING))
         closing = state.status != RunStatus.OPEN
-        inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing)
+        swaps = order_due(machine, self.crew, self.inbox.due_swaps(state.tick)) if not closing else []
+        inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing, first=swaps)
+        inputs, modules = settle(machine, self.crew, inputs)
         if machine.clocked:
             inputs.append(Input(InputKind.CLOCK, DRIVER, number=self.options.clock.now_us()))
         if not closing and self._must_close():
@@ -262,7 +285,8 @@ class Loop:
         if not inputs:
             return inputs, codec.encode_inputs(()), []
         kept = [codec.detach_input(item) for item in inputs]
-        return inputs, codec.encode_inputs(item for item, _ in kept), [body for _, body in kept if body is not None]
+        bodies = [body for _, body in kept if body is not None]
+        return inputs, codec.encode_inputs(item for item, _ in kept), [*bodies, *modules]
 
     def _must_close(self) -> bool:
         """Return whether the horizon is reached, or nothing can happen any more."""

@@ -14,6 +14,7 @@ from ..codec import decode_frames, digest
 from ..errors import AgentCodeMissing
 from ..native import Agent, Context, Outbox
 from ..records import AgentSpec, Operation, Outcome, Refusal, Status, Turn
+from .native_windows import NativeRegions, with_writes
 
 EXCEPTION_TRAP: Final = 100
 """Trap number of a native agent that raised; a module's traps are below."""
@@ -107,10 +108,12 @@ class NativeImage(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         kind: Name of the state's class in the agent's own source file, or of a built-in class.
         state: Encoded.
+        windows: What windows have shown to it, by name. Order: name.
     """
 
     kind: str
     state: bytes
+    windows: tuple[tuple[str, bytes], ...] = ()
 
 
 class NativeCrew:
@@ -127,6 +130,7 @@ class NativeCrew:
         self._agents: dict[int, tuple[Agent[Any], AgentSpec]] = {}
         self._states: dict[int, Any] = {}
         self._before: dict[int, Any] = {}
+        self._regions = NativeRegions()
 
     def place(self, number: int, spec: AgentSpec) -> None:
         """Make an agent ready for its first turn."""
@@ -143,7 +147,9 @@ class NativeCrew:
         """Return what a turn came to; what the agent raises is a trap."""
         agent, spec = self._agents[turn.agent]
         state = self._states[turn.agent]
-        context = Context(turn.tick, turn.seed, turn.agent, turn.wall_us, spec)
+        if turn.views:
+            self._regions.show(spec, turn)
+        context = Context(turn.tick, turn.seed, turn.agent, turn.wall_us, spec, self._regions.contents(turn.agent))
         self._before[turn.agent] = state
         try:
             after, outbox = _call(agent, state, turn, context)
@@ -153,7 +159,8 @@ class NativeCrew:
         if code < 0 and code != Refusal.OUTBOX_FULL:
             return Outcome(Status.FAILED, code, 0, b"")
         self._states[turn.agent] = after
-        return Outcome(Status.OK, code, 0, content)
+        outcome = Outcome(Status.OK, code, 0, content)
+        return with_writes(outcome, outbox.writes) if outbox.writes else outcome
 
     def image(self, number: int) -> NativeImage | None:
         """Return an agent's state, or None where decoding would not give an equal one."""
@@ -165,7 +172,8 @@ class NativeCrew:
             same = msgspec.msgpack.decode(encoded, type=kind) == state
         except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
             return None
-        return NativeImage(kind.__qualname__, encoded) if same is True else None
+        shown = tuple(sorted(self._regions.contents(number).items()))
+        return NativeImage(kind.__qualname__, encoded, shown) if same is True else None
 
     def restore(self, number: int, image: NativeImage) -> None:
         """Put an agent that has just been placed into a state.
@@ -178,6 +186,7 @@ class NativeCrew:
         if kind is None:
             raise AgentCodeMissing(f"the source of native agent {entry!r} defines no state {image.kind!r}")
         self._states[number] = msgspec.msgpack.decode(image.state, type=kind)
+        self._regions.restore(number, dict(image.windows))
 
     def _kind(self, number: int, name: str) -> type[Any] | None:
         """Return the class of that name that an agent's state may be of."""
@@ -192,11 +201,13 @@ class NativeCrew:
 
     def reset(self, numbers: Sequence[int]) -> None:
         """Put these agents back to where they have not begun."""
+        self._regions.forget(numbers)
         for number in numbers:
             self._states[number] = None
 
     def retire(self, numbers: Sequence[int]) -> None:
         """Drop the states of agents that will not run again."""
+        self._regions.forget(numbers)
         for number in numbers:
             self._states[number] = self._before[number] = None
 

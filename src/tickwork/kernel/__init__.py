@@ -3,11 +3,13 @@
 from .cast import Commit
 from .machine import Machine, Sealed
 from .state import AgentState, AgentStatus, RunStatus, State, decode_state, encode_state, initial_state
+from .windows import Flip
 
 __all__ = [
     "AgentState",
     "AgentStatus",
     "Commit",
+    "Flip",
     "Machine",
     "RunStatus",
     "Sealed",

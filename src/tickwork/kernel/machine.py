@@ -33,7 +33,7 @@ from ..records import (
 from . import graph
 from .apply import admit_input, apply_action
 from .cast import Cast, Commit
-from .outbox import USER_KINDS, Action, Refused, read_outbox
+from .outbox import TOO_MANY, USER_KINDS, Action, Refused, denial, read_outbox
 from .policy import POLICIES
 from .random import BLOCK_TICKS, seed_block
 from .state import MAX_DRAIN_TICKS, NEVER, AgentState, AgentStatus, RunStatus, State, encode_state, initial_state
@@ -316,15 +316,17 @@ class Machine:
             if outcome.status == 0:
                 actions = read_outbox(ports, number, outbox) if outbox else []
                 if limits.messages_per_turn and len(actions) > limits.messages_per_turn:
-                    actions = Refused(Status.DENIED, f"more than {limits.messages_per_turn} frames in one turn")
+                    actions = Refused(Status.DENIED, "", TOO_MANY)
                 if isinstance(actions, Refused):
-                    if actions.status == Status.DENIED:
-                        bus.note(DerivedKind.DENIED, number, 0, actions.detail)
-                    outcome = Outcome(actions.status, outcome.code, outcome.fuel, b"", actions.detail)
+                    outcome = Outcome(actions.status, actions.code, outcome.fuel, b"", actions.detail)
                     self.done.undo.append(number)
                 else:
                     self._apply(agent, turn, outcome.code, actions)
             fuel.append(outcome.fuel)
+            if outcome.status == Status.DENIED:
+                why = denial(ports[number], agent.spec, outcome.code)
+                bus.note(DerivedKind.DENIED, number, 0, why)
+                outcome = Outcome(outcome.status, outcome.code, outcome.fuel, b"", why)
             if outcome.status != 0:
                 self._details.append((bus.slot, outcome.detail))
                 supervise(self.cast, agent, turn, outcome)

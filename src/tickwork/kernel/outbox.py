@@ -11,6 +11,9 @@ from ..codec import FRAME
 from ..records import DIRECT, RAW_AGENT, AgentSpec, FrameKind, Header, Status
 
 USER_KINDS: Final = 0x8000
+EVERYBODY: Final = "*"
+"""Send target that stands for every agent, by number."""
+
 TASK_HEAD_BYTES: Final = 16
 """Fixed part of a task frame's body: priority, tag, dependency count, reserved."""
 
@@ -25,10 +28,15 @@ plain tuple because there is one for every message.
 
 
 class Refused(NamedTuple):
-    """Why an outbox was refused as a whole."""
+    """Why an outbox was refused as a whole.
+
+    Attributes:
+        code: Of a denial, what was not granted, as ``denial`` reads it: with it the record says why.
+    """
 
     status: Status
     detail: str
+    code: int = 0
 
 
 class Handles:
@@ -66,7 +74,7 @@ class Port:
         self.publish = bind("publish", spec.publish, handles.topics)
         self.subscribe = bind("subscribe", spec.subscribe, handles.topics)
         self.send = bind("send", spec.send, numbers)
-        self.raw = "*" in spec.send and "send:*" not in denied
+        self.raw = EVERYBODY in spec.send and "send:*" not in denied
         self.peers = {number for number in self.send if number >= 0}
         self.unbound: dict[str, list[int]] = {}
         for index, name in enumerate(spec.send):
@@ -168,18 +176,47 @@ _PLAIN: Final = frozenset({FrameKind.EXIT, FrameKind.TIMER, FrameKind.LOG, Frame
 """Kinds whose destination is no handle."""
 
 
-def _called(port: Port, kind: int, destination: int) -> str:
-    """Return what a handle stands for, as a person reads it."""
+TOO_MANY: Final = 0
+"""Code of a denial: the outbox held more frames than a turn may leave."""
+
+_KIND_BITS: Final = 16
+_PLACE_MOST: Final = 0x7FFF
+_RAW: Final = -(1 << 31)
+
+
+def denial(port: Port, spec: AgentSpec, code: int) -> str:
+    """Return what a denied turn used and was not granted, and why; the same whether it ran now or long ago."""
+    if code == TOO_MANY:
+        return f"more than {spec.limits.messages_per_turn} frames in one turn"
+    kind, place = code & ((1 << _KIND_BITS) - 1), (code & ~_RAW) >> _KIND_BITS
+    name = _kind_name(kind)
+    if code < 0:
+        return f"{name} to agent {place} is not granted to {port.name!r}"
     names = port.names.get(kind if kind < USER_KINDS else FrameKind.SEND, ())
-    if destination < len(names):
-        return f'handle {destination}, "{names[destination]}",'
-    return f"agent {destination & ~RAW_AGENT}"
+    wanted = names[place] if place < len(names) else ""
+    what = f'{name} to handle {place}, "{wanted}"'
+    if wanted in port.unbound and wanted != EVERYBODY:
+        return f"{what}: there is no such agent"
+    return f"{what}, is not granted to {port.name!r}"
+
+
+def denied_frame(kind: int, destination: int) -> Refused:
+    """Return the refusal of an outbox with a frame whose target is declared and not granted.
+
+    A handle and an agent's number have 15 bits: a manifest holds fewer names, and a run fewer agents.
+    """
+    raw, place = _RAW if destination >= RAW_AGENT else 0, min(destination & ~RAW_AGENT, _PLACE_MOST)
+    return Refused(Status.DENIED, "", raw | place << _KIND_BITS | kind)
+
+
+def _kind_name(kind: int) -> str:
+    return FrameKind(kind).name.lower() if kind in FrameKind._value2member_map_ else f"kind {kind}"
 
 
 def _refusal(port: Port, kind: int, destination: int, target: int) -> Refused:
-    name = FrameKind(kind).name.lower() if kind in FrameKind._value2member_map_ else f"kind {kind}"
+    name = _kind_name(kind)
     if target == _NO_KIND:
         return _violation(f"an agent may not leave a frame of {name} in its outbox")
     if target == _DENIED:
-        return Refused(Status.DENIED, f"{name} to {_called(port, kind, destination)} is not granted to {port.name!r}")
+        return denied_frame(kind, destination)
     return _violation(f"{name} names handle {destination}, which agent {port.name!r} does not have")

@@ -1,0 +1,67 @@
+"""Windows of native agents: what takes the place of a module's regions."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ..codec import FRAME
+from ..native import Write
+from ..records import AgentSpec, FrameKind, Outcome, Turn, Written
+from ..sandbox.windows import hash_written
+
+
+class NativeRegions:
+    """What windows have shown to native agents, by agent and name.
+
+    A turn that fails leaves here what it was shown. The next one is shown it again, with whatever has come since.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[int, dict[str, bytes]] = {}
+
+    def show(self, spec: AgentSpec, turn: Turn) -> None:
+        """Put what windows show before a turn where the agent finds it."""
+        regions = self._shown.setdefault(turn.agent, {})
+        for handle in dict.fromkeys(view.handle for view in turn.views):
+            views = [view for view in turn.views if view.handle == handle]
+            name, end = spec.windows[handle], max(view.offset + view.length for view in views)
+            before = regions.get(name, b"")
+            if len(views) == 1 and not views[0].offset and (views[0].length == views[0].total or end >= len(before)):
+                regions[name] = bytes(views[0].content)
+                continue
+            region = bytearray(before)
+            region += bytes(max(0, end - len(region)))
+            for view in views:
+                region[view.offset : view.offset + view.length] = view.content
+            regions[name] = bytes(region)
+
+    def contents(self, agent: int) -> Mapping[str, bytes]:
+        """Return what an agent reads, by window."""
+        return self._shown.get(agent, {})
+
+    def restore(self, agent: int, contents: Mapping[str, bytes]) -> None:
+        """Put back what a snapshot holds."""
+        self._shown[agent] = dict(contents)
+
+    def forget(self, agents: Sequence[int]) -> None:
+        """Forget what these agents were shown."""
+        for agent in agents:
+            self._shown.pop(agent, None)
+
+
+def with_writes(outcome: Outcome, writes: Sequence[Write]) -> Outcome:
+    """Return a good outcome with what the agent wrote to windows, and its digests in the outbox.
+
+    As with a module, the first write to a window counts; the kernel refuses others.
+    """
+    contents: dict[int, bytes] = {}
+    for write in writes:
+        contents.setdefault(write.handle, bytes(write.content))
+    written: list[Written] = []
+    outbox, at = outcome.outbox, 0
+    while at < len(outbox):
+        size, kind, _, _, handle, _, _ = FRAME.unpack_from(outbox, at)
+        if kind == FrameKind.WINDOW_WRITE and handle in contents:
+            written.append(Written(handle, at, contents.pop(handle)))
+        at += (size + 7) & ~7
+    return hash_written(msgspec.structs.replace(outcome, written=tuple(written)))
