@@ -117,6 +117,7 @@ def write_agents(agents: Sequence[look.AgentView]) -> None:
             "a message" if agent.wake is None else agent.wake,
             agent.failures,
             agent.task,
+            agent.version,
             agent.digest[:12],
         )
         for agent in agents
@@ -132,6 +133,7 @@ def write_agents(agents: Sequence[look.AgentView]) -> None:
         "wakes at",
         "#failures",
         "task",
+        "version",
         "code",
     )
     write_table(columns, rows)

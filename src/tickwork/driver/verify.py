@@ -10,7 +10,7 @@ from ..journal.check import ChainReport
 from ..journal.seal import Damage
 from ..journal.store import JournalReader
 from ..kernel import RunStatus
-from ..records import Environment
+from ..records import Environment, Frame
 from .compare import Divergence
 from .fold import Diverged, Fold, open_machine, read_inputs
 from .loop import Inbox, status_name
@@ -183,6 +183,18 @@ def verify(
 def _damaged_run(path: Path, report: ChainReport) -> Run:
     head = report.head.d if report.head is not None else b""
     return Run("", "", "damaged", report.ticks, head, path, 0, 0, report.ticks)
+
+
+def feed(fold: Fold, frame: Frame) -> None:
+    """Fold one frame.
+
+    Raises:
+        ReplayDivergence: TW4001, a record does not come out again.
+    """
+    try:
+        fold.feed(frame)
+    except Diverged as error:
+        raise divergence_error(error.divergence) from error
 
 
 def fold_prefix(

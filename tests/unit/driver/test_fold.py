@@ -12,7 +12,7 @@ from tickwork.driver.run import run
 from tickwork.errors import JournalDamaged, JournalIncomplete, ReplayDivergence
 from tickwork.journal.memory import MemoryJournal
 from tickwork.kernel import Commit
-from tickwork.records import Frame, Input, Outcome, Status, Turn
+from tickwork.records import AgentSpec, Frame, Input, Outcome, Status, Turn
 
 
 def made(visibility: str = "next") -> MemoryJournal:
@@ -33,6 +33,9 @@ class Liar:
         return [Outcome(Status.OK, 0, 0, b"") for _ in turns]
 
     def follow(self, commit: Commit) -> None:
+        return
+
+    def adopt(self, swapped: Sequence[tuple[int, AgentSpec]]) -> None:
         return
 
     def close(self) -> None:
