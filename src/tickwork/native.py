@@ -30,8 +30,8 @@ _MASK: Final = (1 << 64) - 1
 
 def read_config(config: bytes) -> dict[str, Any]:
     """Return an agent's configuration, the ``config`` table of its world; empty where there is none."""
-    found = json.loads(config) if config else {}
-    return found if isinstance(found, dict) else {}
+    settings: dict[str, Any] = json.loads(config) if config else {}
+    return settings
 
 
 class Random:

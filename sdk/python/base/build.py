@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Builds the base module of Python agents: CPython, an allowed part of its library and the agent ABI in one module.
+
+Usage: python sdk/python/base/build.py [--out FOLDER] [--sign TRUST_FOLDER]
+
+It needs componentize-py (PyPI, in the developer's lock file) and binaryen (npm, in the lock file beside this file).
+The output is FOLDER/DIGEST.wasm, and FOLDER/current names it: ``tickwork agent build`` takes that one for new bundles.
+
+Two builds never give equal bytes, since the interpreter draws the seed of its string hash when its memory is made. So
+a base is named by its digest everywhere, and a run pins it.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(ROOT / "src"))
+
+from fuse import fuse  # noqa: E402
+
+from tickwork.packages.developer import sign  # noqa: E402
+from tickwork.sandbox.manifest import Capabilities, Manifest, append_manifest  # noqa: E402
+
+VERSION = "1.0.0"
+SHARED = ("native.py", "records.py", "codec.py")
+"""Files of the package that the interpreter inside has too, unchanged: one source for both."""
+
+OUT = ROOT / ".cache" / "python-base"
+BINARYEN = HERE / "node_modules" / "binaryen" / "bin"
+
+
+def sources() -> list[Path]:
+    """Return the files that decide what is built. Order: by path."""
+    own = [path for path in HERE.rglob("*") if path.suffix in (".py", ".wat", ".wit") and "node_modules" not in path.parts]
+    return sorted([*own, HERE / "package-lock.json", *(ROOT / "src" / "tickwork" / shared for shared in SHARED)])
+
+
+def source_digest() -> str:
+    """Return the SHA-256 of names and contents of the sources, in hexadecimal."""
+    total = hashlib.sha256()
+    for path in sources():
+        total.update(f"{path.relative_to(ROOT).as_posix()}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def build(work: Path) -> bytes:
+    """Return the base module, unsigned. ``work`` is an empty folder."""
+    guest, wit, fused = work / "guest", work / "wit", work / "fused"
+    shutil.copytree(HERE / "guest", guest, ignore=shutil.ignore_patterns("__pycache__"))
+    for shared in SHARED:
+        shutil.copy(ROOT / "src" / "tickwork" / shared, guest / "tickwork")
+    wit.mkdir()
+    fused.mkdir()
+    shutil.copy(HERE / "base.wit", wit)
+    component = work / "component.wasm"
+    command = [
+        sys.executable, "-c", "import sys, componentize_py; sys.exit(componentize_py.script())",
+        "-q", "-d", str(wit), "-w", "base", "componentize", "--stub-wasi", "-p", str(guest), "app",
+        "-o", str(component),
+    ]  # fmt: skip
+    environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"componentize-py ended with status {done.returncode}:\n{done.stderr}")
+    module = fuse(component.read_bytes(), (HERE / "shim.wat").read_text(), BINARYEN, fused)
+    manifest = Manifest(
+        "python-base", VERSION, language="python", sdk=f"tickwork-python {VERSION}", capabilities=Capabilities(),
+        source=source_digest(),
+    )  # fmt: skip
+    return append_manifest(module, manifest)
+
+
+def main() -> None:
+    """Build, and write the module under its digest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the module (default: the checkout's .cache)")
+    parser.add_argument("--sign", type=Path, help="trust folder whose developer key signs the module")
+    parser.add_argument("--if-changed", action="store_true", help="do nothing where the sources are those of the last one")
+    options = parser.parse_args()
+    stamp = options.out / "current.source"
+    if options.if_changed and stamp.is_file() and stamp.read_text() == source_digest():
+        return
+    if not BINARYEN.is_dir():
+        raise SystemExit(f"binaryen is not installed: npm ci --prefix {HERE.relative_to(ROOT)}")
+    with tempfile.TemporaryDirectory(prefix="tickwork-base-") as folder:
+        module = build(Path(folder))
+    if options.sign:
+        module = sign(module, options.sign, name="python-base")
+    digest = hashlib.sha256(module).hexdigest()
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / f"{digest}.wasm").write_bytes(module)
+    (options.out / "current").write_text(f"{digest}\n")
+    stamp.write_text(source_digest())
+    print(f"{digest}  {len(module):,} bytes")
+
+
+if __name__ == "__main__":
+    main()
