@@ -178,10 +178,12 @@ extern uint8_t tw_outbox[TW_OUTBOX_BYTES];
 extern tw_context tw_ctx;
 extern tw_descriptor tw_descriptor_;
 extern tw_stream tw_stream_;
+#if !__STDC_HOSTED__
 void *memcpy(void *to, const void *from, size_t count);
 void *memmove(void *to, const void *from, size_t count);
 void *memset(void *to, int value, size_t count);
 int memcmp(const void *left, const void *right, size_t count);
+#endif
 TW_END_C
 
 /* ---- Bytes ------------------------------------------------------------------------------------------------------ */
@@ -761,6 +763,44 @@ TW_API int32_t tw_run_turn(tw_receiver receive, tw_stepper step)
     return full && code >= 0 ? TW_OUTBOX_FULL : code;
 }
 
+/* A compiler may call these on its own; a C library, where there is one, has them. */
+#if __STDC_HOSTED__
+#define TW_BYTE_FUNCTIONS
+#else
+#define TW_BYTE_FUNCTIONS                                                                                              \
+    void *memcpy(void *to, const void *from, size_t count)                                                             \
+    {                                                                                                                  \
+        tw_copy(to, from, (uint32_t)count);                                                                            \
+        return to;                                                                                                     \
+    }                                                                                                                  \
+    void *memmove(void *to, const void *from, size_t count)                                                            \
+    {                                                                                                                  \
+        uint8_t *out = (uint8_t *)to;                                                                                  \
+        const uint8_t *in = (const uint8_t *)from;                                                                     \
+        if (out <= in || out >= in + count) {                                                                          \
+            for (size_t at = 0; at < count; at++)                                                                      \
+                out[at] = in[at];                                                                                      \
+        } else {                                                                                                       \
+            while (count--)                                                                                            \
+                out[count] = in[count];                                                                                \
+        }                                                                                                              \
+        return to;                                                                                                     \
+    }                                                                                                                  \
+    void *memset(void *to, int value, size_t count)                                                                    \
+    {                                                                                                                  \
+        tw_fill(to, (uint8_t)value, (uint32_t)count);                                                                  \
+        return to;                                                                                                     \
+    }                                                                                                                  \
+    int memcmp(const void *left, const void *right, size_t count)                                                      \
+    {                                                                                                                  \
+        const uint8_t *a = (const uint8_t *)left, *b = (const uint8_t *)right;                                         \
+        for (; count; count--, a++, b++)                                                                               \
+            if (*a != *b)                                                                                              \
+                return *a < *b ? -1 : 1;                                                                               \
+        return 0;                                                                                                      \
+    }
+#endif
+
 /* Defines the regions and the exports of the ABI.
  *   init(config)      once, with the configuration frame (body empty where there is none)
  *   receive(message)  each frame of the mailbox cut, in order
@@ -808,37 +848,7 @@ TW_API int32_t tw_run_turn(tw_receiver receive, tw_stepper step)
         tw_open_outbox();                                                                                              \
         return shutdown();                                                                                             \
     }                                                                                                                  \
-    void *memcpy(void *to, const void *from, size_t count)                                                             \
-    {                                                                                                                  \
-        tw_copy(to, from, (uint32_t)count);                                                                            \
-        return to;                                                                                                     \
-    }                                                                                                                  \
-    void *memmove(void *to, const void *from, size_t count)                                                            \
-    {                                                                                                                  \
-        uint8_t *out = (uint8_t *)to;                                                                                  \
-        const uint8_t *in = (const uint8_t *)from;                                                                     \
-        if (out <= in || out >= in + count) {                                                                          \
-            for (size_t at = 0; at < count; at++)                                                                      \
-                out[at] = in[at];                                                                                      \
-        } else {                                                                                                       \
-            while (count--)                                                                                            \
-                out[count] = in[count];                                                                                \
-        }                                                                                                              \
-        return to;                                                                                                     \
-    }                                                                                                                  \
-    void *memset(void *to, int value, size_t count)                                                                    \
-    {                                                                                                                  \
-        tw_fill(to, (uint8_t)value, (uint32_t)count);                                                                  \
-        return to;                                                                                                     \
-    }                                                                                                                  \
-    int memcmp(const void *left, const void *right, size_t count)                                                      \
-    {                                                                                                                  \
-        const uint8_t *a = (const uint8_t *)left, *b = (const uint8_t *)right;                                         \
-        for (; count; count--, a++, b++)                                                                               \
-            if (*a != *b)                                                                                              \
-                return *a < *b ? -1 : 1;                                                                               \
-        return 0;                                                                                                      \
-    }                                                                                                                  \
+    TW_BYTE_FUNCTIONS                                                                                                  \
     TW_END_C
 
 /* Defines the exports that carry the agent's state into another version of it. Stands beside TW_AGENT.

@@ -30,11 +30,13 @@ STACK_BYTES: Final = 16 * 1024
 OLDEST_CLANG: Final = 16
 """The first that lays out C++20 and the features below as this SDK is tested with."""
 
+LIBRARY_PAGES: Final = 16
+LIBRARY_STACK_BYTES: Final = 32 * 1024
+"""The same with a C library, whose printf alone takes half a page of stack."""
+
 _FLAGS: Final = (
     "-O2",
     "-g",
-    "-nostdlib",
-    "-ffreestanding",
     # A loop that copies must not become a call of memcpy, which is such a loop itself.
     "-fno-builtin",
     # Numbers wrap around, as they do in WebAssembly: no compiler may assume that they do not.
@@ -49,18 +51,16 @@ _FLAGS: Final = (
     "-Werror",
     # A build must not know when it was made.
     "-Wdate-time",
-    "-Wl,--no-entry",
     "-Wl,--export-memory",
 )
+_BARE_FLAGS: Final = ("-nostdlib", "-ffreestanding", "-Wl,--no-entry")
+_LIBRARY_FLAGS: Final = ("-mexec-model=reactor", "-D_GNU_SOURCE")
 
 _FEATURES: Final = ("bulk-memory", "mutable-globals", "nontrapping-fptoint", "sign-ext")
 """Spelt out, since a compiler's notion of a generic WebAssembly processor changes between its versions."""
 
-_ZIG_TARGET: Final = (
-    "--target=wasm32-freestanding",
-    "-mcpu=mvp+bulk_memory_opt+" + "+".join(feature.replace("-", "_") for feature in _FEATURES),
-)
-_CLANG_TARGET: Final = ("--target=wasm32-unknown-unknown", "-mcpu=mvp", *(f"-m{feature}" for feature in _FEATURES))
+_ZIG_TARGET: Final = ("-mcpu=mvp+bulk_memory_opt+" + "+".join(feature.replace("-", "_") for feature in _FEATURES),)
+_CLANG_TARGET: Final = ("-mcpu=mvp", *(f"-m{feature}" for feature in _FEATURES))
 
 
 class Dialect(NamedTuple):
@@ -148,7 +148,8 @@ class ClangToolchain:
                 why="the stack's top is aligned to 16 bytes",
                 fix=f"write {build.stack_bytes // 16 * 16 + 16}",
             )
-        request = Request(units, project.folder, build.pages or PAGES, build.stack_bytes or STACK_BYTES)
+        pages, stack = (LIBRARY_PAGES, LIBRARY_STACK_BYTES) if build.libc else (PAGES, STACK_BYTES)
+        request = Request(units, project.folder, build.pages or pages, build.stack_bytes or stack, build.libc)
         return compile_units(self.dialect, request, found, out)
 
 
@@ -164,12 +165,28 @@ class Request(NamedTuple):
         folder: What paths in debugging information are relative to.
         pages: Declared maximum of the memory. Units: 64 KiB.
         stack_bytes: A multiple of 16.
+        library: Whether the C library, and that of C++, is linked.
     """
 
     units: Sequence[Path]
     folder: Path
     pages: int = PAGES
     stack_bytes: int = STACK_BYTES
+    library: bool = False
+
+
+def _target(request: Request, found: Found) -> tuple[str, ...]:
+    """Return what tells the compiler the machine it compiles for, and whether that has a library.
+
+    Raises:
+        ToolchainMissing: TW5001, the library comes with ``ziglang`` only.
+    """
+    zig = found.tool == "ziglang"
+    if request.library and not zig:
+        raise _missing("the C library for agents comes with the package ziglang")
+    machine = "wasm32-wasi" if request.library else "wasm32-freestanding" if zig else "wasm32-unknown-unknown"
+    kind = _LIBRARY_FLAGS if request.library else _BARE_FLAGS
+    return (f"--target={machine}", *(_ZIG_TARGET if zig else _CLANG_TARGET), *kind)
 
 
 def compile_units(dialect: Dialect, request: Request, found: Found, out: Path) -> Compiled:
@@ -181,8 +198,8 @@ def compile_units(dialect: Dialect, request: Request, found: Found, out: Path) -
     module = out / "module.wasm"
     headers = [sdk_folder(name) for name in dialect.folders]
     mapped = {request.folder: ".", sdk_folder("c").parent: "sdk", **_own_folders(found)}
-    arguments: list[str | Path] = [*dialect.words, *_FLAGS]
-    arguments += _ZIG_TARGET if found.tool == "ziglang" else _CLANG_TARGET
+    arguments: list[str | Path] = [word for word in dialect.words if not request.library or word != "-nostdinc++"]
+    arguments += [*_FLAGS, *_target(request, found)]
     arguments += [f"-I{folder}" for folder in headers]
     arguments += [f"-ffile-prefix-map={folder}={name}" for folder, name in mapped.items()]
     arguments += ["-fdebug-compilation-dir=.", f"-Wl,-z,stack-size={request.stack_bytes}"]

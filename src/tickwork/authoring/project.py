@@ -38,6 +38,10 @@ class BuildTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stack_bytes: Annotated[
         int, Meta(ge=0, le=1 << 24, description="Stack, a multiple of 16; 0 lets the language's SDK choose.")
     ] = 0
+    libc: Annotated[
+        bool,
+        Meta(description="C and C++: link the C library, which speaks virtual WASI; C++ with its standard library."),
+    ] = False
     wasi: Annotated[
         Literal["", "virtual"], Meta(description="`virtual` for an agent that uses the virtual WASI subset.")
     ] = ""
@@ -137,7 +141,7 @@ class Project(msgspec.Struct, frozen=True):
             limits=limits,
             source=self.source_digest(sources),
             base=base,
-            wasi="virtual" if "virtual" in (wasi, self.build.wasi) else "",
+            wasi="virtual" if self.build.libc or "virtual" in (wasi, self.build.wasi) else "",
         )
 
     def source_digest(self, sources: Iterable[Path]) -> str:

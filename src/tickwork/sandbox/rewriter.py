@@ -39,9 +39,9 @@ FLAG_EXIT: Final = wasi.FLAG_EXIT
 DEPTH_MOST: Final = 5_000
 """The greatest depth that an agent may be given."""
 
-SLOTS_PER_WEIGHT: Final = 8
+SLOTS_PER_WEIGHT: Final = 6
 """Parameters, locals and operands that weigh as much as one call; with it, what a weight takes of the stack was nearest
-to constant over the modules of this repository and C++ programs with a library: 64 to 144 bytes."""
+to constant over the modules of this repository and C++ programs with a library: at most 128 bytes."""
 
 _WASI_GLOBALS: Final = (WASI_CONTEXT, WASI_OUTBOX, WASI_CAPACITY, WASI_EXIT)
 _UNREACHABLE: Final = b"\x00"
