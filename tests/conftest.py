@@ -17,6 +17,9 @@ settings.load_profile("tickwork")
 UNMARKED_SECONDS = 1.0
 """A longer test without the mark is named at the end. The rule says 0.25; a busy machine adds to that."""
 
+PERSON = Path.home()
+"""Whose machine this is; tests have a home of their own."""
+
 _seconds: dict[str, float] = defaultdict(float)
 _tests: dict[str, int] = defaultdict(int)
 _unmarked: dict[str, float] = {}
@@ -70,11 +73,24 @@ def nothing_is_written_beside_the_test(
         "XDG_STATE_HOME",
     ):
         monkeypatch.setenv(name, str(home))
-    # The compiler's own cache stays: filling it again takes longer than all tests that need it.
+    # The compilers' own folders stay: filling them again takes longer than all tests that need them.
     monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(ROOT / ".cache" / "zig"))
+    for name, folder in (("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")):
+        if name not in os.environ and (PERSON / folder).is_dir():
+            monkeypatch.setenv(name, str(PERSON / folder))
+    _keep_toolchains(home / "tickwork")
     for name in list(os.environ):
         if name.startswith("TICKWORK_") and name != "TICKWORK_CI":
             monkeypatch.delenv(name)
+
+
+def _keep_toolchains(cache: Path) -> None:
+    """Let the programs under test use what `./ci toolchains` has made."""
+    made, seen = ROOT / ".cache" / "toolchains", cache / "toolchains"
+    if os.name == "posix" and not seen.exists():
+        made.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(exist_ok=True)
+        seen.symlink_to(made, target_is_directory=True)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

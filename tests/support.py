@@ -28,8 +28,18 @@ def need(tool: str) -> str:
 
     Args:
         tool: ``zig`` for the compiler of the PyPI package ziglang, ``asc`` for that of AssemblyScript in the SDK's
-            folder, else a program looked up on PATH.
+            folder, ``rust`` for a compiler that agents in Rust can be built with, else a program looked up on PATH.
     """
+    if tool == "rust":
+        from tickwork.authoring.rust import toolchain
+        from tickwork.authoring.toolchain import Environment
+        from tickwork.errors import ToolchainMissing
+
+        try:
+            return toolchain.find(Environment(dict(os.environ), ROOT / ".cache" / "toolchains")).command[0]
+        except ToolchainMissing as error:
+            missing(str(error))
+            raise
     if tool == "asc":
         script = ROOT / "sdk" / "assemblyscript" / "node_modules" / "assemblyscript" / "bin" / "asc.js"
         if shutil.which("node") is None or not script.is_file():

@@ -24,7 +24,7 @@ def load() -> ModuleType:
 
 index = load()
 ENTRIES = index.read_index()
-TOOLS = {"c": "zig", "cpp": "zig", "rust": "cargo", "assemblyscript": "asc"}
+TOOLS = {"c": "zig", "cpp": "zig", "rust": "rust", "assemblyscript": "asc"}
 
 
 @pytest.mark.slow
