@@ -1,6 +1,6 @@
 """Swaps as they are asked for, and the plans that they become."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,12 @@ def plan_swaps(swaps: Iterable[Swap], at: int | None = None) -> tuple[tuple[Swap
 def in_order(plans: Iterable[SwapPlan]) -> tuple[SwapPlan, ...]:
     """Return plans by tick; those of one tick stay in their order."""
     return tuple(sorted(plans, key=lambda plan: plan.at))
+
+
+def may_be_spawned(templates: Container[str], name: str) -> bool:
+    """Return whether a name is one that an agent spawned from a template may get."""
+    stem, _, number = name.rpartition("-")
+    return number.isdecimal() and stem in templates
 
 
 def read_module(module: Path | str | bytes, where: str) -> bytes:

@@ -39,7 +39,7 @@ from . import places
 from .faults import Fault, choose
 from .feeds import read_rows
 from .plans import Swap, in_order, plan_swaps
-from .tables import MAX_INTEGER, FeedTable, LimitsTable, TaskTable, TemplateTable
+from .tables import MAX_INTEGER, FeedTable, LimitsTable, SwapTable, TaskTable, TemplateTable
 from .world import GRANT_KINDS, WorldFile, member_names, missing_name, read_world
 
 _EFFECT_CLASSES: Final[Mapping[str, EffectClass]] = {kind.name.lower(): kind for kind in EffectClass}
@@ -138,7 +138,8 @@ def load_world(
         SkillConfig(name, _EFFECT_CLASSES[skill.effect_class], path.parent / skill.folder)
         for name, skill in table.skills.items()
     )
-    return World(header, tuple(reader.contents.values()), path.parent, performers, reader.modules)
+    swaps = in_order(reader.swap(position, item) for position, item in enumerate(table.swaps))
+    return World(header, tuple(reader.contents.values()), path.parent, performers, reader.modules, swaps=swaps)
 
 
 def _refuse_out_of_range(name: str, value: int | None, least: int) -> None:
@@ -331,6 +332,14 @@ class _Reader:
                     why = f"the module's manifest declares {key} of it; {fault.why}"
                     fix = f"{fault.fix}, or write {key} = [...] without it to deny it"
                     yield Fault(fault.kind, fault.path, fault.what, why, fix)
+
+    def swap(self, position: int, table: SwapTable) -> SwapPlan:
+        path = ("swaps", position)
+        wasm = self.read(table.module, (*path, "module"), "build it, or correct the path")
+        self.manifest(wasm, table.module, path)
+        mark = codec.digest(wasm)
+        self.contents[mark] = self.modules[mark] = wasm
+        return SwapPlan(table.at, table.agent, table.mode, mark, b"", table.grants)
 
     def feed(self, name: str, table: FeedTable) -> FeedSpec:
         path = ("feeds", name)

@@ -17,7 +17,7 @@ from ..sandbox.admission import Admitted
 from ..sandbox.compiled import Compiled, decode_compiled
 from ..sandbox.manifest import Manifest
 from ..sandbox.wasm import DATA, TABLE, parse
-from .plans import in_order, place_of
+from .plans import in_order, may_be_spawned, place_of
 from .versions import Version, Versions
 
 GRANT_LISTS: Final = ("publish", "subscribe", "send", "skills", "spawn", "models", "windows")
@@ -59,7 +59,7 @@ def check_plans(
             raise SwapRefused("one tick holds two swaps of one agent", where=where, fix="give one of them another tick")
         seen.add((plan.at, plan.agent))
         if plan.agent not in known:
-            if not _may_be_spawned(header, plan.agent):
+            if not may_be_spawned([template.name for template in header.templates], plan.agent):
                 raise unknown_agent(plan.agent, known, where)
             continue
         spec = known[plan.agent]
@@ -71,12 +71,6 @@ def unknown_agent(name: str, known: Iterable[str], where: str) -> AgentNotFound:
     """Return the error of a swap of an agent that the run has not."""
     listed = ", ".join(list(known)[:20])
     return AgentNotFound(f"the run has no agent {name!r}", where=where, why=f"it has {listed}", fix="name one of them")
-
-
-def _may_be_spawned(header: Header, name: str) -> bool:
-    """Return whether a name is one that a spawned agent may get."""
-    stem, _, number = name.rpartition("-")
-    return number.isdecimal() and any(template.name == stem for template in header.templates)
 
 
 def order_swap(spec: AgentSpec, plan: SwapPlan, versions: Versions, header: Header, *, started: bool) -> SwapOrder:

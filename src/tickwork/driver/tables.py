@@ -158,6 +158,28 @@ class FeedTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = ""
 
 
+class SwapTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A new version of an agent, which takes its place while the run goes on."""
+
+    at: Annotated[Natural, Meta(description="The tick before whose turns it happens.")]
+    agent: Annotated[Name, Meta(description="Whose place it takes.")]
+    module: Annotated[
+        str,
+        Meta(min_length=1, description="The new version's WebAssembly module, relative to the world file's folder."),
+    ]
+    mode: Annotated[
+        Literal["migrate", "restart", "keep_image"],
+        Meta(
+            description="migrate: agent_save of the old version, agent_load of the new one. restart: agent_init anew. "
+            "keep_image: memory and globals as they are, for code of the same layout."
+        ),
+    ] = "migrate"
+    grants: Annotated[
+        tuple[str, ...],
+        Meta(description="What it may do beyond the old version: `publish:NAME` and the like, `clock`, `fuel:N`."),
+    ] = ()
+
+
 class WorldTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A world: all that decides a run besides its inputs."""
 
@@ -184,3 +206,4 @@ class WorldTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     templates: dict[Name, TemplateTable] = {}
     tasks: Annotated[tuple[TaskTable, ...], Meta(description="Tasks the run begins with.")] = ()
     feeds: dict[Name, FeedTable] = {}
+    swaps: Annotated[tuple[SwapTable, ...], Meta(description="New versions of agents, each at its tick.")] = ()

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from . import places
 from .faults import Fault, as_error, choose, key_text, listed, nearest, place_text
+from .plans import may_be_spawned
 from .shape import is_array, is_table, kind_name, shape_faults
 from .tables import ALL_AGENTS, MAX_INTEGER, AgentTable, FeedTable, TaskTable, TemplateTable, WorldTable
 
@@ -262,6 +263,9 @@ def _reference_faults(world: WorldTable) -> Iterator[Fault]:
             yield from missing("agent", feed.to, ("feeds", name, "to"))
         if not isinstance(feed.topic, UnsetType):
             yield from missing("topic", feed.topic, ("feeds", name, "topic"))
+    for position, swap in enumerate(world.swaps):
+        if not may_be_spawned(world.templates, swap.agent):
+            yield from missing("agent", swap.agent, ("swaps", position, "agent"))
 
 
 GRANT_KINDS: Final[Mapping[str, str]] = {
