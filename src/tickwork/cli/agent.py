@@ -10,6 +10,9 @@ COMMANDS: Final[Mapping[str, str]] = {
     "build": "Compile a project, give the module its manifest, check it, and sign it.",
     "sign": "Sign packages: the signature lies inside each, so that one file is all there is.",
     "verify": "Say who signed a package, what it asks for, and whether this machine would run it.",
+    "push": "Put a package into a registry: a folder, or an OCI registry.",
+    "pull": "Get a package from a registry, and say who signed it and what it asks for.",
+    "lock": "Pin the digests of all that a world runs, or check that they are the pinned ones.",
     "keygen": "Make a key that signs packages.",
     "debug": "Step through a run, forwards and backwards, and look into its agents.",
 }

@@ -55,7 +55,9 @@ HELP: Final[Mapping[str, str]] = {
     "quit": "Leave.",
 }
 
-BREAKS: Final[tuple[BreakKind, ...]] = ("trap", "agent", "topic", "key", "record")
+BREAKS: Final[Mapping[str, BreakKind]] = {
+    "trap": "trap", "agent": "agent", "topic": "topic", "key": "key", "record": "record",
+}  # fmt: skip
 MEMORY_BYTES: Final = 64
 ROW_BYTES: Final = 16
 
@@ -159,7 +161,7 @@ class Session:
 
     def add_break(self, words: list[str]) -> None:
         """Add a break."""
-                kind = next((known for known in BREAKS if [*words[:1]] == [str(known)]), None)
+        kind = BREAKS.get(words[0]) if words else None
         if kind is None or (kind != "trap" and len(words) != 2):
             raise UsageFault("this is no break", fix=f"write break KIND NAME; kinds are {', '.join(BREAKS)}")
         wanted = Break(kind, words[1] if len(words) > 1 else "")
