@@ -9,7 +9,7 @@ from ..errors import UsageFault
 from ..packages.trust import load_trust
 from .config import load_settings, trust_folder
 from .output import Output, write_line, write_rows
-from .parcels import judge_here, package_document, read_file, tell_package
+from .parcels import Allowed, judge_here, package_document, read_file, tell_package
 
 EXAMPLES: Final = """Examples:
 
@@ -27,9 +27,7 @@ app = App(name="verify", help_epilogue=EXAMPLES)
 @app.default
 def verify(
     *files: Annotated[Path, Parameter(help="Modules and source bundles.")],
-    allow_unsigned: Annotated[
-        bool, Parameter(negative="", help="As in a run: let it pass unsigned, or signed by a key nobody here knows.")
-    ] = False,
+    allow_unsigned: Allowed = False,
     output: Output = "text",
 ) -> int:
     """Say who signed a package, what it asks for, and whether this machine would run it."""

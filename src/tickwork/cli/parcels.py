@@ -1,18 +1,37 @@
 """What the commands for packages share: reading one, saying what it is, and judging it by this machine's trust."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+from cyclopts import Parameter
 
 from ..driver.clock import SystemClock
 from ..errors import UsageFault
 from ..packages.judge import Verdict, judge
 from ..packages.package import Package
+from ..packages.registry import Registry
 from ..packages.rights import listed
 from ..packages.trust import Trust
 from .output import Document, write_facts
 
 PACKAGE_BYTES: Final = 64 << 20
 """More than any module, bundle or base has."""
+
+Place = Annotated[str, Parameter(help="A folder, or oci://HOST/PREFIX.")]
+Allowed = Annotated[
+    bool, Parameter(negative="", help="As in a run: let it pass unsigned, or signed by a key nobody here knows.")
+]
+
+
+def open_registry(place: str) -> Registry:
+    """Return the registry at a place."""
+    if place.startswith("oci://"):
+        from ..packages.oci import OciRegistry
+
+        return OciRegistry(place)
+    from ..packages.folder import FolderRegistry
+
+    return FolderRegistry(Path(place))
 
 
 def read_file(path: Path) -> bytes:
@@ -33,13 +52,16 @@ def read_file(path: Path) -> bytes:
     return content
 
 
-def judge_here(package: bytes, trust: Trust, name: str, *, allow_unsigned: bool = False) -> Verdict:
+def judge_here(
+    package: bytes, trust: Trust, name: str, *, allow_unsigned: bool = False, update: bool = True
+) -> Verdict:
     """Return the verdict of this machine, now.
 
     Raises:
         PackageError: TW3201 to TW3208. ModuleUnsigned: TW3004.
     """
-    return judge(package, trust, name=name, now_us=SystemClock().now_us(), allow_unsigned=allow_unsigned)
+    now_us = SystemClock().now_us()
+    return judge(package, trust, name=name, now_us=now_us, allow_unsigned=allow_unsigned, update=update)
 
 
 def package_document(package: Package, verdict: Verdict | None = None) -> Document:

@@ -27,8 +27,8 @@ class Keeper:
 @cache
 def artifacts(ticks: int) -> dict[str, bytes]:
     keeper = Keeper()
-    world = load_world(WORLD, ticks=ticks, allow_unsigned=True)
-    done = run(world, allow_unsigned=True, performers={"artifact.write": keeper})
+    world = load_world(WORLD, ticks=ticks)
+    done = run(world, performers={"artifact.write": keeper})
     assert done.status == "complete"
     return keeper.artifacts
 

@@ -1,0 +1,99 @@
+"""A registry in a folder: ``NAME/VERSION/DIGEST.wasm``, or ``.bundle``.
+
+A version is a folder of one file, made beside its place and moved there whole: a reader finds it complete or not at
+all, and of two writers at once one is told that it came second.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from ..errors import RegistryFailed
+from .files import replace_file
+from .package import Package
+from .registry import Pulled, absent, changed, check_name, named
+from .rights import version_order
+
+SUFFIXES: Final = {"module": ".wasm", "bundle": ".bundle"}
+
+
+class FolderRegistry:
+    """Packages in a folder of this machine, or of one it shares."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def push(self, package: bytes, found: Package) -> str:
+        """Keep a package; return its path. One that is there already, byte for byte, is left alone.
+
+        Raises:
+            RegistryFailed: TW3211, the version is there with other bytes, or the folder cannot be written.
+        """
+        name, version = named(found)
+        place = self._root / name / version
+        file = f"{found.digest.hex()}{SUFFIXES[found.kind]}"
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            fresh = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
+            try:
+                replace_file(fresh / file, package)
+                fresh.chmod(0o755)
+                self._put_in_place(fresh, place, file)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+        except OSError as error:
+            raise _unreadable(place, error, "name a folder you may write to") from error
+        return str(place / file)
+
+    def _put_in_place(self, fresh: Path, place: Path, file: str) -> None:
+        try:
+            os.rename(fresh, place)
+        except OSError:
+            if not place.is_dir():
+                raise
+            if [path.name for path in place.iterdir()] != [file]:
+                raise changed(place.parent.name, place.name, str(place)) from None
+
+    def pull(self, name: str, version: str) -> Pulled:
+        """Return a package.
+
+        Args:
+            version: Empty for the newest.
+
+        Raises:
+            RegistryFailed: TW3211, it is not there, or its bytes are not those of its digest.
+        """
+        check_name(name, version)
+        version = version or self._newest(name)
+        place = self._root / name / version
+        try:
+            files = [path for path in place.iterdir() if path.suffix in SUFFIXES.values()] if place.is_dir() else []
+            if not files:
+                raise absent(name, version, str(place))
+            package = files[0].read_bytes()
+        except OSError as error:
+            raise _unreadable(place, error, "make it readable") from error
+        if len(files) != 1 or hashlib.sha256(package).hexdigest() != files[0].stem:
+            raise RegistryFailed(
+                f"{name} {version} is damaged in its registry",
+                where=str(files[0]),
+                why="its bytes do not have the digest in the file's name, or there are several files",
+                fix="remove that version and push it again",
+            )
+        return Pulled(package, version, str(files[0]))
+
+    def _newest(self, name: str) -> str:
+        folder = self._root / name
+        found = [path.name for path in folder.iterdir() if path.name[:1] != "."] if folder.is_dir() else []
+        if not found:
+            raise absent(name, "", str(folder))
+        return max(found, key=version_order)
+
+
+def _unreadable(place: Path, error: OSError, fix: str) -> RegistryFailed:
+    return RegistryFailed(
+        "the registry's folder cannot be used", where=str(place), why=error.strerror or str(error), fix=fix
+    )
