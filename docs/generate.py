@@ -56,6 +56,12 @@ WORLD_SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct] | None, str], ...]] 
     ),
     ("`[topics.NAME]`", None, "Every topic that is used must be declared; the table is empty."),
     ("`[skills.NAME]`", tables.SkillTable, "See [Effects](../guides/effects.md)."),
+    ("`[models.NAME]`", None, "Every model that is asked must be declared; the table is empty."),
+    (
+        "`[windows.NAME]`",
+        tables.WindowTable,
+        "Bytes that one agent writes and others read; see [Windows](../guides/windows.md).",
+    ),
     ("`[[tasks]]`", tables.TaskTable, "Work the run begins with; agents may add more."),
     (
         "`[feeds.NAME]`",

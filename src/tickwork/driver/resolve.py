@@ -15,6 +15,7 @@ from msgspec import UnsetType
 
 from .. import codec
 from ..errors import ModuleManifestInvalid, ModuleRefused, UsageFault, WorldReferenceError, WorldSchemaError
+from ..kernel import CLOCK
 from ..native import Agent
 from ..records import (
     ABI_MAJOR,
@@ -33,13 +34,14 @@ from ..records import (
     Supervision,
     SwapPlan,
     TaskSpec,
+    WindowSpec,
 )
 from ..sandbox.manifest import Manifest, read_manifest
 from . import places
 from .faults import Fault, choose
 from .feeds import read_rows
 from .plans import Swap, in_order, plan_swaps
-from .tables import MAX_INTEGER, FeedTable, LimitsTable, SwapTable, TaskTable, TemplateTable
+from .tables import MAX_INTEGER, FeedTable, LimitsTable, SwapTable, TaskTable, TemplateTable, WindowTable
 from .world import GRANT_KINDS, WorldFile, member_names, missing_name, read_world
 
 _EFFECT_CLASSES: Final[Mapping[str, EffectClass]] = {kind.name.lower(): kind for kind in EffectClass}
@@ -133,7 +135,10 @@ def load_world(
         skills=tuple(SkillSpec(name, _EFFECT_CLASSES[skill.effect_class]) for name, skill in table.skills.items()),
         tasks=_tasks(table.tasks),
         feeds=tuple(reader.feed(name, feed) for name, feed in table.feeds.items()),
+        models=tuple(table.models),
+        windows=tuple(_window(name, window) for name, window in table.windows.items()),
     )
+    refuse_undeclared_windows(file, header)
     performers = tuple(
         SkillConfig(name, _EFFECT_CLASSES[skill.effect_class], path.parent / skill.folder)
         for name, skill in table.skills.items()
@@ -298,7 +303,7 @@ class _Reader:
         if faults:
             raise self.file.error(faults[0])
         limits = _limits(table.limits, declared)
-        return _spec(name, "wasm", manifest.name, wasm, table, declared.grants, limits)
+        return _spec(name, "wasm", manifest.name, wasm, table, declared.grants, limits, clocked=declared.clock)
 
     def manifest(self, wasm: bytes, module: str, path: places.Path) -> Manifest | None:
         try:
@@ -365,7 +370,12 @@ def _spec(
     table: TemplateTable,
     handles: Mapping[str, tuple[str, ...]],
     limits: Limits,
+    *,
+    clocked: bool = False,
 ) -> AgentSpec:
+    denied = _denied(table, handles)
+    if clocked and not table.clock:
+        denied += (CLOCK,)
     return AgentSpec(
         name=name,
         kind=kind,
@@ -378,11 +388,35 @@ def _spec(
         send=handles["send"],
         skills=handles["skills"],
         spawn=handles["spawn"],
-        denied=_denied(table, handles),
+        models=handles["models"],
+        windows=handles["windows"],
+        denied=denied,
         clock=table.clock,
         limits=limits,
         supervision=Supervision(table.supervision.policy, table.supervision.retries),
     )
+
+
+def _window(name: str, table: WindowTable) -> WindowSpec:
+    return WindowSpec(name, table.kind, table.bytes, table.writer, table.readers, table.opens, table.closes)
+
+
+def refuse_undeclared_windows(file: WorldFile, header: Header) -> None:
+    """Refuse windows with a writer or reader that does not list them: it would wait for them in vain.
+
+    Raises:
+        WorldReferenceError: TW1103.
+    """
+    listed = {spec.name: spec.windows for spec in header.agents}
+    for window in header.windows:
+        users = {("writer",): window.writer} | {("readers", at): name for at, name in enumerate(window.readers)}
+        for place, name in users.items():
+            if window.name not in listed[name]:
+                what = f'the agent "{name}" does not declare the window "{window.name}"'
+                why = "its handles follow its list of windows, in the manifest or in the world"
+                fix = f'add "{window.name}" to the windows of its manifest, or of [agents.{name}] if it has none'
+                fault = Fault(WorldReferenceError, ("windows", window.name, *place), what, why, fix)
+                raise file.error(fault)
 
 
 def _granted(table: TemplateTable, key: str) -> tuple[str, ...] | None:
@@ -432,5 +466,7 @@ def _declared(manifest: Manifest) -> _Declared:
         "send": asked.send,
         "skills": asked.skills,
         "spawn": asked.spawn,
+        "models": asked.models,
+        "windows": asked.windows,
     }
     return _Declared(grants, asked.clock, limits.fuel, limits.memory_pages, limits.depth)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ..kernel import MAX_WINDOW_BYTES
+
 NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
 ALL_AGENTS: Final = "*"
 PEER_PATTERN: Final = r"^([A-Za-z0-9_][A-Za-z0-9_./-]*|\*)$"
@@ -47,6 +49,24 @@ class SkillTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folder: Annotated[
         str, Meta(min_length=1, description="Where the performer writes, relative to the world file's folder.")
     ] = "artifacts"
+
+
+class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that agents may ask. Declaring it is enough: who answers is given with the run."""
+
+
+class WindowTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A window: bytes that one agent writes and others read, each tick's readers the same."""
+
+    kind: Annotated[
+        Literal["frame", "ring", "log"],
+        Meta(description="frame: each write replaces the whole. ring: writes go round. log: writes append."),
+    ] = "frame"
+    bytes: Annotated[int, Meta(ge=1, le=MAX_WINDOW_BYTES, description="What it holds at most.")]
+    writer: Annotated[Name, Meta(description="The agent that writes it.")]
+    readers: Annotated[Names, Meta(description="The agents that read it.")] = ()
+    opens: Annotated[Natural, Meta(description="First tick in which it can be written.")] = 0
+    closes: Annotated[Natural, Meta(description="First tick in which it is closed again; 0 closes with the run.")] = 0
 
 
 class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +137,8 @@ class TemplateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     send: Annotated[Peers, Meta(description="Agents it may send to; `*` for all of them.")] | UnsetType = UNSET
     skills: Annotated[Names, Meta(description="Skills it may call.")] | UnsetType = UNSET
     spawn: Annotated[Names, Meta(description="Templates it may spawn.")] | UnsetType = UNSET
+    models: Annotated[Names, Meta(description="Models it may ask.")] | UnsetType = UNSET
+    windows: Annotated[Names, Meta(description="Windows it may write or read.")] | UnsetType = UNSET
     clock: Annotated[bool, Meta(description="Whether it is given the wall-clock time of each tick, as an input.")] = (
         False
     )
@@ -203,6 +225,8 @@ class WorldTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     agents: dict[Name, AgentTable] = {}
     topics: dict[Name, TopicTable] = {}
     skills: dict[Name, SkillTable] = {}
+    models: dict[Name, ModelTable] = {}
+    windows: dict[Name, WindowTable] = {}
     templates: dict[Name, TemplateTable] = {}
     tasks: Annotated[tuple[TaskTable, ...], Meta(description="Tasks the run begins with.")] = ()
     feeds: dict[Name, FeedTable] = {}

@@ -26,10 +26,9 @@ from . import places
 from .faults import Fault, as_error, choose, key_text, listed, nearest, place_text
 from .plans import may_be_spawned
 from .shape import is_array, is_table, kind_name, shape_faults
-from .tables import ALL_AGENTS, MAX_INTEGER, AgentTable, FeedTable, TaskTable, TemplateTable, WorldTable
+from .tables import ALL_AGENTS, MAX_INTEGER, AgentTable, FeedTable, TaskTable, TemplateTable, WindowTable, WorldTable
 
 _AT_LINE: Final = re.compile(r"^(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL)
-_GRANT_KEYS: Final = ("publish", "subscribe", "send", "skills", "spawn")
 
 
 class WorldFile(msgspec.Struct, frozen=True):
@@ -144,12 +143,14 @@ def _rule_faults(world: WorldTable) -> Iterator[Fault]:
         yield from _code_faults(path, agent)
         yield from _limit_faults(path, agent)
         yield from _json_faults(agent.config, (*path, "config"))
-        for key in _GRANT_KEYS:
+        for key in GRANT_KINDS:
             yield from _repeat_faults(_grants(agent, key), (*path, key))
     yield from _member_faults(world.agents)
     yield from _task_rule_faults(world.tasks)
     for name, feed in world.feeds.items():
         yield from _feed_faults(name, feed)
+    for name, window in world.windows.items():
+        yield from _window_faults(name, window)
 
 
 def _actors(world: WorldTable) -> Iterator[tuple[places.Path, TemplateTable]]:
@@ -241,13 +242,27 @@ def _feed_faults(name: str, feed: FeedTable) -> Iterator[Fault]:
         yield Fault(WorldSchemaError, ("feeds", name), what, why, 'write to = "AGENT" or topic = "TOPIC"')
 
 
+def _window_faults(name: str, window: WindowTable) -> Iterator[Fault]:
+    path = ("windows", name)
+    if window.writer in window.readers:
+        index = window.readers.index(window.writer)
+        what = f'"{window.writer}" both writes and reads the window "{name}"'
+        why = "its region holds what it wrote already"
+        yield Fault(WorldSchemaError, (*path, "readers", index), what, why, "remove it from the readers")
+    if window.closes and window.closes <= window.opens:
+        what = f'the window "{name}" closes at tick {window.closes} and opens at {window.opens}'
+        fix = "let it close later, or leave closes out to close it with the run"
+        yield Fault(WorldSchemaError, (*path, "closes"), what, "it would never be open", fix)
+    yield from _repeat_faults(window.readers, (*path, "readers"))
+
+
 # --- references: names that must exist ---
 
 
 def _reference_faults(world: WorldTable) -> Iterator[Fault]:
     missing = _Names(world).missing
     for path, agent in _actors(world):
-        for key in _GRANT_KEYS:
+        for key in GRANT_KINDS:
             for index, name in enumerate(_grants(agent, key)):
                 yield from missing(GRANT_KINDS[key], name, (*path, key, index))
     task_names = {task.name for task in world.tasks}
@@ -263,6 +278,10 @@ def _reference_faults(world: WorldTable) -> Iterator[Fault]:
             yield from missing("agent", feed.to, ("feeds", name, "to"))
         if not isinstance(feed.topic, UnsetType):
             yield from missing("topic", feed.topic, ("feeds", name, "topic"))
+    for name, window in world.windows.items():
+        yield from missing("agent", window.writer, ("windows", name, "writer"))
+        for index, reader in enumerate(window.readers):
+            yield from missing("agent", reader, ("windows", name, "readers", index))
     for position, swap in enumerate(world.swaps):
         if not may_be_spawned(world.templates, swap.agent):
             yield from missing("agent", swap.agent, ("swaps", position, "agent"))
@@ -274,6 +293,8 @@ GRANT_KINDS: Final[Mapping[str, str]] = {
     "send": "agent",
     "skills": "skill",
     "spawn": "template",
+    "models": "model",
+    "windows": "window",
 }
 """What the names of each grant list name."""
 
@@ -282,6 +303,8 @@ _DECLARATION: Final = {
     "agent": "add [agents.{}]",
     "skill": 'declare it with [skills."{}"]',
     "template": "add [templates.{}]",
+    "model": "declare it with [models.{}]",
+    "window": "add [windows.{}]",
 }
 
 
@@ -296,6 +319,8 @@ class _Names:
             "agent": frozenset(member for made in members.values() for member in made),
             "skill": frozenset(world.skills),
             "template": frozenset(world.templates),
+            "model": frozenset(world.models),
+            "window": frozenset(world.windows),
         }
 
     def missing(self, kind: str, name: str, path: places.Path) -> Iterator[Fault]:
@@ -316,7 +341,7 @@ class _Names:
 
 
 def missing_name(world: WorldTable) -> Callable[[str, str, places.Path], Iterator[Fault]]:
-    """Return the check that a topic, agent, skill or template of that name exists in a world."""
+    """Return the check that a topic, agent, skill, template, model or window of that name exists in a world."""
     return _Names(world).missing
 
 

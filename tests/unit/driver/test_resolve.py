@@ -111,7 +111,7 @@ def test_a_manifest_says_what_the_world_leaves_out(write: Write) -> None:
     agent = load_world(write(TOLD)).header.agents[1]
     assert (agent.publish, agent.subscribe, agent.send) == (("north", "south"), ("south",), ("b",))
     assert (agent.skills, agent.spawn, agent.entry) == (("s",), ("t",), "told")
-    assert agent.denied == ()
+    assert agent.denied == ("clock",)
     assert agent.clock is False
 
 
@@ -150,7 +150,7 @@ def test_a_name_a_manifest_brings_in_must_exist_or_be_denied(write: Write) -> No
         load_world(write(lacking))
     assert "publish = [...] without it" in caught.value.fix
     agent = load_world(write(lacking + 'publish = ["south"]\n')).header.agents[1]
-    assert agent.denied == ("publish:north",)
+    assert agent.denied == ("publish:north", "clock")
 
 
 def test_limits_are_the_lesser_of_world_and_manifest(write: Write, tmp_path: Path) -> None:
