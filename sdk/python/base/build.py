@@ -33,6 +33,9 @@ VERSION = "1.0.0"
 SHARED = ("native.py", "records.py", "codec.py")
 """Files of the package that the interpreter inside has too, unchanged: one source for both."""
 
+WINDOWS = 8
+"""Regions that the shim has for windows; the base's manifest lists them, so that the host knows where they lie."""
+
 OUT = ROOT / ".cache" / "python-base"
 BINARYEN = HERE / "node_modules" / "binaryen" / "bin"
 
@@ -72,7 +75,7 @@ def build(work: Path) -> bytes:
         raise SystemExit(f"componentize-py ended with status {done.returncode}:\n{done.stderr}")
     module = fuse(component.read_bytes(), (HERE / "shim.wat").read_text(), BINARYEN, fused)
     manifest = Manifest(
-        "python-base", VERSION, language="python", sdk=f"tickwork-python {VERSION}", capabilities=Capabilities(),
+        "python-base", VERSION, language="python", sdk=f"tickwork-python {VERSION}", capabilities=Capabilities(windows=tuple(map(str, range(WINDOWS)))),
         source=source_digest(),
     )  # fmt: skip
     return append_manifest(module, manifest)

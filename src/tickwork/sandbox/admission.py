@@ -27,6 +27,12 @@ from .wire import FAILURE, decode_failure, read_frame
 TIMEOUT_S: Final = 60
 """Wall-clock bound of the child: where no limit on CPU time exists, and for a machine that stalls."""
 
+BASE_CPU_SECONDS: Final = 60
+"""For a base module: 18 MB of CPython take 11 s, measured."""
+
+STALL: Final = 6
+"""Seconds on the clock that the child gets for each CPU second."""
+
 
 class Admitted(msgspec.Struct, frozen=True):
     """A module that may run.
@@ -36,6 +42,7 @@ class Admitted(msgspec.Struct, frozen=True):
         compiled: For ``Program``; never leaves this machine.
         pages: Initial memory. Units: 64 KiB.
         inbox_bytes, outbox_bytes: What fits into one turn.
+        source: The source bundle that the module runs as its base; empty for an agent's own module.
     """
 
     digest: bytes
@@ -45,24 +52,29 @@ class Admitted(msgspec.Struct, frozen=True):
     pages: int
     inbox_bytes: int
     outbox_bytes: int
+    source: bytes = b""
 
 
-def admit(wasm: bytes, *, name: str, cache: Path | None = None, opt_level: str = "speed") -> Admitted:
+def admit(
+    wasm: bytes, *, name: str, cache: Path | None = None, opt_level: str = "speed", base: bool = False
+) -> Admitted:
     """Return the module, checked, rewritten and compiled. Whether it is believed is the caller's question.
 
     Args:
         name: How messages call it: its file.
         cache: Folder for compiled modules; made if absent.
+        base: Whether it is the base module that a source bundle names: it may be larger and take longer to compile.
 
     Raises:
         ModuleError: TW3001 to TW3006, it is refused.
         EngineUnsuitable: TW3101, the engine here cannot run anything.
     """
-    module = gate.check(wasm, name)
+    module = gate.check(wasm, name, module_bytes=gate.BASE_BYTES if base else gate.MODULE_BYTES)
     manifest = manifest_of(module, gate.escape(name))
     gate.check_wasi(module, name, declared=manifest is not None and manifest.wasi == "virtual")
     digest = hashlib.sha256(wasm).digest()
-    compiled, data = _compiled(wasm, name, digest, cache, opt_level)
+    bounds = (BASE_CPU_SECONDS, gate.BASE_BYTES) if base else (CPU_SECONDS, gate.MODULE_BYTES)
+    compiled, data = _compiled(Request(name, opt_level, wasm, *bounds), digest, cache)
     abi = (compiled.descriptor.major, compiled.descriptor.minor)
     if manifest is not None and manifest.version_pair() != abi:
         raise ModuleAbiMismatch(
@@ -83,23 +95,24 @@ def cache_name(digest: bytes, opt_level: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _compiled(wasm: bytes, name: str, digest: bytes, folder: Path | None, opt_level: str) -> tuple[Compiled, bytes]:
-    cache, key = Cache(folder) if folder else None, cache_name(digest, opt_level)
+def _compiled(request: Request, digest: bytes, folder: Path | None) -> tuple[Compiled, bytes]:
+    cache, key = Cache(folder) if folder else None, cache_name(digest, request.opt_level)
     kept = cache.get(key) if cache else None
     if kept is not None:
         return decode_compiled(kept), kept
-    data = _compile_in_child(Request(name, opt_level, wasm, CPU_SECONDS))
+    data = _compile_in_child(request)
     if cache:
         cache.put(key, data)
     return decode_compiled(data), data
 
 
 def _compile_in_child(request: Request) -> bytes:
+    patience_s = max(TIMEOUT_S, STALL * request.cpu_seconds)
     child = start_child("compile_child")
     try:
-        output, _ = child.communicate(msgspec.msgpack.encode(request), timeout=TIMEOUT_S)
+        output, _ = child.communicate(msgspec.msgpack.encode(request), timeout=patience_s)
     except subprocess.TimeoutExpired as error:
-        raise _stopped(request, f"it was not done after {TIMEOUT_S} s") from error
+        raise _stopped(request, f"it was not done after {patience_s} s") from error
     finally:
         child.kill()
         child.wait()

@@ -8,12 +8,14 @@ from .instance import Instance, Loaded, StartFault
 from .slot import Slot
 
 
-def carry(slot: Slot, turn: Turn, loaded: Loaded, limits: Limits) -> tuple[Outcome, Image | None]:
+def carry(
+    slot: Slot, turn: Turn, loaded: Loaded, limits: Limits, source: bytes = b""
+) -> tuple[Outcome, Image | None]:
     """Return what handing a state on came to, and the new version's image; the agent itself stays as it is.
 
     Args:
         turn: Its tick and agent are what both versions see, its fuel what saving may use.
-        loaded, limits: The new version's.
+        loaded, limits, source: The new version's.
 
     Returns:
         The outcome of the call that failed, with a text that names it, else that of ``agent_load``.
@@ -23,7 +25,7 @@ def carry(slot: Slot, turn: Turn, loaded: Loaded, limits: Limits) -> tuple[Outco
         return _named(saved, "agent_save"), None
     given = msgspec.structs.replace(turn, fuel=limits.fuel, inbox=state)
     try:
-        instance = Instance(loaded, limits)
+        instance = Instance(loaded, limits, source=source)
     except StartFault as start:
         return Outcome(start.fault.status, start.fault.number, 0, b"", f"before agent_load: {start.fault.detail}"), None
     try:

@@ -36,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     opt_level: str
     wasm: bytes
     cpu_seconds: int = CPU_SECONDS
+    module_bytes: int = gate.MODULE_BYTES
 
 
 def main() -> None:
@@ -62,12 +63,17 @@ def compile_bounded(request: Request) -> bytes:
     limit("AS", ADDRESS_SPACE_BYTES)
     code = translate(request, rewritten)
     lift("AS")
-    return describe(request, module, rewritten, code)
+    try:
+        return describe(request, module, rewritten, code)
+    except ModuleError as error:
+        # What looks at an instance does not know its file.
+        error.what = error.what.replace("a module's", f"module {gate.escape(request.name)!r}: its", 1)
+        raise
 
 
 def prepare(request: Request) -> tuple[Module, Rewritten]:
     """Return the module checked, and rewritten."""
-    module = gate.check(request.wasm, request.name)
+    module = gate.check(request.wasm, request.name, module_bytes=request.module_bytes)
     try:
         return module, rewrite(module, scan(module))
     except Malformed as error:
@@ -123,15 +129,8 @@ def describe(request: Request, module: Module, rewritten: Rewritten, code: Code)
             why=error.why,
             fix="make its tables and memory smaller",
         ) from error
-    except ModuleError as error:
-        error.what = error.what.replace("a module's", f"module {gate.escape(request.name)!r}: its", 1)
-        raise
     descriptor = instance.descriptor
-    try:
-        regions = instance.find_regions(window_count(module, request.name))
-    except ModuleError as error:
-        error.where = f"module {gate.escape(request.name)!r}"
-        raise
+    regions = instance.find_regions(window_count(module, request.name))
     instance.close()
     if descriptor.flags & WHOLE_TURN and not any(export.name == "tw_turn" for export in module.exports):
         raise ModuleRefused(

@@ -65,11 +65,13 @@ class Program(msgspec.Struct, frozen=True):
 
     Attributes:
         compiled: What admission returned; many agents may share it.
+        source: The source bundle that a base module runs; empty for an agent's own module.
     """
 
     agent: int
     compiled: bytes
     limits: Limits = Limits()
+    source: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -12,6 +12,9 @@ from . import wasi, wasm
 from .wasm import CAPS, F32, F64, I32, I64, NUMBERS, Caps, Excess, FunctionType, Malformed, Module
 
 MODULE_BYTES: Final = 8 << 20
+BASE_BYTES: Final = 64 << 20
+"""For a base module, which holds an interpreter and is named by the source bundles that it runs."""
+
 MEMORY_PAGES: Final = 1 << 16
 
 TEXT_CHARACTERS: Final = 4096
@@ -40,6 +43,7 @@ OPTIONAL: Final = {
     "agent_save": _REGION_TO_CODE,
     "agent_load": _REGION_TO_CODE,
     "tw_windows": _TO_CODE,
+    "tw_source": _POINTER_TO_CODE,
 }
 
 _VALUE_NAMES: Final = {I32: "i32", I64: "i64", F32: "f32", F64: "f64"}

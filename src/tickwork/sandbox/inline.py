@@ -50,7 +50,7 @@ class InlinePool:
                 why="each takes two memory mappings and the system allows 65,530 (vm.max_map_count)",
                 fix="use more workers",
             )
-        self._slots[program.agent] = Slot(self._load(program), program.limits)
+        self._slots[program.agent] = Slot(self._load(program), program.limits, program.source)
 
     def _load(self, program: Program) -> Loaded:
         loaded = self._loaded.get(program.compiled)
@@ -102,7 +102,7 @@ class InlinePool:
         """Return what handing an agent's state to another version came to, and that version's image."""
         slot = self._slots[turn.agent]
         try:
-            return carry(slot, turn, self._load(program), program.limits)
+            return carry(slot, turn, self._load(program), program.limits, program.source)
         except BaseException:
             discard_trap()
             raise

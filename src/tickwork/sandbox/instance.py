@@ -134,11 +134,14 @@ class Instance:
         "descriptor",
     )  # fmt: skip
 
-    def __init__(self, loaded: Loaded, limits: Limits, image: Image | None = None) -> None:
+    def __init__(self, loaded: Loaded, limits: Limits, image: Image | None = None, source: bytes = b"") -> None:
         """Make an instance: as new, or with the state of ``image``.
 
+        Args:
+            source: The bundle that a base module runs; an image holds it already.
+
         Raises:
-            StartFault: Its segments do not fit, or its ``_initialize`` or ``tw_desc`` failed.
+            StartFault: Its segments do not fit, or its ``_initialize``, ``tw_source`` or ``tw_desc`` failed.
             ModuleRefused: TW3001, its memory begins larger than the agent's quota.
         """
         compiled = loaded.compiled
@@ -149,7 +152,7 @@ class Instance:
         self._variables = [self._cell.variable(f"{GLOBAL}{index}") for index in compiled.globals]
         self._cell.write_raw(self._cell.variable(DEPTH), 0, limits.depth.to_bytes(4, "little"))
         if image is None:
-            self.descriptor = self._start()
+            self.descriptor = self._start(source)
         else:
             self._restore(image)
             self.descriptor = compiled.descriptor
@@ -168,20 +171,31 @@ class Instance:
                 fix="raise vm.max_map_count, or use more workers",
             ) from error
 
-    def _start(self) -> Descriptor:
+    def _start(self, source: bytes) -> Descriptor:
         """Run what a module runs before its first turn; return its descriptor."""
-        for name in ("_initialize", "tw_desc"):
-            function = self._cell.function(name)
-            result = self._cell.call(function) if function else 0
-            if isinstance(result, Fault):
-                raise StartFault(self._explain(result))
-            if name == "tw_desc":
-                try:
-                    raw = bytes(guest_slice(self._memory, result, DESCRIPTOR.size))
-                except OutOfBounds as error:
-                    raise StartFault(Fault(Status.ABI_VIOLATION, 0, f"tw_desc: {error}")) from error
-                return read_descriptor(raw, self._compiled.pages)
-        raise AssertionError("the loop returns")
+        self._prepare("_initialize")
+        if source:
+            at = self._prepare("tw_source", len(source))
+            try:
+                if not at:
+                    raise OutOfBounds(f"there is no room for a source of {len(source):,} bytes")
+                guest_slice(self._view(self._cell.memory_bytes()), at, len(source))[:] = source
+            except OutOfBounds as error:
+                raise StartFault(Fault(Status.ABI_VIOLATION, 0, f"tw_source: {error}")) from error
+        at = self._prepare("tw_desc")
+        try:
+            raw = bytes(guest_slice(self._memory, at, DESCRIPTOR.size))
+        except OutOfBounds as error:
+            raise StartFault(Fault(Status.ABI_VIOLATION, 0, f"tw_desc: {error}")) from error
+        return read_descriptor(raw, self._compiled.pages)
+
+    def _prepare(self, name: str, *given: int) -> int:
+        """Return what a function that runs before the first turn returned, 0 where there is none."""
+        function = self._cell.function(name)
+        result = self._cell.call(function, *given) if function else 0
+        if isinstance(result, Fault):
+            raise StartFault(self._explain(result))
+        return result
 
     def _bind(self, descriptor: Descriptor) -> None:
         """Take the views and handles that turns use."""

@@ -42,11 +42,12 @@ class _Lost(Exception):
 class _Agent:
     """What the parent knows of an agent."""
 
-    __slots__ = ("code", "ledger", "limits")
+    __slots__ = ("code", "ledger", "limits", "source")
 
-    def __init__(self, code: bytes, limits: Limits) -> None:
+    def __init__(self, code: bytes, limits: Limits, source: bytes) -> None:
         self.code = code
         self.limits = limits
+        self.source = source
         self.ledger = Ledger[bytes]()
 
 
@@ -180,7 +181,7 @@ class ProcessPool:
         """Take an agent in, before its first turn."""
         if program.agent in self._agents:
             raise InternalError(f"agent {program.agent} is placed twice")
-        agent = self._agents[program.agent] = _Agent(self._register(program), program.limits)
+        agent = self._agents[program.agent] = _Agent(self._register(program), program.limits, program.source)
         self._tell(self._home(program.agent), lambda worker: self._introduce(worker, program.agent, agent))
 
     def _register(self, program: Program) -> bytes:
@@ -215,7 +216,7 @@ class ProcessPool:
     def _introduce(self, worker: _Worker, number: int, agent: _Agent) -> None:
         """Tell a worker all there is to know of an agent."""
         self._send_code(worker, agent.code)
-        worker.send(wire.PLACE, msgspec.msgpack.encode(wire.Placement(number, agent.code, agent.limits)))
+        worker.send(wire.PLACE, msgspec.msgpack.encode(wire.Placement(number, agent.code, agent.limits, agent.source)))
         ledger = agent.ledger
         if ledger.image is not None or ledger.turns:
             worker.send(wire.RESTORE, wire.encode_restore(number, ledger.image or b"", ledger.turns))
@@ -340,7 +341,7 @@ class ProcessPool:
         """Return what handing an agent's state to another version came to, and that version's image."""
         code = self._register(program)
         seconds = self._patience_s + (turn.fuel + program.limits.fuel) // SLOWEST_FUEL_PER_S
-        asked = wire.encode_carry(turn, wire.Placement(program.agent, code, program.limits))
+        asked = wire.encode_carry(turn, wire.Placement(program.agent, code, program.limits, program.source))
         ((outcome, image),) = wire.decode_outcomes(self._ask(turn.agent, wire.CARRY, asked, seconds, code))
         return outcome, decode_image(image) if image else None
 

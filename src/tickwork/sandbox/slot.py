@@ -102,11 +102,12 @@ class Slot:
         ledger: What to go back to.
     """
 
-    __slots__ = ("_instance", "_limits", "_loaded", "ledger")
+    __slots__ = ("_instance", "_limits", "_loaded", "_source", "ledger")
 
-    def __init__(self, loaded: Loaded, limits: Limits) -> None:
+    def __init__(self, loaded: Loaded, limits: Limits, source: bytes = b"") -> None:
         self._loaded = loaded
         self._limits = limits
+        self._source = source
         self._instance: Instance | None = None
         self.ledger = Ledger[Image]()
 
@@ -137,7 +138,7 @@ class Slot:
 
     def _revive(self) -> Instance:
         """Return an instance in the state that the ledger has."""
-        instance = Instance(self._loaded, self._limits, self.ledger.image)
+        instance = Instance(self._loaded, self._limits, self.ledger.image, self._source)
         for turn in self.ledger.turns:
             outcome = instance.run(turn)
             if outcome.status:

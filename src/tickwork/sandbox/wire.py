@@ -54,11 +54,12 @@ _CARRIED: Final[dict[str, type[TickworkError]]] = {
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True):
-    """PLACE: an agent and the digest of its code, sent before."""
+    """PLACE: an agent, the digest of its code, sent before, and the source bundle if that code is a base module."""
 
     agent: int
     code: bytes
     limits: Limits
+    source: bytes = b""
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

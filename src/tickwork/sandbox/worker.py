@@ -60,13 +60,13 @@ class Worker:
             return [self._pool.image(wire.decode_agents(payload)[0])]
         if operation == wire.CARRY:
             turn, placed = wire.decode_carry(payload)
-            carried, found = self._pool.carry(turn, Program(placed.agent, self._codes[placed.code], placed.limits))
+            carried, found = self._pool.carry(turn, self._program(placed))
             return list(wire.encode_outcome(carried, encode_image(found) if found is not None else b""))
         if operation == wire.MODULE:
             self._codes[payload[:32]] = payload[32:]
         elif operation == wire.PLACE:
             placed = msgspec.msgpack.decode(payload, type=wire.Placement)
-            self._pool.place(Program(placed.agent, self._codes[placed.code], placed.limits))
+            self._pool.place(self._program(placed))
         elif operation == wire.RESTORE:
             agent, image, turns = wire.decode_restore(payload)
             self._pool.slot(agent).ledger.restore(decode_image(image) if image else None, turns)
@@ -79,6 +79,9 @@ class Worker:
         else:
             raise InternalError(f"a worker was sent operation {operation}")
         return None
+
+    def _program(self, placed: wire.Placement) -> Program:
+        return Program(placed.agent, self._codes[placed.code], placed.limits, placed.source)
 
     def _compute(self, payload: bytes) -> list[bytes]:
         parts = list[bytes]()
