@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from ..records import DIRECT, OUTSIDE, AgentSpec, DerivedKind, FrameKind, Input, SwapMode, SwapOrder
+from ..records import DIRECT, MODEL_HANDLE, OUTSIDE, AgentSpec, DerivedKind, FrameKind, Input, SwapMode, SwapOrder
 from .bus import handle_of, kind_of, seq_of
 from .cast import Cast
 from .state import AgentState, AgentStatus, Subscription
@@ -27,9 +27,6 @@ REASON_CHARACTERS: Final = 400
 """A reason is cut here before it is noted; the input holds all of it."""
 
 _DESTINATION_AT: Final = 12
-_MODEL: Final = 1 << 31
-"""Set in a result's destination when the rest is a model's handle."""
-
 _Rebound = Callable[[bytes], bytes | None]
 
 
@@ -100,7 +97,8 @@ def _swap(cast: Cast, agent: AgentState, order: SwapOrder) -> None:
         subscription.handle = handle
     agent.spec = new
     cast.rebind(agent)
-    cast.windows.forget(agent.number)
+    if order.mode != SwapMode.KEEP_IMAGE:
+        cast.windows.forget(agent.number)
     _join_added(cast, agent, old)
 
 
@@ -149,13 +147,15 @@ def _rebinding(old: AgentSpec, new: AgentSpec) -> _Rebound:
     """Return what gives a frame the new version's handle, or None where the new version has none for it."""
     topics = _translation(old.subscribe, new.subscribe)
     skills = _translation(old.skills, new.skills)
-    models = {_MODEL | before: _MODEL | after for before, after in _translation(old.models, new.models).items()}
+    models = {
+        MODEL_HANDLE | before: MODEL_HANDLE | after for before, after in _translation(old.models, new.models).items()
+    }
     by_kind: Mapping[int, Mapping[int, int]] = {
         FrameKind.MESSAGE: topics,
         FrameKind.RETAINED: topics,
         FrameKind.RESULT: skills | models,
         FrameKind.ERROR: models,
-        FrameKind.WINDOW_EPOCH: _translation(old.windows, new.windows),
+        FrameKind.ERROR: models,
     }
 
     def rebound(frame: bytes) -> bytes | None:
