@@ -17,7 +17,7 @@ from .options import Options
 from .performers import Dispatch
 from .plans import Swap, in_order
 from .resolve import World
-from .run import create_journal, finish, open_feeds, undecided_error
+from .run import create_journal, finish, inputs_from, open_feeds, undecided_error
 from .settle import further_plans, module_digests, resumed_plans
 from .snapshots import snapshot_bodies
 from .verify import Run, fold_prefix
@@ -88,7 +88,7 @@ def fork(
             plans = further_plans(swaps, fold.machine, fold.crew)
             edits = _edits(edit, plans)
             inbox.schedule(plans)
-            inbox.recall(results)
+            inbox.recall([*results, *inputs_from(world, at)])
             inbox.offer(decided, OPERATOR)
             inbox.change(edits, edit.dropped)
             planned = in_order((*planned, *plans))

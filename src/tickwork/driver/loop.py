@@ -92,8 +92,8 @@ class Inbox:
         return due
 
     def recall(self, recorded: Sequence[tuple[int, Input]]) -> None:
-        """Queue recorded results of effects, each with the tick it enters at. Order: entry."""
-        self._recorded += recorded
+        """Queue inputs whose tick is known: planned ones, recorded results of effects. Order: tick, then as queued."""
+        self._recorded = sorted([*self._recorded, *recorded], key=lambda planned: planned[0])
 
     def offer(self, results: Sequence[Result], source: str = EFFECT) -> None:
         """Queue results of effects. Order: as given."""

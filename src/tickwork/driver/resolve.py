@@ -29,6 +29,7 @@ from ..records import (
     Encoding,
     FeedSpec,
     Header,
+    Input,
     Limits,
     SkillSpec,
     Supervision,
@@ -69,6 +70,8 @@ class World(msgspec.Struct, frozen=True):
         modules: WebAssembly modules by digest.
         natives: Classes by ``AgentSpec.entry``, for agents that come from no file.
         swaps: Planned swaps, whose modules are among ``modules``. Order: tick.
+        inputs: What else enters, each with its tick. A run that is resumed or forked takes what is still to come from
+            the world it is given; no world file holds any.
     """
 
     header: Header
@@ -78,6 +81,7 @@ class World(msgspec.Struct, frozen=True):
     modules: Mapping[bytes, bytes] = {}
     natives: Mapping[str, type[Agent[Any]]] = {}
     swaps: tuple[SwapPlan, ...] = ()
+    inputs: tuple[tuple[int, Input], ...] = ()
 
 
 def with_swaps(world: World, swaps: Iterable[Swap]) -> World:

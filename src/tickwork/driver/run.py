@@ -12,7 +12,7 @@ from ..journal.memory import MemoryJournal
 from ..journal.signing import sign
 from ..journal.store import Journal
 from ..kernel import Machine, RunStatus
-from ..records import Effect, Environment, Header
+from ..records import Effect, Environment, Header, Input
 from .crew import Crew, open_versions, pin_capacities
 from .feeds import Feed
 from .judging import Judge
@@ -58,6 +58,7 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
         heads = codec.start_chain(*writer.header())
         inbox = Inbox(feeds)
         inbox.schedule(world.swaps)
+        inbox.recall(world.inputs)
         loop = Loop(machine, crew, writer, inbox, dispatch, options, heads)
         return finish(loop, environment, journal)
 
@@ -167,6 +168,7 @@ def resume_journal(
         inbox.schedule(resumed_plans(environment, world, fold.crew))
         heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
         inbox.schedule(further_plans(swaps, fold.machine, fold.crew))
+        inbox.recall(inputs_from(world, journal.length()))
         state = fold.machine.state
         again, decided, undecided = settle_unknown(
             state.effects if state.status < RunStatus.COMPLETE else (), decisions
@@ -184,6 +186,11 @@ def resume_journal(
         loop.release_again(again)
         done = finish(loop, environment, journal)
         return msgspec.structs.replace(done, journal=path)
+
+
+def inputs_from(world: World | None, tick: int) -> list[tuple[int, Input]]:
+    """Return the inputs that a world still holds at a tick. Order: the world's."""
+    return [planned for planned in world.inputs if planned[0] >= tick] if world is not None else []
 
 
 def undecided_error(effects: Sequence[Effect]) -> EffectUndecided:

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.unit.driver.troupe import Echo, asking, empty, options, stop_after
+from tests.unit.driver.troupe import Echo, asking, chat, empty, options, stop_after
 from tickwork import codec
 from tickwork.driver.clock import SteppedClock
 from tickwork.driver.fork import fork
@@ -15,7 +15,7 @@ from tickwork.driver.verify import replay, verify
 from tickwork.errors import EffectUndecided, JournalClosed, JournalExists
 from tickwork.journal.memory import MemoryJournal
 from tickwork.native import Context, Outbox
-from tickwork.records import AgentSpec, Effect, EffectClass, Environment, FeedSpec, Message, Result
+from tickwork.records import AgentSpec, Effect, EffectClass, Environment, FeedSpec, Input, InputKind, Message, Result
 
 ENVIRONMENT = codec.encode(Environment("r_test", 0, "3.11", "test", "test", "0"))
 
@@ -162,3 +162,21 @@ def test_an_operator_may_declare_an_effect_failed() -> None:
     assert [(item.source, item.code) for item in results] == [("operator", -1)]
     assert replay(journal).head == done.head
     assert verify(journal, world=world).equal
+
+
+def test_what_a_world_plans_to_enter_enters_at_its_tick() -> None:
+    planned = tuple((tick, Input(InputKind.MESSAGE, "operator", "a", body=b"%d" % tick, size=1)) for tick in (5, 2))
+    world = msgspec.structs.replace(chat(ticks=9), inputs=planned)
+    journal = empty(world)
+    whole = run(world, journal=journal, options=options(Echo()))
+    entered = [
+        (frame.tick, item.body)
+        for frame in journal.frames()
+        for item in codec.decode_inputs(frame.inputs)
+        if item.source == "operator"
+    ]
+    assert entered == [(2, b"2"), (5, b"5")]
+    cut = empty(world)
+    for frame in journal.frames(0, 3):
+        cut.append(frame)
+    assert resume_journal(cut, None, world=world, decisions={}, options=options(Echo())).head == whole.head
