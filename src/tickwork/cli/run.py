@@ -9,12 +9,14 @@ from cyclopts import App, Parameter
 
 from ..driver.look import first_failure, why_failed
 from ..driver.loop import Decision
+from ..driver.opening import describe_engine
 from ..driver.resolve import World, load_world
 from ..driver.run import resume as resume_run
 from ..driver.run import run as run_world
 from ..driver.verify import Run
 from ..errors import UsageFault
 from ..journal.check import check
+from ..packages.lock import LOCK_FILE, check_lock
 from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
 from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal, trap_reader
@@ -64,6 +66,7 @@ def run(
             if source is None:
                 raise UsageFault("tickwork run needs a world file", fix="name a world.toml, or see `tickwork demo`")
             world = load_world(source, seed=seed, ticks=ticks, allow_unsigned=allow_unsigned)
+            honour_lock(source, world)
             done = run_world(world, journal=journal or next_journal(world.header.name), options=options)
     return finish(done, stop, output)
 
@@ -81,6 +84,13 @@ def finish(done: Run, stop: StopRequest, output: Format, more: Document | None =
         tick, sentence = first_failure(done.journal, explain=trap_reader())
         talk(f"first failed turn: {sentence}\nsee tickwork show {done.journal} frame --tick {tick}")
     return STATUSES[done.status]
+
+
+def honour_lock(source: Path, world: World) -> None:
+    """Refuse a world that does not run on what the lock file beside it pins."""
+    path = source.parent / LOCK_FILE
+    if path.exists():
+        check_lock(path, world.header, describe_engine())
 
 
 def refuse_mixed(*, resume: bool, seed: int | None, ticks: int | None, decide: list[str] | None) -> None:
