@@ -21,8 +21,10 @@ def test_every_block_of_a_page_does_what_the_page_says(page: str, tmp_path: Path
     text = (ROOT / page).read_text(encoding="utf-8")
     if "tickwork agent build" in text:
         need("zig")
+    if "agent new assemblyscript" in text:
+        need("asc")
     for folder in ("examples", "sdk"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     assert execute(text, tmp_path) > 0
 
 
@@ -37,6 +39,6 @@ def test_a_page_that_is_wrong_is_found_out(tmp_path: Path) -> None:
 
 
 def test_every_language_a_page_uses_is_known() -> None:
-    known = {"c", "console", "json", "output", "python", "text", "toml"}
+    known = {"c", "console", "json", "output", "python", "text", "toml", "typescript"}
     used = {block.language for page in PAGES for block in blocks((ROOT / page).read_text(encoding="utf-8"))}
     assert used <= known

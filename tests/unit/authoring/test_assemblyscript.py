@@ -24,7 +24,11 @@ HERE = sdk_folder("assemblyscript")
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with a folder of programs, in which a node lies, and no compiler anywhere."""
-    monkeypatch.setattr("tickwork.authoring.assemblyscript.sdk_folder", lambda _: tmp_path / "sdk")
+
+    def elsewhere(_: str) -> Path:
+        return tmp_path / "sdk"
+
+    monkeypatch.setattr("tickwork.authoring.assemblyscript.sdk_folder", elsewhere)
     program(tmp_path / "bin" / "node", "echo v20.1.0")
     return tmp_path
 

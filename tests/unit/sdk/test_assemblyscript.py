@@ -11,6 +11,7 @@ from tests.support import need
 from tickwork.authoring.build import build, write_built
 from tickwork.authoring.project import read_project
 from tickwork.authoring.toolchain import Environment
+from tickwork.authoring.traces import explain, keep_symbols
 from tickwork.codec import decode_frames
 from tickwork.records import OUTSIDE, FrameKind, Limits, Operation, Outcome, Status, Turn
 from tickwork.sandbox.engine import TrapNumber
@@ -41,7 +42,9 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "agent.toml").write_text(AGENT, encoding="utf-8")
     shutil.copy(SOURCE, folder / "assembly" / "index.ts")
     project = read_project(folder)
-    return write_built(project, build(project, Environment(dict(os.environ), folder / "cache")))[0]
+    built = build(project, Environment(dict(os.environ), folder / "cache"))
+    keep_symbols(folder / "symbols", built.compiled.module, built.compiled.debug, built.compiled.source_map)
+    return write_built(project, built)[0]
 
 
 @pytest.fixture
@@ -61,12 +64,27 @@ def said(seat: Seat, *words: bytes) -> list[bytes]:
     return bodies(seat.outcome(*map(frame, words)))
 
 
+def line_of(text: str) -> int:
+    return next(n for n, line in enumerate(SOURCE.read_text(encoding="utf-8").splitlines(), 1) if text in line)
+
+
 @pytest.mark.slow
 def test_a_thrown_error_is_a_trap_that_tells_message_file_and_line(seat: Seat) -> None:
-    line = next(n for n, text in enumerate(SOURCE.read_text().splitlines(), 1) if "told to throw" in text)
     outcome = seat.outcome(frame(b"throw"))
     assert (outcome.status, outcome.code) == (Status.TRAP, TrapNumber.ABORT)
-    assert outcome.detail.startswith(f"abort: told to throw (assembly/index.ts:{line}:")
+    assert outcome.detail.startswith(f"abort: told to throw (assembly/index.ts:{line_of('told to throw')}:")
+
+
+@pytest.mark.slow
+def test_a_trap_that_no_error_was_thrown_for_is_explained_with_its_lines(seat: Seat, module: Path) -> None:
+    divided = seat.outcome(frame(b"divide"))
+    assert divided.code == TrapNumber.INTEGER_DIVISION_BY_ZERO
+    shown = explain(divided.detail, module.read_bytes(), [module.parent / "symbols"]).splitlines()
+    assert f"assembly/index.ts:{line_of('10 / this.zero')}" in shown[1]
+    exhausted = seat.outcome(*[frame(b"garbage")] * 9)
+    shown = explain(exhausted.detail, module.read_bytes(), [module.parent / "symbols"]).splitlines()
+    assert "~lib/rt/tlsf.ts:" in shown[1]
+    assert any(f"assembly/index.ts:{line_of('50_000')}" in line for line in shown)
 
 
 @pytest.mark.slow
