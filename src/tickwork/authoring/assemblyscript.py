@@ -126,7 +126,7 @@ def _scripts(environment: Environment) -> Iterator[Path]:
 
 
 def _own_folder(environment: Environment) -> Path:
-    return environment.cache / "toolchains" / "assemblyscript"
+    return environment.cache / "assemblyscript"
 
 
 def _version(script: Path) -> str:

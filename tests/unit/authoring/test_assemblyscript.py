@@ -71,7 +71,7 @@ def test_a_node_that_is_too_old_or_strange_is_refused(bare: Path, line: str) -> 
 def test_a_missing_compiler_is_told_with_the_line_that_installs_it_where_it_is_found(bare: Path) -> None:
     with pytest.raises(ToolchainMissing, match="asc is missing") as told:
         toolchain.find(machine(bare))
-    folder = bare / "cache" / "toolchains" / "assemblyscript"
+    folder = bare / "cache" / "assemblyscript"
     assert told.value.fix == f'npm install --ignore-scripts --prefix "{folder}" assemblyscript@{COMPILER_VERSION}'
     script = compiler(folder, "0.28.20")
     assert toolchain.find(machine(bare)).command[-1] == str(script)
