@@ -81,6 +81,17 @@ def check(data: bytes, name: str, *, caps: Caps = CAPS, module_bytes: int = MODU
     return module
 
 
+def refusals(module: Module, name: str) -> list[ModuleError]:
+    """Return what each part of the gate refuses first, for a person who mends a module. Law: empty where it passes."""
+    found: list[ModuleError] = []
+    for part in (_check_imports, _check_memory, _check_types, _check_abi):
+        try:
+            part(module, name)
+        except ModuleError as error:
+            found.append(error)
+    return found
+
+
 def malformed(name: str, error: Malformed) -> ModuleRefused:
     """Return the refusal of bytes that the parser or the scan did not accept."""
     if isinstance(error, Excess):
@@ -104,7 +115,7 @@ def _check_imports(module: Module, name: str) -> None:
         wanted = escape(f"{item.module}.{item.name}")
         signature = _offered(item)
         if signature is None:
-            near = difflib.get_close_matches(wanted, _OFFERED, 1, 0.0)[0]
+            near = difflib.get_close_matches(wanted, OFFERED, 1, 0.0)[0]
             raise ModuleImportRefused(
                 f"module {escape(name)!r} imports {wanted!r}",
                 why=f"no host offers it; the nearest thing that exists is {near!r}",
@@ -113,7 +124,7 @@ def _check_imports(module: Module, name: str) -> None:
         if item.kind != wasm.KIND_FUNCTION or _type_at(module, item.detail) != signature:
             raise ModuleImportRefused(
                 f"module {escape(name)!r} imports {wanted!r} with another type",
-                why=f"its type is {_signature(signature)}",
+                why=f"its type is {signature_text(signature)}",
                 fix="declare it as its toolchain does",
             )
         aborts += item.module != wasi.MODULE
@@ -132,7 +143,7 @@ def _offered(item: wasm.Import) -> FunctionType | None:
     return ABORT_TYPE if (item.module, item.name) == ABORT else None
 
 
-_OFFERED: Final = (".".join(ABORT), *(f"{wasi.MODULE}.{known}" for known in wasi.NAMES))
+OFFERED: Final = (".".join(ABORT), *(f"{wasi.MODULE}.{known}" for known in wasi.NAMES))
 
 
 def check_wasi(module: Module, name: str, *, declared: bool) -> None:
@@ -241,13 +252,13 @@ def _check_abi(module: Module, name: str) -> None:
         if export is None:
             if wanted in OPTIONAL:
                 continue
-            raise _missing(module, name, wanted, _signature(signature))
+            raise _missing(module, name, wanted, signature_text(signature))
         found = function_type(module, export.target) if export.kind == wasm.KIND_FUNCTION else None
         if found != signature:
-            shown = _signature(found) if found else f"a {wasm.KIND_NAMES[export.kind]}"
+            shown = signature_text(found) if found else f"a {wasm.KIND_NAMES[export.kind]}"
             raise ModuleAbiMismatch(
                 f"module {escape(name)!r} exports {wanted!r} as {shown}",
-                why=f"the agent ABI has it as {_signature(signature)}",
+                why=f"the agent ABI has it as {signature_text(signature)}",
                 fix="declare it as the SDK's header does",
             )
 
@@ -262,7 +273,9 @@ def _missing(module: Module, name: str, wanted: str, signature: str) -> ModuleEr
     )
 
 
-def _signature(function: FunctionType) -> str:
+def signature_text(function: FunctionType) -> str:
+    """Return a signature as messages write it: ``(i32, i32) -> i32``."""
+
     def names(values: bytes) -> str:
         return ", ".join(_VALUE_NAMES.get(value, "?") for value in values)
 
