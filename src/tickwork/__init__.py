@@ -34,6 +34,7 @@ _HOMES = {
     "Progress": "driver.options",
     "Result": "records",
     "Run": "driver.verify",
+    "Swap": "driver.plans",
     "TickworkError": "errors",
     "Verification": "driver.verify",
     "World": "driver.resolve",

@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "pull": "Get a package from a registry, and say who signed it and what it asks for.",
     "lock": "Pin the digests of all that a world runs, or check that they are the pinned ones.",
     "keygen": "Make a key that signs packages.",
+    "canary": "Run a run's last ticks again with another version of an agent, and show what differs.",
     "debug": "Step through a run, forwards and backwards, and look into its agents.",
 }
 """Every subcommand with its one line; ``NAME`` lies in ``agent_NAME.py`` as ``app``. Order: as help shows them."""

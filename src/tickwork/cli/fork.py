@@ -17,6 +17,7 @@ from ..records import Header, Input, InputKind
 from .output import Output
 from .run import decisions, finish
 from .session import Decide, Folder, Workers, next_journal, options_for, stop_on_signal
+from .swaps import ForkSwaps, Grants, parse_swaps
 
 EXAMPLES: Final = """Examples:
 
@@ -25,6 +26,7 @@ EXAMPLES: Final = """Examples:
     tickwork fork weather.twk --at 24 --set agent.jfk.priority=5
     tickwork fork weather.twk --at 24 --set topic.region=storm
     tickwork fork weather.twk --at 24 --drop agent:jfk
+    tickwork fork weather.twk --at 24 --swap jfk=station-2.wasm
 
 --set takes
     topic.NAME=VALUE             a value the topic retains
@@ -66,6 +68,8 @@ def fork(
     to: Annotated[
         Path | None, Parameter(name="--journal", help="File to write; by default the next in .tickwork/runs.")
     ] = None,
+    swap: ForkSwaps = None,
+    grant: Grants = None,
     decide: Decide = None,
     workers: Workers = None,
     folder: Folder = None,
@@ -75,10 +79,11 @@ def fork(
     with reading(journal) as parent:
         header, environment = read_header(parent)
     edit = parse_edit(header, set_ or [], drop or [])
+    swaps = parse_swaps(swap or [], grant or [], ticks=False)
     with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
         options = msgspec.structs.replace(options, stop=stop)
         target, decided = to or next_journal(header.name), decisions(decide or [])
-        done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, options=options)
+        done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, swaps=swaps, options=options)
     return finish(done, stop, output, {"parent": environment.run_id, "forked_at": at})
 
 

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from ..driver.look import first_failure, why_failed
 from ..driver.loop import Decision
 from ..driver.opening import describe_engine
-from ..driver.resolve import World, load_world
+from ..driver.resolve import World, load_world, with_swaps
 from ..driver.run import resume as resume_run
 from ..driver.run import run as run_world
 from ..driver.verify import Run
@@ -20,12 +20,14 @@ from ..packages.lock import LOCK_FILE, check_lock
 from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
 from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal, trap_reader
+from .swaps import Grants, Swaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
 
     tickwork run world.toml
     tickwork run world.toml --workers 4 --seed 7 --ticks 100 --journal seven.twk
     tickwork run --resume seven.twk
+    tickwork run world.toml --swap trader=trader-2.wasm@100
 
 Ctrl-C stops the run after the current tick. It can then be resumed, and ends
 in the head it would have had."""
@@ -50,23 +52,27 @@ def run(
     ] = False,
     resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
     decide: Decide = None,
+    swap: Swaps = None,
+    grant: Grants = None,
     folder: Folder = None,
     output: Output = "text",
 ) -> int:
     """Run a world and write its journal; with --resume, go on with an interrupted run."""
     refuse_mixed(resume=resume, seed=seed, ticks=ticks, decide=decide)
+    swaps = parse_swaps(swap or [], grant or [], ticks=True)
     with stop_on_signal() as stop, options_for("run", workers=workers, folder=folder) as options:
         options = msgspec.structs.replace(options, stop=stop)
         if resume:
             world, path = resumed(source, journal, allow_unsigned=allow_unsigned)
             decided = decisions(decide or [])
             tell_lost_records(path)
-            done = resume_run(path, world=world, decisions=decided, options=options)
+            done = resume_run(path, world=world, decisions=decided, swaps=swaps, options=options)
         else:
             if source is None:
                 raise UsageFault("tickwork run needs a world file", fix="name a world.toml, or see `tickwork demo`")
             world = load_world(source, seed=seed, ticks=ticks, allow_unsigned=allow_unsigned)
             honour_lock(source, world)
+            world = with_swaps(world, swaps)
             done = run_world(world, journal=journal or next_journal(world.header.name), options=options)
     return finish(done, stop, output)
 
