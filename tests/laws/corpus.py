@@ -11,18 +11,22 @@ from tests.golden.listener import Listener
 from tickwork import codec
 from tickwork.driver.options import Options
 from tickwork.driver.resolve import World, canonical_json, make_world, new_header
+from tickwork.native import Context, Outbox
 from tickwork.records import (
     AgentSpec,
     Effect,
     EffectClass,
     Encoding,
     FeedSpec,
+    FrameKind,
     Header,
     Limits,
+    Message,
     Result,
     SkillSpec,
     Supervision,
     TaskSpec,
+    WindowSpec,
 )
 from tickwork.sim import Draw
 from tickwork.sim.world import draw_world
@@ -182,6 +186,63 @@ def fed() -> World:
     return world("fed", 30, agents, rows, feeds=feeds, max_inputs=2)
 
 
+class Glazier:
+    """A native agent that keeps a log of what it reads in a frame, and forgets one of five turns again."""
+
+    def init(self, config: bytes, context: Context) -> tuple[tuple[int, ...], Outbox]:
+        return (), context.outbox()
+
+    def turn(
+        self, state: tuple[int, ...], inbox: tuple[Message, ...], context: Context
+    ) -> tuple[tuple[int, ...], Outbox]:
+        outbox = context.outbox()
+        epochs = [item for item in inbox if item.kind == FrameKind.WINDOW_EPOCH]
+        for item in epochs:
+            name = context.spec.windows[item.destination]
+            content = context.windows[name]
+            outbox.publish("seen", name.encode() + codec.digest(content))
+            outbox.write("third", content[:40] or b"nothing")
+        if context.tick % 5 == 3:
+            raise RuntimeError("forgetful")
+        return (*state, len(epochs))[-9:], outbox
+
+    def shutdown(self, state: tuple[int, ...], context: Context) -> tuple[tuple[int, ...], Outbox]:
+        return state, context.outbox()
+
+
+GLAZIER = "glazier:Glazier"
+
+
+def panes(visibility: str = "next") -> World:
+    """A frame, a ring and a log, written and read by modules and a native agent that fail now and then."""
+
+    def pane(name: str, config: Mapping[str, object], policy: str = "retry") -> AgentSpec:
+        supervision = Supervision(policy, 9)
+        return wasm(name, "pane", config, publish=("seen",), windows=("first", "second"), supervision=supervision)
+
+    glazier = AgentSpec(
+        "glazier", "native", GLAZIER, bytes(32), publish=("seen",), windows=("first", "second", "third"),
+        supervision=Supervision("retry", 9),
+    )  # fmt: skip
+    agents = (
+        pane("writer", {"write": 0, "fail": 7}),
+        pane("ringer", {"write": 1, "every": 2, "most": 900}),
+        pane("reader", {"fail": 4}),
+        pane("forgetful", {"fail": 6}, "restart"),
+        glazier,
+        wasm("last", "pane", {}, publish=("seen",), windows=("third", "fourth")),
+        listener(subscribe=("seen",)),
+    )
+    windows = (
+        WindowSpec("first", "frame", 600, "writer", ("reader", "forgetful", "glazier"), 0, 30),
+        WindowSpec("second", "ring", 2000, "ringer", ("reader", "forgetful", "glazier"), 3),
+        WindowSpec("third", "log", 1000, "glazier", ("last",)),
+        WindowSpec("fourth", "frame", 8, "last", ()),
+    )
+    found = world("panes", 40, agents, windows=windows, visibility=visibility, checkpoint_every=8)
+    return msgspec.structs.replace(found, natives={**found.natives, GLAZIER: Glazier})
+
+
 def drawn(seed: int) -> World:
     """Return a drawn world of native agents whose head depends on no clock and on no order of arrival."""
     found = draw_world(Draw(seed).branch(1))
@@ -201,6 +262,8 @@ WASM: dict[str, Callable[[], World]] = {
     "family": family,
     "trouble": trouble,
     "fed": fed,
+    "panes": panes,
+    "panes-linear": partial(panes, "linear"),
 }
 NATIVE: dict[str, Callable[[], World]] = {f"drawn-{seed}": partial(drawn, seed) for seed in (2, 5, 11, 18, 23, 42)}
 CORPUS = WASM | NATIVE

@@ -2,8 +2,8 @@
  *
  * Configuration: {"write": -1, "every": 1, "most": 600, "fail": 0}. With `write` 0 or 1 it fills a part of that window's region with
  * random bytes every so many ticks, at most so many of them. Of each TW_WINDOW_EPOCH it publishes on handle 0: handle u32, zero
- * u32, epoch, size, offset and length u64, and the FNV-1a hash u64 of its region as far as it is filled. Each `fail`-th turn fails
- * after all that, so that it has to be undone. */
+ * u32, epoch, size, offset and length u64, and the FNV-1a hash u64 of its region as far as it is filled. In each `fail`-th
+ * tick its turn fails after all that, so that it has to be undone. */
 #define TW_INBOX_BYTES 4096
 #define TW_OUTBOX_BYTES 4096
 #include "tickwork.h"
@@ -11,7 +11,7 @@
 enum { REGION_BYTES = 4096 };
 
 static uint8_t regions[2][REGION_BYTES];
-static int64_t written, every, most, fail, turns;
+static int64_t written, every, most, fail;
 
 TW_WINDOWS({regions[0], REGION_BYTES}, {regions[1], REGION_BYTES})
 
@@ -44,7 +44,6 @@ static int32_t receive(const tw_frame *message)
 static int32_t step(const tw_context *context)
 {
     int32_t told = TW_OK;
-    turns++;
     if (written >= 0 && context->tick % (uint64_t)every == 0) {
         uint8_t *region = regions[written & 1];
         const uint32_t length = 1 + tw_random_below((uint32_t)most);
@@ -52,7 +51,7 @@ static int32_t step(const tw_context *context)
             region[at] = (uint8_t)tw_random();
         told = tw_window_write((uint32_t)written, 0, length);
     }
-    if (told < 0 || (fail && turns % fail == 0))
+    if (told < 0 || (fail && context->tick % (uint64_t)fail == (uint64_t)fail - 1))
         return TW_FAILED;
     return written < 0 ? TW_UNTIL_MESSAGE : 0;
 }

@@ -19,6 +19,7 @@ from ..sandbox.admission import Admitted, admit
 from ..sandbox.compiled import decode_compiled
 from ..sandbox.image import Image
 from ..sandbox.pool import Pool, Program, open_pool
+from .bundles import read_bundle
 from .judging import Judge
 from .natives import NativeCrew, NativeImage
 from .options import Options
@@ -36,7 +37,7 @@ Restored = Image | NativeImage
 def admit_modules(
     header: Header, content: Callable[[bytes], bytes], options: Options, judge: Judge | None = None
 ) -> dict[bytes, Admitted]:
-    """Return every module of a header, believed, admitted and compiled, by digest.
+    """Return every module of a header, believed, admitted and compiled, by digest; a base by its bundle's.
 
     Args:
         content: Gives the bytes of a digest.
@@ -52,14 +53,24 @@ def admit_modules(
     for spec in specs:
         judge.judge_spec(spec, content)
     for spec in specs:
-        if spec.digest not in admitted:
-            admitted[spec.digest] = _admit(content(spec.digest), spec.name, options)
+        if spec.package not in admitted:
+            admitted[spec.package] = _admit(spec, content, options, admitted)
     judge.note()
     return admitted
 
 
-def _admit(wasm: bytes, name: str, options: Options) -> Admitted:
-    return admit(wasm, name=name, cache=options.cache, opt_level=options.opt_level)
+def _admit(
+    spec: AgentSpec, content: Callable[[bytes], bytes], options: Options, admitted: Mapping[bytes, Admitted]
+) -> Admitted:
+    """Return what an agent runs, admitted; of several bundles on one base, the base is admitted once."""
+    if not spec.source:
+        return admit(content(spec.digest), name=spec.name, cache=options.cache, opt_level=options.opt_level)
+    base = next((known for known in admitted.values() if known.digest == spec.digest and known.source), None)
+    if base is None:
+        wasm = content(spec.digest)
+        base = admit(wasm, name=spec.name, cache=options.cache, opt_level=options.opt_level, base=True)
+    bundle = read_bundle(content(spec.source), spec.name)
+    return msgspec.structs.replace(base, manifest=bundle.manifest, source=bundle.content)
 
 
 def open_versions(
@@ -67,7 +78,9 @@ def open_versions(
 ) -> tuple[dict[bytes, Admitted], Versions]:
     """Return every module of a header, admitted, and where those come from that swaps bring."""
     admitted = admit_modules(header, content, options, judge)
-    return admitted, Versions(admitted, content, judge, lambda wasm, name: _admit(wasm, name, options))
+    return admitted, Versions(
+        admitted, content, judge, lambda spec, body, known: _admit(spec, body, options, known)
+    )
 
 
 def pin_capacities(header: Header, admitted: Mapping[bytes, Admitted]) -> Header:
@@ -76,9 +89,9 @@ def pin_capacities(header: Header, admitted: Mapping[bytes, Admitted]) -> Header
     def pinned(spec: AgentSpec) -> AgentSpec:
         if spec.kind != WASM:
             return spec
-        limits: Limits = msgspec.structs.replace(spec.limits, inbox_bytes=admitted[spec.digest].inbox_bytes)
-        regions = tuple(size for _, size in decode_compiled(admitted[spec.digest].compiled).regions)
-        return msgspec.structs.replace(spec, limits=limits, regions=regions)
+        known = admitted[spec.package]
+        limits: Limits = msgspec.structs.replace(spec.limits, inbox_bytes=known.inbox_bytes)
+        return msgspec.structs.replace(spec, limits=limits, regions=known.regions)
 
     return msgspec.structs.replace(
         header,
@@ -134,12 +147,12 @@ class Crew:
             self._pool.place(program)
 
     def _program(self, number: int, spec: AgentSpec) -> Program:
-        admitted = self._admitted.get(spec.digest)
+        admitted = self._admitted.get(spec.package)
         if admitted is None and self.versions is not None:
             admitted = self.versions.admitted(spec)
         if admitted is None or self._pool is None:
             raise AgentCodeMissing(f"no module with digest {spec.digest.hex()} was admitted for {spec.name!r}")
-        return Program(number, admitted.compiled, spec.limits)
+        return Program(number, admitted.compiled, spec.limits, admitted.source)
 
     def compute(self, turns: Sequence[Turn]) -> list[Outcome]:
         """Return the outcomes in the order of the turns."""
@@ -151,7 +164,7 @@ class Crew:
 
     def flip(self, flips: Sequence[Flip]) -> None:
         """Make what was written to windows their content, as a commit found."""
-        if flips:
+        if self.windows.used:
             self.windows.flip(flips)
 
     def _compute(self, turns: Sequence[Turn]) -> list[Outcome]:

@@ -21,6 +21,7 @@ from ..records import Frame, Header
 from ..sandbox.pages import PageBook, PagedImage, join_pages
 from .crew import Crew, Restored
 from .natives import NativeImage
+from .windows import WindowPieces
 
 VERSION: Final = 1
 
@@ -43,6 +44,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
         state: The kernel's state, encoded.
         turns, failed: Turns so far, and how many of them were not OK.
         agents: Order: number.
+        windows: Order: window.
     """
 
     version: int
@@ -50,6 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     turns: int
     failed: int
     agents: tuple[AgentSnapshot, ...]
+    windows: tuple[WindowPieces, ...] = ()
 
 
 _decoder = msgspec.msgpack.Decoder(Snapshot)
@@ -80,7 +83,9 @@ class Snapshots:
             paged, fresh = self._book.split(agent.number, image)
             bodies += fresh
             agents.append(AgentSnapshot(agent.number, paged))
-        body = codec.encode(Snapshot(VERSION, encode_state(machine.state), turns, failed, tuple(agents)))
+        windows, pieces = crew.windows.split()
+        bodies += pieces
+        body = codec.encode(Snapshot(VERSION, encode_state(machine.state), turns, failed, tuple(agents), windows))
         return codec.digest(body), [*bodies, body]
 
 
@@ -126,7 +131,9 @@ def snapshot_bodies(journal: Records, digest: bytes, tick: int) -> Iterator[byte
     snapshot = read_snapshot(journal, digest, tick)
     if snapshot is None:
         return
-    for name in dict.fromkeys(name for agent in snapshot.agents if agent.image for name in agent.image.pages if name):
+    pages = [name for agent in snapshot.agents if agent.image for name in agent.image.pages if name]
+    pieces = [name for window in snapshot.windows for name in window.pieces]
+    for name in dict.fromkeys([*pages, *pieces]):
         yield journal.content(name)
     yield journal.content(digest)
 
@@ -152,3 +159,4 @@ def restore_agents(crew: Crew, machine: Machine, snapshot: Snapshot, journal: Re
     living = [agent for agent in machine.state.agents if agent.status != AgentStatus.STOPPED]
     crew.place([(agent.number, agent.spec) for agent in living])
     crew.restore(images)
+    crew.windows.restore(snapshot.windows, journal.content)

@@ -6,15 +6,17 @@ Invariants:
     * Contents follow from the turns. Folding a journal with execution makes them again; a snapshot carries them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
+from ..codec import digest
 from ..kernel import Flip
 from ..records import AgentSpec, Outcome, Turn, View
 
 FRAME: Final = "frame"
+PIECE_BYTES: Final = 1 << 20
 
 Bytes = bytes | memoryview
 
@@ -41,12 +43,17 @@ class _Content:
         return bytes(memoryview(self.whole)[offset : offset + length])
 
 
-class WindowContent(msgspec.Struct, frozen=True, array_like=True):
-    """A window's content in a snapshot."""
+class WindowPieces(msgspec.Struct, frozen=True, array_like=True):
+    """A window's content in a snapshot.
+
+    Attributes:
+        frame: Whether it is a frame, or the whole of a ring or log.
+        pieces: SHA-256 of each MiB of it.
+    """
 
     window: int
     frame: bool
-    content: bytes
+    pieces: tuple[bytes, ...]
 
 
 class WindowStore:
@@ -80,14 +87,12 @@ class WindowStore:
 
     def note(self, turns: Sequence[Turn], outcomes: Sequence[Outcome]) -> None:
         """Hold what turns wrote until it is known whether it counts."""
-        self._written = {
-            (turn.agent, written.handle): written.content
-            for turn, outcome in zip(turns, outcomes, strict=True)
-            for written in outcome.written
-        }
+        for turn, outcome in zip(turns, outcomes, strict=True):
+            for written in outcome.written:
+                self._written[turn.agent, written.handle] = written.content
 
     def flip(self, flips: Sequence[Flip]) -> None:
-        """Make what was written the content of windows. Order: commit."""
+        """Make what was written the content of windows, and drop what was refused. Order: commit."""
         for flip in flips:
             content = self._contents.setdefault(flip.window, _Content())
             content.at, content.last = flip.offset, self._written.pop((flip.agent, flip.handle))
@@ -103,18 +108,27 @@ class WindowStore:
                 content.at = -1  # It went round: no part of the window is this write.
         self._written = {}
 
-    def contents(self) -> tuple[WindowContent, ...]:
-        """Return what all windows hold, for a snapshot. Order: window."""
-        return tuple(
-            WindowContent(window, not content.whole, bytes(content.whole or content.last))
-            for window, content in sorted(self._contents.items())
-        )
+    def split(self) -> tuple[tuple[WindowPieces, ...], list[bytes]]:
+        """Return what all windows hold, for a snapshot, and the bodies to keep. Order: window."""
+        found: list[WindowPieces] = []
+        bodies: list[bytes] = []
+        for window, content in sorted(self._contents.items()):
+            held = memoryview(content.whole or content.last)
+            pieces = [bytes(held[at : at + PIECE_BYTES]) for at in range(0, len(held), PIECE_BYTES)]
+            found.append(WindowPieces(window, not content.whole, tuple(map(digest, pieces))))
+            bodies += pieces
+        return tuple(found), bodies
 
-    def restore(self, contents: Sequence[WindowContent]) -> None:
-        """Put back what a snapshot holds."""
-        for known in contents:
+    def restore(self, windows: Sequence[WindowPieces], read: Callable[[bytes], bytes]) -> None:
+        """Put back what a snapshot holds.
+
+        Args:
+            read: Gives the bytes of a digest.
+        """
+        for known in windows:
+            held = b"".join(map(read, known.pieces))
             content = self._contents[known.window] = _Content()
             if known.frame:
-                content.last = known.content
+                content.last = held
             else:
-                content.whole, content.at = bytearray(known.content), -1
+                content.whole, content.at = bytearray(held), -1

@@ -40,6 +40,9 @@ LOSING: Final = frozenset({"reject", "drop_new", "drop_old", "larger than the in
 REFUSING: Final = frozenset({"reject", "larger than the inbox", "larger than the mailbox"})
 """Notes of an OVERFLOW record after which the sender is told."""
 
+ANSWERED: Final = frozenset({FrameKind.WINDOW_WRITE, FrameKind.SKILL, FrameKind.INFER})
+"""Kinds of frames that a DENIED record tells of after the turn, with an answer to the agent."""
+
 
 class Topics:
     """Who would hear each topic, by the rules alone."""
@@ -175,7 +178,8 @@ class Audit:
 
     def _count_turn(self, turn: Turn, item: TurnRecord) -> None:
         if turn.operation != Operation.INIT:
-            self._taken += turn.count
+            shown = {(view.window, view.epoch) for view in turn.views}
+            self._taken += turn.count - len(shown)  # What windows show is told anew and waits in no mailbox.
             self._check_order(turn)
         for frame in codec.decode_frames(item.outcome.outbox):
             self._count_frame(turn.agent, frame)
@@ -257,7 +261,8 @@ def _offered_by_records(derived: Sequence[Derived]) -> int:
     refused = sum(item.kind == DerivedKind.OVERFLOW and item.note in REFUSING for item in derived)
     unheard = sum(item.kind == DerivedKind.DEAD_LETTER and item.agent == OUTSIDE for item in derived)
     escalated = sum(item.kind == DerivedKind.ESCALATED and item.number != OUTSIDE for item in derived)
-    return made + refused - unheard + escalated
+    denied = sum(item.kind == DerivedKind.DENIED and item.number in ANSWERED for item in derived)
+    return made + refused - unheard + escalated + denied
 
 
 def _lost(derived: Sequence[Derived]) -> int:
