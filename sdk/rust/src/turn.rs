@@ -1,6 +1,7 @@
 //! A turn: what an agent may ask for while it runs.
 
 use core::fmt::{self, Write};
+use core::ops::Range;
 
 use crate::abi::{Context, Encoding, HEADER_BYTES, Header, RAW, kind};
 use crate::error::{Error, Result};
@@ -55,11 +56,12 @@ pub(crate) struct Windows<'t> {
 pub const WINDOW_ALIGNMENT: usize = 16;
 
 impl Windows<'_> {
-    fn region(&mut self, window: u32) -> Option<&mut [u8]> {
-        let size = *self.sizes.get(window as usize)? as usize;
+    /// Returns where a window's region lies in the area; empty where there is no such window.
+    fn place(&self, window: u32) -> Range<usize> {
+        let Some(&size) = self.sizes.get(window as usize) else { return 0..0 };
         let before = &self.sizes[..window as usize];
         let start = before.iter().map(|&size| (size as usize).next_multiple_of(WINDOW_ALIGNMENT)).sum::<usize>();
-        self.area.get_mut(start..start + size)
+        start..start + size as usize
     }
 }
 
@@ -244,9 +246,15 @@ impl Turn<'_> {
 
 /// Windows.
 impl Turn<'_> {
-    /// Returns the region of the window at `handle` of `windows`, to read and to write; empty where `agent!` lists none there.
-    pub fn window(&mut self, handle: u32) -> &mut [u8] {
-        self.windows.region(handle).unwrap_or_default()
+    /// Returns the region of the window at `handle` of `windows`; empty where `agent!` lists none there.
+    pub fn window(&self, handle: u32) -> &[u8] {
+        &self.windows.area[self.windows.place(handle)]
+    }
+
+    /// Returns the same to write. What is written is told by [`Turn::window_write`].
+    pub fn window_mut(&mut self, handle: u32) -> &mut [u8] {
+        let place = self.windows.place(handle);
+        &mut self.windows.area[place]
     }
 
     /// Makes bytes of a window's region its content when the tick is committed.

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
-import msgspec
-
 from ..errors import BuildFailed, ProjectInvalid, ToolchainMissing
 from .project import FILE, Project
 from .rust_sysroot import TARGET, Compiler, compilers, private_sysroot
@@ -53,18 +51,6 @@ _DECIDING_NAMES: Final = frozenset(
 """Variables that would change what is built; they stay out."""
 
 
-class _Target(msgspec.Struct, frozen=True):
-    kind: tuple[str, ...] = ()
-
-
-class _Artifact(msgspec.Struct, frozen=True):
-    """A line of what cargo says of its outputs."""
-
-    reason: str = ""
-    filenames: tuple[str, ...] = ()
-    target: _Target = _Target()
-
-
 class Rust:
     """The toolchain of Rust."""
 
@@ -98,30 +84,31 @@ class Rust:
         Raises:
             BuildFailed: TW5002. ProjectInvalid: TW5004, the package file is not what it must be.
         """
-        compiler = _chosen(found.environment)
-        stage = out / "build"
-        for path in self.sources(project):
-            target = stage / path.relative_to(project.folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        crate = stage / f".{CRATE}"
-        shutil.copytree(sdk_folder(self.language) / "src", crate / "src")
-        shutil.copyfile(sdk_folder(self.language) / PACKAGE, crate / PACKAGE)
-        others = _other_crates(project)
-        arguments = ["build", "--release", "--quiet", "--color=never", f"--target={TARGET}"]
-        arguments += ["--message-format=json-render-diagnostics"]
-        arguments += [f"--target-dir={_target_folder(project, found, out, others=others)}"]
+        others = has_other_crates(project)
+        stage, target = out / "build", _target_folder(project, found, out, others=others)
+        _fill(stage, project, self.sources(project))
+        written = target / TARGET / "release"
+        for old in written.glob("*.wasm"):
+            old.unlink()
+        arguments = ["build", "--release", "--quiet", "--color=never", f"--target={TARGET}", f"--target-dir={target}"]
         arguments += [f"--config=profile.release.{key}={value}" for key, value in _PROFILE.items()]
         arguments += [f'--config=patch.crates-io.{CRATE}.path=".{CRATE}"']
         arguments += [] if others else ["--offline"]
-        flags = _flags(project, compiler, found.environment, stage)
-        try:
-            said = run_tool(found, arguments, cwd=stage, variables={"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)})
-        except BuildFailed as error:
-            error.where = str(project.folder)
-            raise
-        whole = _module(said, project).read_bytes()
+        flags = _flags(project, _chosen(found.environment), found.environment, stage)
+        run_tool(found, arguments, cwd=stage, variables={"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)})
+        whole = _module(written, project).read_bytes()
         return Compiled(without_custom_sections(whole), whole)
+
+
+def _fill(stage: Path, project: Project, sources: Sequence[Path]) -> None:
+    """Copy a project's sources, and the SDK's crate beside them."""
+    for path in sources:
+        copied = stage / path.relative_to(project.folder)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copied)
+    crate = sdk_folder("rust")
+    shutil.copytree(crate / "src", stage / f".{CRATE}" / "src")
+    shutil.copyfile(crate / PACKAGE, stage / f".{CRATE}" / PACKAGE)
 
 
 def prepared(environment: Environment) -> Path:
@@ -167,7 +154,8 @@ def _flags(project: Project, compiler: Compiler, environment: Environment, stage
     flags += compiler.source_mapping()
     # The last that fits is taken, so the widest comes first.
     flags += [f"--remap-path-prefix={house}=cargo", f"--remap-path-prefix={stage}=."]
-    return [*flags, f"--remap-path-prefix={stage / f'.{CRATE}'}={CRATE}"]
+    # Cargo names what lies in the folder it runs in by relative paths, and everything else by absolute ones.
+    return [*flags, f"--remap-path-prefix=.{CRATE}={CRATE}"]
 
 
 def _target_folder(project: Project, found: Found, out: Path, *, others: bool) -> Path:
@@ -178,7 +166,7 @@ def _target_folder(project: Project, found: Found, out: Path, *, others: bool) -
     return found.environment.cache / "rust" / f"target-{name}"
 
 
-def _other_crates(project: Project) -> bool:
+def has_other_crates(project: Project) -> bool:
     """Return whether the project depends on any crate but the SDK's.
 
     Raises:
@@ -201,18 +189,22 @@ def _other_crates(project: Project) -> bool:
 def _named(table: Mapping[str, object]) -> Iterator[str]:
     """Yield the names of the crates a package file, or one target of it, depends on."""
     for key in _DEPENDENCIES:
-        yield from cast(Mapping[str, object], table.get(key, {}))
-    for target in cast(Mapping[str, Mapping[str, object]], table.get("target", {})).values():
-        yield from _named(target)
+        yield from _table(table, key)
+    targets = _table(table, "target")
+    for name in targets:
+        yield from _named(_table(targets, name))
 
 
-def _module(said: str, project: Project) -> Path:
-    """Return the module that cargo says it wrote."""
-    for line in said.splitlines():
-        artifact = msgspec.json.decode(line, type=_Artifact)
-        modules = [name for name in artifact.filenames if name.endswith(".wasm")]
-        if "cdylib" in artifact.target.kind and modules:
-            return Path(modules[0])
+def _table(table: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """Return a table in a table, empty where there is none: what else is wrong with it, cargo tells."""
+    found = table.get(key)
+    return cast(Mapping[str, object], found) if isinstance(found, dict) else {}
+
+
+def _module(folder: Path, project: Project) -> Path:
+    """Return the module that cargo wrote into a folder."""
+    for path in folder.glob("*.wasm"):
+        return path
     raise BuildFailed(
         "cargo wrote no module",
         where=str(project.folder / PACKAGE),
@@ -226,7 +218,9 @@ def _decides(name: str) -> bool:
 
 
 def _set_aside(path: Path) -> bool:
-    return path.parts[0] in _LEFT_OUT or any(part.startswith(".") for part in path.parts)
+    """Return whether a file of a project's folder decides no build: what is hidden, made, or for tests."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    return hidden or (path.parts[0] != "src" and not _LEFT_OUT.isdisjoint(path.parts))
 
 
 def _package_fault(path: Path, what: str, why: str, fix: str) -> ProjectInvalid:

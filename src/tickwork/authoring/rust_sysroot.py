@@ -19,6 +19,9 @@ from .toolchain import Environment
 TARGET: Final = "wasm32v1-none"
 """WebAssembly 1.0 with mutable globals, whatever a compiler's version takes for a generic processor."""
 
+SYSTEM_FOLDERS: Final = (Path("/usr/bin"), Path("/usr/local/bin"))
+"""Where a system's own compiler lies, which rustup's hides on PATH."""
+
 _LIBRARIES: Final = ("core", "alloc", "compiler_builtins")
 _NEWEST_LLD: Final = 40
 _OLDEST_LLD: Final = 16
@@ -68,7 +71,10 @@ class Compiler(NamedTuple):
 
 
 def compilers(environment: Environment) -> Iterator[Compiler]:
-    """Yield the Rust compilers of this machine. Order: PATH, rustup's folder, the system's, rustup's other ones."""
+    """Yield the Rust compilers of this machine.
+
+    Order: the one RUSTC names, PATH, rustup's folder, the system's, rustup's other ones.
+    """
     seen: set[Path] = set()
     for rustc in _programs(environment):
         compiler = _asked(rustc, environment)
@@ -112,13 +118,13 @@ def _library_folder(sysroot: Path) -> Path:
 def _programs(environment: Environment) -> Iterator[Path]:
     variables = environment.variables
     name = "rustc.exe" if variables.get("OS") == "Windows_NT" else "rustc"
-    first = environment.program("rustc")
-    if first is not None:
-        yield first
+    for named in (variables.get("RUSTC") or "rustc", "rustc"):
+        found = environment.program(named)
+        if found is not None:
+            yield found
     house = Path(variables.get("HOME") or variables.get("USERPROFILE") or "/nonexistent")
     yield Path(variables.get("CARGO_HOME") or house / ".cargo") / "bin" / name
-    yield Path("/usr/bin") / name
-    yield Path("/usr/local/bin") / name
+    yield from (folder / name for folder in SYSTEM_FOLDERS)
     yield from sorted(Path(variables.get("RUSTUP_HOME") or house / ".rustup").glob(f"toolchains/*/bin/{name}"))
 
 

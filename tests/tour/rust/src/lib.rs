@@ -38,7 +38,7 @@ impl Tour {
             8 => turn.call(ONLY, Encoding::MSGPACK, b"\x93\x01\x02\x03"),
             9 => turn.infer(ONLY, Encoding::BYTES, b"ask"),
             10 => {
-                turn.window(ONLY)[..9].copy_from_slice(b"window 10");
+                turn.window_mut(ONLY)[..9].copy_from_slice(b"window 10");
                 turn.window_write(ONLY, 0, 9)
             }
             11 => turn.log("tour 11"),
