@@ -449,6 +449,11 @@ class AgentSpec(msgspec.Struct, frozen=True, array_like=True):
     source: bytes = b""
     regions: tuple[int, ...] = ()
 
+    @property
+    def package(self) -> bytes:
+        """Digest of what the agent's author built: the source bundle if there is one, else the module."""
+        return self.source or self.digest
+
 
 class SwapOrder(msgspec.Struct, frozen=True, array_like=True):
     """Body of a SWAP_AGENT input: all that decides the swap.
@@ -456,7 +461,7 @@ class SwapOrder(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         mode: A ``SwapMode``.
         spec: The agent as it is to be from now on.
-        replaces: Digest of the module that it is to take the place of.
+        replaces: Digest of the module, or source bundle, that it is to take the place of.
         status: For a swap that failed because ``agent_save`` or ``agent_load`` did: the call's ``Status``, else 0.
         number: What that call returned, or its trap's number.
         reason: Why the swap failed; empty for one that did not.

@@ -36,6 +36,9 @@ SHARED = ("native.py", "records.py", "codec.py")
 WINDOWS = 8
 """Regions that the shim has for windows; the base's manifest lists them, so that the host knows where they lie."""
 
+INSIDE = ROOT / "src" / "tickwork" / "authoring" / "inside.py"
+"""What an agent may import, as ``tickwork agent build`` knows it too."""
+
 OUT = ROOT / ".cache" / "python-base"
 BINARYEN = HERE / "node_modules" / "binaryen" / "bin"
 
@@ -43,7 +46,7 @@ BINARYEN = HERE / "node_modules" / "binaryen" / "bin"
 def sources() -> list[Path]:
     """Return the files that decide what is built. Order: by path."""
     own = [path for path in HERE.rglob("*") if path.suffix in (".py", ".wat", ".wit") and "node_modules" not in path.parts]
-    return sorted([*own, HERE / "package-lock.json", *(ROOT / "src" / "tickwork" / shared for shared in SHARED)])
+    return sorted([*own, HERE / "package-lock.json", INSIDE, *(ROOT / "src" / "tickwork" / shared for shared in SHARED)])
 
 
 def source_digest() -> str:
@@ -60,6 +63,7 @@ def build(work: Path) -> bytes:
     shutil.copytree(HERE / "guest", guest, ignore=shutil.ignore_patterns("__pycache__"))
     for shared in SHARED:
         shutil.copy(ROOT / "src" / "tickwork" / shared, guest / "tickwork")
+    shutil.copy(INSIDE, guest)
     wit.mkdir()
     fused.mkdir()
     shutil.copy(HERE / "base.wit", wit)

@@ -23,11 +23,13 @@ class Environment(NamedTuple):
         variables: Environment variables; the whole environment of the processes that are started.
         cache: Folder in which compilers may keep what makes the next build faster; made by whoever writes there.
         project: The project's folder, in which a compiler of its own may lie; None where no project is at hand.
+        bases: Folders of base modules, each as ``DIGEST.wasm``. Order: the first is looked in first.
     """
 
     variables: Mapping[str, str]
     cache: Path
     project: Path | None = None
+    bases: tuple[Path, ...] = ()
 
     def program(self, name: str) -> Path | None:
         """Return where a program lies on this environment's PATH, or None."""

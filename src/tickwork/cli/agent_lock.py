@@ -9,6 +9,7 @@ from ..driver.opening import describe_engine
 from ..driver.resolve import load_world
 from ..errors import UsageFault
 from ..packages.lock import KINDS, LOCK_FILE, Lock, check_lock, make_lock, read_lock, write_lock
+from .config import base_folders
 from .output import Output, write_document, write_facts
 
 EXAMPLES: Final = """Examples:
@@ -36,7 +37,7 @@ def lock_world(
     output: Output = "text",
 ) -> int:
     """Pin the digests of all that a world runs, or check that they are the pinned ones."""
-    header, path = load_world(world).header, world.parent / LOCK_FILE
+    header, path = load_world(world, bases=base_folders()).header, world.parent / LOCK_FILE
     if check:
         if model:
             raise UsageFault("--check takes no --model", why="the lock file names the files", fix="leave it out")

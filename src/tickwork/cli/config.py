@@ -8,6 +8,7 @@ Invariants:
       a signature is a person's word, and a folder that somebody else has filled must not be able to name any of them.
 """
 
+import importlib.util
 import os
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from ..authoring.sdk import sdk_folder
 from ..authoring.toolchain import Environment
 from ..driver.faults import Fault, as_error
 from ..driver.places import find_places
@@ -29,6 +31,8 @@ PREFIX: Final = "TICKWORK_"
 PERSONAL: Final = ("cache", "signing_key", "trust")
 KEY_BYTES: Final = 32
 MAX_WORKERS: Final = 256
+BASE_PACKAGE: Final = "tickwork_python_base"
+"""The wheel that holds the base module of Python agents."""
 
 Workers = Annotated[
     int,
@@ -95,7 +99,21 @@ def trust_folder(settings: Settings) -> Path:
 
 def build_environment(settings: Settings) -> Environment:
     """Return what a compiler of agents may know of this machine."""
-    return Environment(dict(os.environ), module_cache(settings).parent / "toolchains")
+    return Environment(dict(os.environ), module_cache(settings).parent / "toolchains", bases=base_folders())
+
+
+def base_folders() -> tuple[Path, ...]:
+    """Return where base modules of source bundles lie. Order: the user's own, the installed wheel's, a checkout's."""
+    import platformdirs
+
+    folders = [platformdirs.user_data_path("tickwork", appauthor=False) / "bases"]
+    wheel = importlib.util.find_spec(BASE_PACKAGE)
+    if wheel is not None and wheel.submodule_search_locations:
+        folders.append(Path(next(iter(wheel.submodule_search_locations))))
+    checkout = sdk_folder("python").parent.parent
+    if (checkout / "pyproject.toml").is_file():
+        folders.append(checkout / ".cache" / "python-base")
+    return tuple(folders)
 
 
 def signing_key(settings: Settings) -> bytes | None:

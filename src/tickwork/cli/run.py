@@ -17,6 +17,7 @@ from ..driver.verify import Run
 from ..errors import UsageFault
 from ..journal.check import check
 from ..packages.lock import LOCK_FILE, check_lock
+from .config import base_folders
 from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
 from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal, trap_reader
@@ -70,7 +71,7 @@ def run(
         else:
             if source is None:
                 raise UsageFault("tickwork run needs a world file", fix="name a world.toml, or see `tickwork demo`")
-            world = load_world(source, seed=seed, ticks=ticks, allow_unsigned=allow_unsigned)
+            world = load_world(source, seed=seed, ticks=ticks, allow_unsigned=allow_unsigned, bases=base_folders())
             honour_lock(source, world)
             world = with_swaps(world, swaps)
             done = run_world(world, journal=journal or next_journal(world.header.name), options=options)
@@ -114,7 +115,7 @@ def refuse_mixed(*, resume: bool, seed: int | None, ticks: int | None, decide: l
 def resumed(source: Path | None, journal: Path | None, *, allow_unsigned: bool) -> tuple[World | None, Path]:
     """Return the world, where one is named, and the journal to go on with."""
     if source is not None and source.suffix == ".toml":
-        return load_world(source, allow_unsigned=allow_unsigned), journal or newest_journal()
+        return load_world(source, allow_unsigned=allow_unsigned, bases=base_folders()), journal or newest_journal()
     if source is not None and journal is not None:
         raise UsageFault(f"two journals are named: {source} and {journal}", fix="name one")
     return None, source or journal or newest_journal()

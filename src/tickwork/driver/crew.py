@@ -78,9 +78,7 @@ def open_versions(
 ) -> tuple[dict[bytes, Admitted], Versions]:
     """Return every module of a header, admitted, and where those come from that swaps bring."""
     admitted = admit_modules(header, content, options, judge)
-    return admitted, Versions(
-        admitted, content, judge, lambda spec, body, known: _admit(spec, body, options, known)
-    )
+    return admitted, Versions(admitted, content, judge, lambda spec, body, known: _admit(spec, body, options, known))
 
 
 def pin_capacities(header: Header, admitted: Mapping[bytes, Admitted]) -> Header:

@@ -95,7 +95,8 @@ def fork(
             environment = new_environment(options, world=known.world, parent=known.run_id, swaps=planned)
             performers = resumed_performers(world, known, options, header)
             assert fold.crew.versions is not None, "a fold that executes knows where modules come from"
-            coming = [fold.crew.versions.body(plan.digest) for plan in planned if plan.at >= at]
+            wanted = [mark for plan in planned if plan.at >= at for mark in (plan.digest, plan.source) if mark]
+            coming = [fold.crew.versions.body(mark) for mark in wanted]
             writer, heads = _copy_prefix(parent, at, to, environment, coming)
             dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
             loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
@@ -121,7 +122,8 @@ def _copy_prefix(
     header_bytes, _ = parent.header()
     environment_bytes = codec.encode(environment)
     header = codec.decode_header(header_bytes)
-    named = [spec.digest for spec in (*header.agents, *header.templates) if spec.kind == "wasm"]
+    modules = [spec for spec in (*header.agents, *header.templates) if spec.kind == "wasm"]
+    named = [digest for spec in modules for digest in (spec.digest, spec.source) if digest]
     named += [feed.digest for feed in header.feeds]
     contents = [*(parent.content(digest) for digest in dict.fromkeys(named)), *coming]
     writer = create_journal(to, header_bytes, environment_bytes, contents)

@@ -39,6 +39,7 @@ from ..records import (
 )
 from ..sandbox.manifest import Manifest, read_manifest
 from . import places
+from .bundles import find_base, first_pages, is_bundle, read_bundle
 from .faults import Fault, choose
 from .feeds import read_rows
 from .plans import Swap, in_order, plan_swaps
@@ -101,7 +102,12 @@ def with_swaps(world: World, swaps: Iterable[Swap]) -> World:
 
 
 def load_world(
-    path: Path | str, *, seed: int | None = None, ticks: int | None = None, allow_unsigned: bool = False
+    path: Path | str,
+    *,
+    seed: int | None = None,
+    ticks: int | None = None,
+    allow_unsigned: bool = False,
+    bases: Sequence[Path] = (),
 ) -> World:
     """Return the world in a file, with everything it names read and pinned.
 
@@ -109,6 +115,7 @@ def load_world(
         seed: Replaces the file's.
         ticks: Replaces the file's.
         allow_unsigned: Whether modules without a trusted signature may run; the header says so.
+        bases: Folders of the base modules that source bundles run on. Order: the first that has one counts.
 
     Raises:
         UsageFault: TW1001, a seed or ticks out of range.
@@ -118,12 +125,14 @@ def load_world(
         TaskCycleError: TW1104.
         ModuleRefused: TW3001, a module's file is no module.
         ModuleManifestInvalid: TW3006.
+        SignatureInvalid: TW3201, a source bundle is not of the form it must be.
+        AgentCodeMissing: TW4002, the base module of a source bundle is not here.
     """
     path = Path(path)
     _refuse_out_of_range("seed", seed, 0)
     _refuse_out_of_range("ticks", ticks, 1)
     file = read_world(path)
-    table, reader = file.table, _Reader(file)
+    table, reader = file.table, _Reader(file, bases)
     header = msgspec.structs.replace(
         new_header(table.name, table.ticks if ticks is None else ticks, reader.agents()),
         seed=table.seed if seed is None else seed,
@@ -241,8 +250,9 @@ class _Declared(msgspec.Struct, frozen=True):
 class _Reader:
     """Reads the files a world names, each once, and keeps what the journal must hold."""
 
-    def __init__(self, file: WorldFile) -> None:
+    def __init__(self, file: WorldFile, bases: Sequence[Path]) -> None:
         self.file = file
+        self.bases = bases
         self.folder = file.path.parent
         self.missing = missing_name(file.table)
         self.contents: dict[bytes, bytes] = {}
@@ -295,19 +305,42 @@ class _Reader:
         wasm = self.read(
             module, (*path, "module"), "build the module, or correct the path; it is relative to the world file"
         )
+        if is_bundle(wasm):
+            return self.bundled_agent(name, table, module, wasm, path)
         manifest = self.manifest(wasm, module, path)
-        mark = codec.digest(wasm)
-        self.contents[mark] = self.modules[mark] = wasm
+        self.keep(wasm)
         if manifest is None:
             entry = Path(module).stem
             grants = {key: _granted(table, key) or () for key in GRANT_KINDS}
             return _spec(name, "wasm", entry, wasm, table, grants, _limits(table.limits, None))
+        declared = self.declared(manifest, table, path)
+        limits = _limits(table.limits, declared)
+        spec = _spec(name, "wasm", manifest.name, wasm, table, declared.grants, limits, clocked=declared.clock)
+        return msgspec.structs.replace(spec, version=manifest.version)
+
+    def bundled_agent(self, name: str, table: TemplateTable, file: str, content: bytes, path: places.Path) -> AgentSpec:
+        """Return an agent that a base module runs from its sources. What the base begins with is no quota's matter."""
+        bundle = read_bundle(content, file)
+        base = self.keep(find_base(bundle.base, file, self.bases))
+        declared = self.declared(bundle.manifest, table, path)
+        limits = _limits(table.limits, declared, base_pages=first_pages(base, file))
+        handles = declared.grants
+        spec = _spec(name, "wasm", bundle.manifest.name, base, table, handles, limits, clocked=declared.clock)
+        return msgspec.structs.replace(spec, source=codec.digest(self.keep(content)))
+
+    def keep(self, content: bytes) -> bytes:
+        """Keep a module or a bundle for the journal, and return it."""
+        mark = codec.digest(content)
+        self.contents[mark] = self.modules[mark] = content
+        return content
+
+    def declared(self, manifest: Manifest, table: TemplateTable, path: places.Path) -> _Declared:
+        """Return what a manifest asks for, after judging what the world grants of it."""
         declared = _declared(manifest)
         faults = [*self.undeclared(table, declared, path), *self.dangling(table, declared, path)]
         if faults:
             raise self.file.error(faults[0])
-        limits = _limits(table.limits, declared)
-        return _spec(name, "wasm", manifest.name, wasm, table, declared.grants, limits, clocked=declared.clock)
+        return declared
 
     def manifest(self, wasm: bytes, module: str, path: places.Path) -> Manifest | None:
         try:
@@ -345,9 +378,11 @@ class _Reader:
     def swap(self, position: int, table: SwapTable) -> SwapPlan:
         path = ("swaps", position)
         wasm = self.read(table.module, (*path, "module"), "build it, or correct the path")
+        mark = codec.digest(self.keep(wasm))
+        if is_bundle(wasm):
+            base = self.keep(find_base(read_bundle(wasm, table.module).base, table.module, self.bases))
+            return SwapPlan(table.at, table.agent, table.mode, codec.digest(base), mark, table.grants)
         self.manifest(wasm, table.module, path)
-        mark = codec.digest(wasm)
-        self.contents[mark] = self.modules[mark] = wasm
         return SwapPlan(table.at, table.agent, table.mode, mark, b"", table.grants)
 
     def feed(self, name: str, table: FeedTable) -> FeedSpec:
@@ -441,8 +476,12 @@ def _denied(table: TemplateTable, handles: Mapping[str, tuple[str, ...]]) -> tup
     )
 
 
-def _limits(table: LimitsTable, declared: _Declared | None) -> Limits:
-    """Return the lesser of what the world allows and what the manifest asks for."""
+def _limits(table: LimitsTable, declared: _Declared | None, base_pages: int = 0) -> Limits:
+    """Return the lesser of what the world allows and what the manifest asks for.
+
+    Args:
+        base_pages: What a base module begins with, which comes on top where the world says nothing.
+    """
     world = Limits(
         mailbox_messages=table.mailbox_messages,
         mailbox_bytes=table.mailbox_bytes,
@@ -453,7 +492,9 @@ def _limits(table: LimitsTable, declared: _Declared | None) -> Limits:
     )
     allowed = {
         "fuel": world.fuel if isinstance(table.fuel, UnsetType) else table.fuel,
-        "memory_pages": world.memory_pages if isinstance(table.memory_pages, UnsetType) else table.memory_pages,
+        "memory_pages": world.memory_pages + base_pages
+        if isinstance(table.memory_pages, UnsetType)
+        else table.memory_pages,
         "depth": world.depth if isinstance(table.depth, UnsetType) else table.depth,
     }
     if declared is not None:

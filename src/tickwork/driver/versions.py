@@ -9,8 +9,8 @@ from ..records import AgentSpec
 from ..sandbox.admission import Admitted
 from .judging import Judge
 
-Admit = Callable[[bytes, str], Admitted]
-"""Gives a module, checked and compiled, from its bytes and its agent's name."""
+Admit = Callable[[AgentSpec, Callable[[bytes], bytes], Mapping[bytes, Admitted]], Admitted]
+"""Gives what an agent runs, checked and compiled: the agent, what gives the bytes of a digest, what is admitted."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -62,11 +62,11 @@ class Versions:
             PackageError: TW3201 to TW3210, it is not believed.
             ModuleError: TW3001 to TW3006, it is refused.
         """
-        known = self._admitted.get(spec.digest)
+        known = self._admitted.get(spec.package)
         if known is None or spec.source:
             self._judge.judge_spec(spec, self.body)
         if known is None:
-            known = self._admitted[spec.digest] = self._admit(self.body(spec.digest), spec.name)
+            known = self._admitted[spec.package] = self._admit(spec, self.body, self._admitted)
         return known
 
     def version(self, spec: AgentSpec) -> Version:

@@ -42,6 +42,7 @@ class Admitted(msgspec.Struct, frozen=True):
         compiled: For ``Program``; never leaves this machine.
         pages: Initial memory. Units: 64 KiB.
         inbox_bytes, outbox_bytes: What fits into one turn.
+        capacities: Of all regions for windows that the module has; a base has more than an agent may use.
         source: The source bundle that the module runs as its base; empty for an agent's own module.
     """
 
@@ -52,7 +53,13 @@ class Admitted(msgspec.Struct, frozen=True):
     pages: int
     inbox_bytes: int
     outbox_bytes: int
+    capacities: tuple[int, ...] = ()
     source: bytes = b""
+
+    @property
+    def regions(self) -> tuple[int, ...]:
+        """Capacities of the regions of the agent's windows. Order: its manifest's. Units: bytes."""
+        return self.capacities if self.manifest is None else self.capacities[: len(self.manifest.capabilities.windows)]
 
 
 def admit(
@@ -83,7 +90,9 @@ def admit(
             fix="build it with one version of the SDK",
         )
     descriptor = compiled.descriptor
-    return Admitted(digest, manifest, data, abi, compiled.pages, descriptor.inbox_bytes, descriptor.outbox_bytes)
+    capacities = tuple(size for _, size in compiled.regions)
+    buffers = descriptor.inbox_bytes, descriptor.outbox_bytes
+    return Admitted(digest, manifest, data, abi, compiled.pages, *buffers, capacities)
 
 
 def cache_name(digest: bytes, opt_level: str) -> str:

@@ -16,21 +16,11 @@ import sys
 import types
 
 import wit_world
+from inside import CHOSEN, MAIN, METHODS, OWN, STDLIB
 from tickwork import codec
 from tickwork.native import Context, Outbox
 from tickwork.records import AgentSpec, FrameKind
 
-STDLIB = (
-    "abc", "array", "ast", "base64", "binascii", "bisect", "builtins", "calendar", "cmath", "codecs", "collections",
-    "collections.abc", "colorsys", "contextlib", "contextvars", "copy", "copyreg", "csv", "dataclasses", "datetime",
-    "decimal", "difflib", "enum", "errno", "fractions", "functools", "gc", "graphlib", "hashlib", "heapq", "html",
-    "inspect", "io", "itertools", "json", "json.decoder", "json.encoder", "keyword", "logging", "math", "numbers",
-    "operator", "pprint", "queue", "random", "re", "reprlib", "statistics", "string", "struct", "sys", "textwrap",
-    "time", "token", "tokenize", "traceback", "types", "typing", "unicodedata", "uuid", "warnings", "weakref", "zlib",
-)  # fmt: skip
-"""What an agent may import of the standard library."""
-
-OWN = ("msgspec", "tickwork", "tickwork.codec", "tickwork.native", "tickwork.records")
 HIDDEN = (
     "_socket", "_ssl", "asyncio", "concurrent", "ctypes", "multiprocessing", "os", "pathlib", "posix", "posixpath",
     "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "_thread",
@@ -38,8 +28,6 @@ HIDDEN = (
 )  # fmt: skip
 """Loaded by others, and not for agents: what they do does not exist inside."""
 
-MAIN = "agent"
-CLASS_METHODS = ("init", "turn", "shutdown")
 OUTBOX_BYTES = 256 << 10
 INIT, TURN, SHUTDOWN, SAVE, LOAD = range(5)
 ANSWER, ABORT = 0, 1
@@ -203,13 +191,13 @@ class Runner:
 
 def found_class(module: types.ModuleType):
     """Return the agent's class: ``AGENT`` of its module, else the only class with an agent's methods."""
-    named = getattr(module, "AGENT", None)
+    named = getattr(module, CHOSEN, None)
     if named is not None:
         return named
     found = [
         item for item in vars(module).values()
         if isinstance(item, type) and item.__module__ == module.__name__
-        and all(callable(getattr(item, method, None)) for method in CLASS_METHODS)
+        and all(callable(getattr(item, method, None)) for method in METHODS)
     ]  # fmt: skip
     if len(found) != 1:
         names = ", ".join(item.__name__ for item in found) or "none"
