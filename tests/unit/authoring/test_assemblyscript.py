@@ -68,6 +68,14 @@ def test_a_node_that_is_too_old_or_strange_is_refused(bare: Path, line: str) -> 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the imitated programs are shell scripts")
+def test_a_node_without_the_quick_option_is_called_without_it(bare: Path) -> None:
+    compiler(bare / "sdk", "0.28.20")
+    assert "--liftoff-only" in toolchain.find(machine(bare)).command
+    program(bare / "bin" / "node", '[ "$1" = --version ] || exit 9\necho v20.1.0')
+    assert "--liftoff-only" not in toolchain.find(machine(bare)).command
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the imitated programs are shell scripts")
 def test_a_missing_compiler_is_told_with_the_line_that_installs_it_where_it_is_found(bare: Path) -> None:
     with pytest.raises(ToolchainMissing, match="asc is missing") as told:
         toolchain.find(machine(bare))
