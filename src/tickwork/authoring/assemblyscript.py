@@ -27,8 +27,8 @@ NODE_VERSION: Final = 20
 """The oldest Node.js that the compiler runs on."""
 
 _QUICK: Final = ("--liftoff-only",)
-"""The compiler is itself WebAssembly, and runs too briefly for optimising its code to pay: this halves a build's time. Not
-every Node.js knows the option, and the output is the same without."""
+"""The compiler is itself WebAssembly, and runs too briefly for optimising its code to pay: this halves a build's time.
+Not every Node.js knows the option, and the output is the same without."""
 
 ENTRY: Final = "assembly/index.ts"
 PACKAGE: Final = "tickwork-agent"
