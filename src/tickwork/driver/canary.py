@@ -58,13 +58,13 @@ class Canary(msgspec.Struct, frozen=True):
 
     Attributes:
         first: Tick of the swap.
-        ticks: How many ticks were run again, to the end or to where the run ended earlier.
+        ticks: How many ticks the record has from there on; 1 where the swap failed.
         swapped: What the kernel noted of the swap.
         failed: Whether the swap failed; the rest then says nothing of the new version.
         equal: Whether all records but those of the swap itself came out again.
         agent_divergence: The first of the agent's own turns that differs.
         divergence: The first record of the whole run that differs.
-        differing: Ticks in which any record differs.
+        differing: Ticks in which any record differs, or that one of the two runs does not have.
         old, new: What the two versions did.
         unanswered: Effects that the new version asked for and the record has no answer to.
     """
@@ -180,12 +180,12 @@ class _Trial:
         """Run to the end of the record, or to where this run ends."""
         ticks = 0
         for frame in self._journal.frames(self._first, length - 1):
+            ticks += 1
             if self._machine.state.status >= RunStatus.COMPLETE:
                 self._differing += 1
                 self._found = self._found or Divergence(frame.tick, "frame", "frame", "record", "present", "absent")
                 continue
             self._tick(frame)
-            ticks += 1
             if self._failed:
                 break
             if self._options.progress is not None and ticks % self._options.progress_ticks == 0:

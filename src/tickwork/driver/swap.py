@@ -12,6 +12,7 @@ import msgspec
 
 from .. import codec
 from ..errors import AgentNotFound, SwapRefused, TickOutOfRange, TickworkError
+from ..kernel.swap import shown_version
 from ..records import AgentSpec, Header, Input, InputKind, Limits, Refusal, SwapMode, SwapOrder, SwapPlan
 from ..sandbox.admission import Admitted
 from ..sandbox.compiled import Compiled, decode_compiled
@@ -108,7 +109,7 @@ def order_swap(spec: AgentSpec, plan: SwapPlan, versions: Versions, header: Head
             raise SwapRefused(
                 f"agent {plan.agent!r} cannot be swapped with mode {plan.mode}", where=where, why=flaw, fix=fix
             )
-    return SwapOrder(plan.mode, changed, spec.digest)
+    return SwapOrder(plan.mode, changed, spec.package)
 
 
 def _cannot_migrate(old: Version, new: Version) -> str:
@@ -182,7 +183,7 @@ def next_spec(spec: AgentSpec, plan: SwapPlan, admitted: Admitted, header: Heade
         version=manifest.version if manifest is not None else "",
         entry=manifest.name if manifest is not None else spec.entry,
         limits=_limits(spec.limits, manifest, grants, admitted.inbox_bytes),
-        regions=tuple(size for _, size in decode_compiled(admitted.compiled).regions),
+        regions=admitted.regions,
     )
     if manifest is not None:
         changed = _with_handles(spec, changed, manifest, grants)
@@ -279,7 +280,7 @@ def refused_input(plan: SwapPlan, spec: AgentSpec | None, error: TickworkError) 
     order = SwapOrder(
         plan.mode,
         msgspec.structs.replace(before, digest=plan.digest, source=plan.source),
-        before.digest if spec is not None else b"",
+        before.package if spec is not None else b"",
         reason=f"{error.code}: {error.what}" + (f": {error.why}" if error.why else ""),
     )
     return swap_input(plan.agent, order, Refusal.NOT_FOUND if spec is None else Refusal.UNSUPPORTED)
@@ -287,5 +288,4 @@ def refused_input(plan: SwapPlan, spec: AgentSpec | None, error: TickworkError) 
 
 def shown_order(order: SwapOrder) -> str:
     """Return a swap for people."""
-    version = order.spec.version or order.spec.digest.hex()[:8]
-    return f"{order.mode} to {version}" + (f": {order.reason}" if order.reason else "")
+    return f"{order.mode} to {shown_version(order.spec)}" + (f": {order.reason}" if order.reason else "")

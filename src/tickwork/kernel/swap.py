@@ -50,7 +50,7 @@ def why_not(agent: AgentState | None, target: str, order: SwapOrder) -> str:
         return f"there is no mode {order.mode!r}"
     if order.spec.name != agent.name:
         return f"the new version is of agent {order.spec.name!r}"
-    if order.replaces != agent.spec.digest:
+    if order.replaces != agent.spec.package:
         return f"it was prepared for another version than agent {target!r} runs"
     return ""
 
@@ -72,21 +72,23 @@ def admit_swap(cast: Cast, item: Input) -> str:
         reason = f"agent {item.target!r} was swapped in this tick already"
     if item.code or reason or agent is None:
         who = OUTSIDE if agent is None else agent.number
-        text = f"{order.mode} to {_version(order.spec)}: {reason[:REASON_CHARACTERS]}"
-        cast.bus.note(DerivedKind.SWAP_FAILED, who, 0, text, order.spec.digest)
+        text = f"{order.mode} to {shown_version(order.spec)}: {reason[:REASON_CHARACTERS]}"
+        cast.bus.note(DerivedKind.SWAP_FAILED, who, 0, text, order.spec.package)
     else:
         _swap(cast, agent, order)
     return ""
 
 
-def _version(spec: AgentSpec) -> str:
-    return spec.version or spec.digest.hex()[:8]
+def shown_version(spec: AgentSpec) -> str:
+    """Return a version for people: its own number, if it has one, and the beginning of its digest."""
+    mark = spec.package.hex()[:8]
+    return f"{spec.version} ({mark})" if spec.version else mark
 
 
 def _swap(cast: Cast, agent: AgentState, order: SwapOrder) -> None:
     old, new = agent.spec, order.spec
-    text = f"{order.mode} {_version(old)} -> {_version(new)}"
-    cast.bus.note(DerivedKind.SWAPPED, agent.number, 0, text, new.digest)
+    text = f"{order.mode} {shown_version(old)} -> {shown_version(new)}"
+    cast.bus.note(DerivedKind.SWAPPED, agent.number, 0, text, new.package)
     cast.done.swapped.append((agent.number, new))
     agent.failures = 0
     if begins_anew(agent, order):

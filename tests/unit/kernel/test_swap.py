@@ -57,7 +57,11 @@ def test_a_swap_is_one_record_and_the_agent_is_its_new_self() -> None:
     stage = on_stage(old)
     new = successor(old)
     (note,) = stage.tick(swap(new)).notes(DerivedKind.SWAPPED)
-    assert (note.agent, note.note, note.digest) == (0, "migrate 1.0.0 -> 2.0.0", NEW)
+    assert (note.agent, note.note, note.digest) == (
+        0,
+        f"migrate 1.0.0 ({OLD.hex()[:8]}) -> 2.0.0 ({NEW.hex()[:8]})",
+        NEW,
+    )
     assert stage.agent("a").spec == new
     assert stage.machine.done.swapped == [(0, new)]
 
@@ -185,7 +189,7 @@ def test_a_failed_swap_changes_nothing_but_a_record() -> None:
     order = swap(successor(old, subscribe=()), code=Refusal.BAD_STATE, status=1, number=-9, reason="no way")
     (note,) = one.tick(order).notes(DerivedKind.SWAP_FAILED)
     other.tick()
-    assert (note.agent, note.note, note.digest) == (0, "migrate to 2.0.0: no way", NEW)
+    assert (note.agent, note.note, note.digest) == (0, f"migrate to 2.0.0 ({NEW.hex()[:8]}): no way", NEW)
     assert encode_state(one.machine.state) == encode_state(other.machine.state)
     assert one.machine.done.swapped == []
 
