@@ -11,6 +11,7 @@ from .measure import Effort, Line, say
 from .snapshots import snapshots
 from .start import install, start
 from .tick import region, tick
+from .windows import windows
 from .workers import workers
 
 
@@ -32,6 +33,7 @@ GROUPS: Final = (
     Group(("workers",), workers),
     Group(("replay", "verify"), folds),
     Group(("region",), region),
+    Group(("window", "window-limit"), windows),
     Group(("snapshot", "snapshot-copy"), snapshots),
     Group(("import", "version"), start),
     Group(("install",), install),

@@ -34,8 +34,8 @@ DIGEST_OFFSET: Final = FRAME.size + 16
 DIGEST_BYTES: Final = 32
 WRITE_BYTES: Final = FRAME.size + WRITE.size
 
-SPARE_BUFFERS: Final = 12
-"""Buffers kept for the next writes: a reader's ledger holds some back before it takes an image."""
+SPARE_BYTES: Final = 256 << 20
+"""Most that is kept for the next writes: a reader's ledger gives many buffers back at once, when it takes an image."""
 
 THREAD_BYTES: Final = 128 << 10
 """Less than this is hashed at once: handing it to a thread takes as long."""
@@ -83,18 +83,22 @@ class _Buffers:
 
     def __init__(self) -> None:
         self._spare: list[bytearray] = []
+        self._bytes = 0
 
     def lend(self, size: int) -> memoryview:
         """Return so many bytes of anything; they come back by themselves when the view is gone."""
         place = next((at for at, spare in enumerate(self._spare) if size <= len(spare) <= 2 * size), -1)
         buffer = self._spare.pop(place) if place >= 0 else bytearray(size)
+        self._bytes -= len(buffer) if place >= 0 else 0
         view = memoryview(buffer)[:size]
         weakref.finalize(view, self._take_back, buffer).atexit = False
         return view
 
     def _take_back(self, buffer: bytearray) -> None:
         self._spare.append(buffer)
-        del self._spare[:-SPARE_BUFFERS]
+        self._bytes += len(buffer)
+        while self._bytes > SPARE_BYTES:
+            self._bytes -= len(self._spare.pop(0))
 
 
 _buffers: Final = _Buffers()
