@@ -1,0 +1,259 @@
+"""Trials: an agent's script run in every way that must make no difference, and what it did as a text to compare.
+
+The ways: as it is; on an engine that optimises nothing; in worker processes; and stopped after every tick, its state
+put into a new instance in a new pool each time. All must come to one head.
+"""
+
+import difflib
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from .. import codec
+from ..driver.compare import kind_name
+from ..driver.crew import open_versions, pin_capacities
+from ..driver.diff import diff
+from ..driver.fold import read_turns
+from ..driver.judging import Judge
+from ..driver.look import machine_at
+from ..driver.opening import new_environment
+from ..driver.options import Options
+from ..driver.resolve import World
+from ..driver.run import resume_journal, run
+from ..errors import AgentTestFailed
+from ..journal.memory import MemoryJournal
+from ..records import AGAIN, RAW_AGENT, UNTIL_MESSAGE, AgentSpec, Encoding, FrameKind, Message, Operation, Status
+from ..sandbox.manifest import Manifest
+from .scripts import Script, performers, script_world
+
+LONGEST_BODY: Final = 200
+"""Bytes of a body that are written out; of a longer one the digest stands."""
+
+CODES: Final = {AGAIN: "again", UNTIL_MESSAGE: "until a message"}
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A script and the package it tries.
+
+    Attributes:
+        bases: Folders of the base modules that source bundles run on.
+    """
+
+    script: Script
+    manifest: Manifest
+    package: Path
+    bases: tuple[Path, ...] = ()
+
+
+class Played(msgspec.Struct, frozen=True):
+    """How a script came out.
+
+    Attributes:
+        text: What the agent did, a line for each turn and frame.
+        journal: Everything, for who wants to look.
+        ways: Names of the ways it was run in. Order: as run; all came to ``head``.
+        fuel: Instructions its turns used.
+    """
+
+    head: bytes
+    text: str
+    journal: MemoryJournal
+    ways: tuple[str, ...]
+    turns: int
+    failed: int
+    fuel: int
+
+
+class AtOnce(Executor):
+    """Runs what it is given when it is given it, so that an answer comes at the same tick every time."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Return the result, already there."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def play(trial: Trial, options: Options, *, every_way: bool = True) -> Played:
+    """Return how a script came out.
+
+    Args:
+        every_way: Run it in every way; else only as it is.
+
+    Raises:
+        AgentTestFailed: TW5005, two ways came to different heads: the agent, or Tickwork, is not deterministic.
+        ProjectInvalid: TW5004, the script does not fit the agent.
+        ModuleError: TW3001 to TW3006, the module is refused.
+    """
+    with tempfile.TemporaryDirectory(prefix="tickwork-") as folder:
+        world = script_world(trial.script, trial.manifest, trial.package, Path(folder), bases=trial.bases)
+        first = _record(trial, world, options)
+        head, ways = first.head().d, ["as it is"]
+        for name, changed in _ways(options) if every_way else ():
+            other = _record(trial, world, changed, restored=name == RESTORED)
+            if other.head().d != head:
+                raise _differs(trial, first, other, name)
+            ways.append(name)
+        return _played(first, tuple(ways))
+
+
+RESTORED: Final = "restored at every tick"
+
+
+def _ways(options: Options) -> Iterator[tuple[str, Options]]:
+    yield "not optimised", msgspec.structs.replace(options, opt_level="none")
+    yield "in 2 workers", msgspec.structs.replace(options, workers=2)
+    yield RESTORED, msgspec.structs.replace(options, snapshot_ticks=1)
+
+
+def _record(trial: Trial, world: World, options: Options, *, restored: bool = False) -> MemoryJournal:
+    """Return the journal of one run."""
+    options = msgspec.structs.replace(
+        options,
+        performers={**performers(trial.script, trial.manifest)},
+        executor=AtOnce,
+        trust=None,
+        signing_key=None,
+        progress=None,
+    )
+    journal = _empty(world, options)
+    if not restored:
+        run(world, journal=journal, options=options)
+        return journal
+    done = run(world, journal=journal, options=msgspec.structs.replace(options, stop=_Once()))
+    while done.status == "interrupted":
+        again = msgspec.structs.replace(options, stop=_Once())
+        done = resume_journal(journal, None, world=world, decisions={}, options=again)
+    return journal
+
+
+class _Once:
+    """Asks a run to stop after one tick."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def __call__(self) -> bool:
+        self._asked += 1
+        return self._asked > 1
+
+
+def _empty(world: World, options: Options) -> MemoryJournal:
+    admitted, _ = open_versions(
+        world.header, world.modules.__getitem__, options, Judge(world.header, options, update=False)
+    )
+    header = pin_capacities(world.header, admitted)
+    return MemoryJournal(codec.encode(header), codec.encode(new_environment(options)), world.contents)
+
+
+def _differs(trial: Trial, first: MemoryJournal, other: MemoryJournal, way: str) -> AgentTestFailed:
+    found = diff(first, other)
+    return AgentTestFailed(
+        f"{trial.script.name}: run {way}, the agent does something else",
+        where=str(trial.script.path),
+        why=found.divergence.sentence() if found.divergence is not None else "the heads differ",
+        fix="this is a defect of Tickwork; please report it with the module and the script",
+    )
+
+
+def _played(journal: MemoryJournal, ways: tuple[str, ...]) -> Played:
+    machine = machine_at(journal, None)
+    number = next(a.number for a in machine.state.agents if a.spec.kind == "wasm")
+    spec, lines, turns, failed, fuel = machine.state.agents[number].spec, list[str](), 0, 0, 0
+    for frame in journal.frames():
+        hints = codec.decode_hints(frame.hints)
+        for slot, turn in enumerate(read_turns(journal, frame)):
+            if turn.agent == number:
+                turns, fuel = turns + 1, fuel + hints.fuel[slot]
+                failed += turn.outcome.status != Status.OK
+                lines.append(_heading(frame.tick, turn.operation, turn.outcome.status, turn.outcome.code))
+                lines += [f"    {describe(spec, sent)}" for sent in codec.decode_frames(turn.outcome.outbox)]
+    text = "\n".join(lines) + "\n"
+    return Played(journal.head().d, text, journal, ways, turns, failed, fuel)
+
+
+def _heading(tick: int, operation: int, status: int, code: int) -> str:
+    said = CODES.get(code, f"{code}") if operation == Operation.STEP or code else ""
+    outcome = "" if status == Status.OK else f" {Status(status).name.lower()}"
+    return f"tick {tick} {Operation(operation).name.lower()}{outcome}{f', returns {said}' if said else ''}"
+
+
+_NAMED: Final[Mapping[int, str]] = {
+    FrameKind.SEND: "send",
+    FrameKind.TASK: "send",
+    FrameKind.PUBLISH: "publish",
+    FrameKind.PUBLISH_RETAINED: "publish",
+    FrameKind.JOIN: "subscribe",
+    FrameKind.LEAVE: "subscribe",
+    FrameKind.SKILL: "skills",
+    FrameKind.INFER: "models",
+    FrameKind.SPAWN: "spawn",
+    FrameKind.WINDOW_WRITE: "windows",
+}
+"""The list of names that a frame's destination is a place in."""
+
+_PLAIN: Final = frozenset({FrameKind.LOG, FrameKind.METRIC, FrameKind.EXIT})
+_DELAY_BYTES: Final = 8
+
+
+def describe(spec: AgentSpec, sent: Message) -> str:
+    """Return one frame of an outbox as a line of a golden file."""
+    kind = kind_name(sent.kind)
+    if sent.kind in _PLAIN:
+        return f"{kind} {shown_body(sent.body)}" if sent.body else kind
+    if sent.kind == FrameKind.TIMER and len(sent.body) == _DELAY_BYTES:
+        return f"timer {sent.destination} in {int.from_bytes(sent.body, 'little')} ticks"
+    names: tuple[str, ...] = getattr(spec, _NAMED[sent.kind]) if sent.kind in _NAMED else ()
+    to = sent.destination & ~RAW_AGENT
+    other = f"agent {to}" if sent.destination & RAW_AGENT else f"handle {to}"
+    target = names[sent.destination] if sent.destination < len(names) else other
+    encoding = "" if not sent.encoding else f" ({_encoding(sent.encoding)})"
+    return f"{kind} {target}{encoding} {shown_body(sent.body)}".rstrip()
+
+
+def _encoding(number: int) -> str:
+    return Encoding(number).name.lower() if number in Encoding._value2member_map_ else f"encoding {number}"
+
+
+def shown_body(body: bytes) -> str:
+    """Return a body as text where it is plain text, else in hexadecimal; of a long one, its size and digest."""
+    if not body:
+        return ""
+    if len(body) > LONGEST_BODY:
+        return f"{len(body)} bytes, sha256 {codec.digest(body).hex()}"
+    text = body.decode("utf-8", "replace")
+    plain = text.isprintable() and "\ufffd" not in text
+    return msgspec.json.encode(text).decode() if plain else body.hex(" ", -8)
+
+
+def compare(trial: Trial, played: Played) -> str:
+    """Return how an agent's deeds differ from its golden file, as a unified diff; empty where they do not.
+
+    Raises:
+        AgentTestFailed: TW5005, there is no golden file yet.
+    """
+    golden = trial.script.golden
+    try:
+        expected = golden.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise AgentTestFailed(
+            f"{trial.script.name} has no golden file",
+            where=str(golden),
+            why="what the agent does now has nothing to be compared with",
+            fix="look with `tickwork agent test --show --quick`, then keep it with `tickwork agent test --update`",
+        ) from error
+    lines = difflib.unified_diff(
+        expected.splitlines(), played.text.splitlines(), f"{golden.name} (expected)", "what it did", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def keep(trial: Trial, played: Played) -> None:
+    """Make what an agent does now its golden file."""
+    partial = trial.script.golden.with_suffix(".partial")
+    partial.write_text(played.text, encoding="utf-8", newline="\n")
+    partial.replace(trial.script.golden)
