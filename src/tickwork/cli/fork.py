@@ -14,10 +14,11 @@ from ..driver.opening import read_header, reading
 from ..driver.tables import MAX_INTEGER
 from ..errors import UsageFault
 from ..records import Header, Input, InputKind
+from .grants import ForkGrants, Revokes, parse_grants, split_grants
 from .output import Output
 from .run import decisions, finish
 from .session import Decide, Folder, Workers, next_journal, options_for, stop_on_signal
-from .swaps import ForkSwaps, Grants, parse_swaps
+from .swaps import ForkSwaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
 
@@ -27,6 +28,7 @@ EXAMPLES: Final = """Examples:
     tickwork fork weather.twk --at 24 --set topic.region=storm
     tickwork fork weather.twk --at 24 --drop agent:jfk
     tickwork fork weather.twk --at 24 --swap jfk=station-2.wasm
+    tickwork fork weather.twk --at 24 --revoke jfk=publish:anomaly
 
 --set takes
     topic.NAME=VALUE             a value the topic retains
@@ -34,6 +36,7 @@ EXAMPLES: Final = """Examples:
     agent.NAME.priority=N        another priority
     agent.NAME.fuel=N            other fuel per turn
     agent.NAME=stop              also suspend, resume
+    window.NAME=open             also close
 
 --drop takes
     agent:NAME, topic:NAME       what feeds bring there
@@ -46,6 +49,10 @@ ACTIONS: Final[Mapping[str, InputKind]] = {
     "stop": InputKind.STOP_AGENT,
     "suspend": InputKind.SUSPEND_AGENT,
     "resume": InputKind.RESUME_AGENT,
+}
+WINDOW_ACTIONS: Final[Mapping[str, InputKind]] = {
+    "open": InputKind.OPEN_WINDOW,
+    "close": InputKind.CLOSE_WINDOW,
 }
 SETTINGS: Final[Mapping[str, tuple[int, int]]] = {"priority": (-(1 << 31), (1 << 31) - 1), "fuel": (1, MAX_INTEGER)}
 """What may be set of an agent, with the least and the greatest number."""
@@ -69,7 +76,8 @@ def fork(
         Path | None, Parameter(name="--journal", help="File to write; by default the next in .tickwork/runs.")
     ] = None,
     swap: ForkSwaps = None,
-    grant: Grants = None,
+    grant: ForkGrants = None,
+    revoke: Revokes = None,
     decide: Decide = None,
     workers: Workers = None,
     folder: Folder = None,
@@ -79,7 +87,9 @@ def fork(
     with reading(journal) as parent:
         header, environment = read_header(parent)
     edit = parse_edit(header, set_ or [], drop or [])
-    swaps = parse_swaps(swap or [], grant or [], ticks=False)
+    of_swaps, grants = split_grants(grant or [], {word.partition("=")[0] for word in swap or []})
+    swaps = parse_swaps(swap or [], of_swaps, ticks=False)
+    edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped)
     with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
         options = msgspec.structs.replace(options, stop=stop)
         target, decided = to or next_journal(header.name), decisions(decide or [])
@@ -98,7 +108,9 @@ def parse_edit(header: Header, settings: Sequence[str], drops: Sequence[str]) ->
     )
 
 
-_WAYS_TO_SET: Final = "write topic.NAME=VALUE, seed=N, agent.NAME.priority=N, agent.NAME.fuel=N or agent.NAME=stop"
+_WAYS_TO_SET: Final = (
+    "write topic.NAME=VALUE, seed=N, agent.NAME.priority=N, agent.NAME.fuel=N, agent.NAME=stop or window.NAME=open"
+)
 
 
 def parse_setting(header: Header, word: str) -> Input:
@@ -135,10 +147,18 @@ def _set_agent(header: Header, name: str, value: str, word: str) -> Input:
     return Input(InputKind.CONFIGURE_AGENT, SOURCE, agent, number=number, body=body, size=len(body))
 
 
+def _set_window(header: Header, name: str, value: str, word: str) -> Input:
+    _known(name, [window.name for window in header.windows], "window", word)
+    if value not in WINDOW_ACTIONS:
+        raise UsageFault(f"--set {word} is not understood", fix=choose(value, WINDOW_ACTIONS, ""))
+    return Input(WINDOW_ACTIONS[value], SOURCE, name)
+
+
 _SETTINGS: Final[Mapping[str, Callable[[Header, str, str, str], Input]]] = {
     "topic": _set_topic,
     "seed": _set_seed,
     "agent": _set_agent,
+    "window": _set_window,
 }
 
 
