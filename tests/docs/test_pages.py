@@ -21,6 +21,8 @@ def test_every_block_of_a_page_does_what_the_page_says(page: str, tmp_path: Path
     text = (ROOT / page).read_text(encoding="utf-8")
     if "tickwork agent build" in text:
         need("zig")
+    if "agent new rust" in text:
+        need("rust")
     if "agent new assemblyscript" in text:
         need("asc")
     for folder in ("examples", "sdk"):
@@ -39,6 +41,6 @@ def test_a_page_that_is_wrong_is_found_out(tmp_path: Path) -> None:
 
 
 def test_every_language_a_page_uses_is_known() -> None:
-    known = {"c", "console", "json", "output", "python", "text", "toml", "typescript"}
+    known = {"c", "console", "json", "output", "python", "rust", "text", "toml", "typescript"}
     used = {block.language for page in PAGES for block in blocks((ROOT / page).read_text(encoding="utf-8"))}
     assert used <= known
