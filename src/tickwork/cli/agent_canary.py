@@ -12,6 +12,7 @@ from ..driver.fork import fork as fork_run
 from ..driver.plans import Swap
 from ..driver.verify import Run
 from ..errors import ReplayDivergence, UsageFault
+from .config import base_folders
 from .documents import divergence_document, run_document
 from .output import Document, Output, write_document, write_facts, write_line
 from .session import Folder, Workers, options_for
@@ -56,7 +57,7 @@ def canary(
     """Run a run's last ticks again with another version of an agent, and show what differs."""
     if at is not None and at < 0:
         raise UsageFault(f"--at {at} is no tick", fix="name a tick from 0 on")
-    swap = Swap(agent, module, at, mode, tuple(grant or ()))
+    swap = Swap(agent, module, at, mode, tuple(grant or ()), base_folders())
     with options_for("canary", workers=workers, folder=folder) as options:
         found = try_version(journal, swap, ticks=ticks, options=options)
         applied: Run | None = None

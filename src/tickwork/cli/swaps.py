@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ..driver.plans import MODES, Swap
 from ..errors import UsageFault
 from ..records import SwapMode
+from .config import base_folders
 
 Swaps = Annotated[
     list[str] | None,
@@ -62,7 +63,10 @@ def parse_swaps(words: Sequence[str], grants: Sequence[str], *, ticks: bool) -> 
                 f"--grant {word}: agent {agent!r} is not swapped", fix="add --swap, or leave the grant out"
             )
         granted.setdefault(agent, []).append(what)
-    return [Swap(swap.agent, swap.module, swap.at, swap.mode, tuple(granted.get(swap.agent, ()))) for swap in swaps]
+    bases = base_folders()
+    return [
+        Swap(swap.agent, swap.module, swap.at, swap.mode, tuple(granted.get(swap.agent, ())), bases) for swap in swaps
+    ]
 
 
 def _swap(word: str, *, ticks: bool) -> Swap:

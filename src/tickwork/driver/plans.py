@@ -1,14 +1,16 @@
 """Swaps as they are asked for, and the plans that they become."""
 
 from collections.abc import Container, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from .. import codec
-from ..errors import SwapRefused
+from ..errors import AgentCodeMissing, SwapRefused
 from ..records import SwapMode, SwapPlan
+from .bundles import find_base, is_bundle, read_bundle
 
 MODES: Final = tuple(map(str, SwapMode))
 
@@ -17,11 +19,12 @@ class Swap(msgspec.Struct, frozen=True):
     """A swap somebody asks for.
 
     Attributes:
-        module: The new version: its file, or its bytes.
+        module: The new version, a module or a source bundle: its file, or its bytes.
         at: The tick before which it happens; None is the first tick of a fork.
         mode: ``migrate``, ``restart`` or ``keep_image``.
         grants: What the new version may do beyond what the old one was granted: ``publish:NAME`` and the like,
             ``clock``, ``fuel:N``, ``memory_pages:N``, ``depth:N``.
+        bases: Folders of base modules, for a source bundle.
     """
 
     agent: str
@@ -29,6 +32,7 @@ class Swap(msgspec.Struct, frozen=True):
     at: int | None = None
     mode: str = SwapMode.MIGRATE
     grants: tuple[str, ...] = ()
+    bases: tuple[Path, ...] = ()
 
 
 def plan_swaps(swaps: Iterable[Swap], at: int | None = None) -> tuple[tuple[SwapPlan, ...], dict[bytes, bytes]]:
@@ -51,7 +55,12 @@ def plan_swaps(swaps: Iterable[Swap], at: int | None = None) -> tuple[tuple[Swap
         wasm = read_module(swap.module, place_of(swap.agent, tick))
         mark = codec.digest(wasm)
         modules[mark] = wasm
-        plans.append(SwapPlan(tick, swap.agent, str(swap.mode), mark, b"", tuple(swap.grants)))
+        digest, source = mark, b""
+        if is_bundle(wasm):
+            digest, source = read_bundle(wasm, str(swap.module)).base, mark
+            with suppress(AgentCodeMissing):  # The run may hold the base already.
+                modules[digest] = find_base(digest, str(swap.module), swap.bases)
+        plans.append(SwapPlan(tick, swap.agent, str(swap.mode), digest, source, tuple(swap.grants)))
     return in_order(plans), modules
 
 

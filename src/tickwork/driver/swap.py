@@ -102,6 +102,8 @@ def order_swap(spec: AgentSpec, plan: SwapPlan, versions: Versions, header: Head
         )
     if started and plan.mode != SwapMode.RESTART:
         flaw = (_cannot_migrate if plan.mode == SwapMode.MIGRATE else _cannot_keep)(versions.version(spec), new)
+        if plan.mode == SwapMode.KEEP_IMAGE and (spec.source or plan.source):
+            flaw = "the sources that a base module runs lie in the memory that would be kept"
         if not flaw and plan.mode == SwapMode.KEEP_IMAGE:
             flaw = _handles_differ(spec, changed)
         if flaw:
