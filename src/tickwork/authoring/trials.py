@@ -19,7 +19,6 @@ from ..driver.crew import open_versions, pin_capacities
 from ..driver.diff import diff
 from ..driver.fold import read_turns
 from ..driver.judging import Judge
-from ..driver.look import machine_at
 from ..driver.opening import new_environment
 from ..driver.options import Options
 from ..driver.resolve import World
@@ -160,10 +159,15 @@ def _differs(trial: Trial, first: MemoryJournal, other: MemoryJournal, way: str)
     )
 
 
+def tried_agent(journal: MemoryJournal) -> tuple[int, AgentSpec]:
+    """Return the number and the header's entry of the agent under test: the only one that is no peer."""
+    header = codec.decode_header(journal.header()[0])
+    return next((number, spec) for number, spec in enumerate(header.agents) if spec.kind == "wasm")
+
+
 def _played(journal: MemoryJournal, ways: tuple[str, ...]) -> Played:
-    machine = machine_at(journal, None)
-    number = next(a.number for a in machine.state.agents if a.spec.kind == "wasm")
-    spec, lines, turns, failed, fuel = machine.state.agents[number].spec, list[str](), 0, 0, 0
+    number, spec = tried_agent(journal)
+    lines, turns, failed, fuel = list[str](), 0, 0, 0
     for frame in journal.frames():
         hints = codec.decode_hints(frame.hints)
         for slot, turn in enumerate(read_turns(journal, frame)):

@@ -15,6 +15,7 @@ from ..authoring.trials import Trial, compare, keep, play
 from ..driver.options import Options
 from ..errors import AgentTestFailed, ModuleManifestInvalid, ProjectInvalid
 from ..packages.package import read_package
+from ..sandbox.manifest import Manifest
 from .config import base_folders, build_environment, load_settings
 from .output import Output, talk, write_line, write_rows
 from .screen import write_table
@@ -56,11 +57,7 @@ def try_scripts(
     failures = 0
     rows: list[dict[str, object]] = []
     with options_for("test") as options, built_package(project, package) as tried:
-        manifest = read_package(tried.read_bytes(), name=tried.name).manifest
-        if manifest is None:
-            raise ModuleManifestInvalid(
-                f"{tried} has no manifest", why="a script's world is made of what it declares", fix="build it anew"
-            )
+        manifest = package_manifest(tried)
         for one in scripts:
             trial = Trial(one, manifest, tried, base_folders())
             row, difference = run_script(trial, options, update=update, quick=quick, show=show)
@@ -81,6 +78,20 @@ def try_scripts(
             fix="correct the agent, or keep what it does now: tickwork agent test --update",
         )
     return 0
+
+
+def package_manifest(package: Path) -> Manifest:
+    """Return what a built package says of itself.
+
+    Raises:
+        ModuleManifestInvalid: TW3006, it says nothing.
+    """
+    manifest = read_package(package.read_bytes(), name=package.name).manifest
+    if manifest is None:
+        raise ModuleManifestInvalid(
+            f"{package} has no manifest", why="a script's world is made of what it declares", fix="build it anew"
+        )
+    return manifest
 
 
 def find_scripts(project: Project, wanted: list[str]) -> list[Script]:
