@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..errors import AgentCodeMissing
+from ..errors import AgentCodeMissing, ModuleRefused
 from ..kernel import AgentState, Commit, Flip
 from ..native import Agent
 from ..records import AgentSpec, Header, Limits, Operation, Outcome, Status, SwapMode, SwapOrder, Turn
@@ -64,7 +64,7 @@ def _admit(
 ) -> Admitted:
     """Return what an agent runs, admitted; of several bundles on one base, the base is admitted once."""
     if not spec.source:
-        return admit(content(spec.digest), name=spec.name, cache=options.cache, opt_level=options.opt_level)
+        return admit(content(spec.digest), name=f"{spec.entry}.wasm", cache=options.cache, opt_level=options.opt_level)
     base = next((known for known in admitted.values() if known.digest == spec.digest and known.source), None)
     if base is None:
         wasm = content(spec.digest)
@@ -142,7 +142,12 @@ class Crew:
                 continue
             program = self._program(number, spec)
             assert self._pool is not None, "an admitted module has a pool"
-            self._pool.place(program)
+            try:
+                self._pool.place(program)
+            except ModuleRefused as error:
+                # A pool knows code and no file.
+                error.what = error.what.replace("a module's", f"module {f'{spec.entry}.wasm'!r}: its", 1)
+                raise
 
     def _program(self, number: int, spec: AgentSpec) -> Program:
         admitted = self._admitted.get(spec.package)

@@ -238,9 +238,10 @@ class _Walk:
     def call(self, reader: Reader, *, indirect: bool) -> int:
         """Note how high the operand stack is at a call."""
         self.calls = True
-        self.peak = max(self.peak, self.height)
         takes, leaves = self.types.of(reader, indirect)
-        self.height += leaves - takes - indirect
+        before, self.height = self.height, self.height + leaves - takes - indirect
+        # Results that do not fit registers come back through the caller's frame.
+        self.peak = max(self.peak, before, self.height)
         if indirect:
             reader.number()
         return reader.at
