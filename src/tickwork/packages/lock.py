@@ -20,7 +20,7 @@ LOCK_FILE: Final = "tickwork.lock"
 _WASM: Final = "wasm"
 
 
-class Locked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
+class Locked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, order=True):
     """One thing that is pinned.
 
     Attributes:

@@ -13,7 +13,7 @@ import msgspec
 from ..errors import TrustFileInvalid
 from ..sandbox.manifest import Capabilities
 from .files import replace_file
-from .trust import unusable
+from .trust import OTHER_FOLDER, unusable
 
 SEEN: Final = "seen"
 SEEN_BYTES: Final = 1 << 18
@@ -62,8 +62,7 @@ def write_seen(folder: Path, seen: Seen) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(path, msgspec.json.format(msgspec.json.encode(seen), indent=2) + b"\n")
     except OSError as error:
-        fix = "name a folder you may write to: TICKWORK_TRUST"
-        raise unusable(path, error.strerror or str(error), fix) from error
+        raise unusable(path, error.strerror or str(error), OTHER_FOLDER) from error
 
 
 def all_seen(folder: Path) -> Iterator[Seen]:

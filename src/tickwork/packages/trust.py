@@ -34,6 +34,7 @@ PUBLISHERS: Final = Path(__file__).with_name("publishers.toml")
 DEVELOPER: Final = "you, on this machine"
 FILE_BYTES: Final = 1 << 20
 DIGEST_BYTES: Final = 32
+OTHER_FOLDER: Final = "name a folder you may write to: TICKWORK_TRUST"
 
 _SUCCESSION: Final = b"tickwork.succession\0"
 
@@ -209,7 +210,7 @@ def write_trust_file(folder: Path, file: TrustFile) -> TrustFile:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(path, encode_trust_file(file))
     except OSError as error:
-        raise unusable(path, error.strerror or str(error), "name a folder you may write to: TICKWORK_TRUST") from error
+        raise unusable(path, error.strerror or str(error), OTHER_FOLDER) from error
     _refuse_older(folder, file.version)
     return file
 
@@ -223,17 +224,16 @@ def encode_trust_file(file: TrustFile) -> bytes:
     ]
     for entry in file.keys:
         lines += ["", "[[keys]]", *toml_lines(msgspec.to_builtins(entry)), ""]
-        lines += ["[keys.capabilities]", *toml_lines(msgspec.to_builtins(entry.capabilities))]
+        given: dict[str, object] = msgspec.to_builtins(entry.capabilities)
+        lines += ["[keys.capabilities]", *toml_lines({kind: value for kind, value in given.items() if value})]
     for one in file.revoked:
         lines += ["", "[[revoked]]", *toml_lines(msgspec.to_builtins(one))]
     return ("\n".join(lines) + "\n").encode()
 
 
 def toml_lines(table: Mapping[str, object]) -> list[str]:
-    """Return the plain values of a table as lines of TOML; tables in it, empty texts and empty lists are left out."""
-    shown = (
-        (name, value) for name, value in table.items() if not isinstance(value, dict) and value not in ("", [], ())
-    )
+    """Return the plain values of a table as lines of TOML; tables in it are left to the caller."""
+    shown = ((name, value) for name, value in table.items() if not isinstance(value, dict))
     # A JSON text is a TOML text, save that TOML wants DEL escaped.
     return [f"{name} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f") for name, value in shown]
 
@@ -331,9 +331,7 @@ def _refuse_older(folder: Path, version: int) -> None:
         try:
             replace_file(path, b"%d\n" % version)
         except OSError as error:
-            raise unusable(
-                path, error.strerror or str(error), "name a folder you may write to: TICKWORK_TRUST"
-            ) from error
+            raise unusable(path, error.strerror or str(error), OTHER_FOLDER) from error
 
 
 def _highest(folder: Path) -> int:
@@ -343,7 +341,7 @@ def _highest(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise unusable(path, error.strerror or str(error), "make it readable") from error
+        raise unusable(path, error.strerror or str(error), f"make it readable, or {OTHER_FOLDER}") from error
     if not text.isdigit():
         raise unusable(
             path, "it holds no number", "put it back from a copy, or write the version of trust.toml into it"
