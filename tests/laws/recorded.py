@@ -45,7 +45,7 @@ def prefix(made: Recorded, length: int, *, snapshots: bool = True) -> MemoryJour
         bodies = [made.journal.content(digest) for digest in named if digest]
         snapshot = codec.decode_hints(frame.hints).snapshot
         if snapshot and snapshots:
-            bodies += snapshot_bodies(made.journal, snapshot, frame.tick)
+            bodies += snapshot_bodies(made.journal, snapshot)
         cut.append(frame, bodies)
     cut.flush(durable=True)
     return cut

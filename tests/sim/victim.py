@@ -36,6 +36,7 @@ def options(folder: Path, name: str) -> Options:
         cache=folder / "compiled",
         performers={"artifact.write": ArtifactWriter(folder / name)},
         flush_ticks=5,
+        snapshot_ticks=20,
     )
 
 

@@ -141,7 +141,7 @@ def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
     digests += module_digests(read_inputs(parent, frame))
     digests += [turn.digest for turn in codec.decode_turns(frame.turns) if turn.digest]
     named = codec.decode_hints(frame.hints).snapshot
-    pages = snapshot_bodies(parent, named, frame.tick) if named else ()
+    pages = snapshot_bodies(parent, named) if named else ()
     return [*(parent.content(digest) for digest in digests), *pages]
 
 

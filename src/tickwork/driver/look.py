@@ -129,7 +129,7 @@ def machine_at(journal: JournalReader, tick: int | None) -> Machine:
     last = _last_tick(journal, tick)
     read_header(journal)
     header, machine = open_machine(journal.header()[0])
-    snapshot = last_snapshot(journal, last + 1)
+    snapshot = last_snapshot(journal, last + 1, pages=False)
     if snapshot is not None:
         machine = restore_machine(header, machine.state.lineage, snapshot)
     fold_prefix(Fold(journal, machine, None), journal, last + 1, None, "show", Options())

@@ -8,7 +8,7 @@ Invariants:
     * It holds no native pointer and no compiled code: any machine that runs the modules can go on from it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -89,30 +89,40 @@ class Snapshots:
         return codec.digest(body), [*bodies, body]
 
 
-def read_snapshot(journal: Records, digest: bytes, tick: int) -> Snapshot | None:
-    """Return the snapshot of that digest, None where it or a page of it is not here or is of another version.
+def read_snapshot(journal: Records, digest: bytes, *, pages: bool = True) -> Snapshot | None:
+    """Return the snapshot of that digest, None where it cannot be used: absent, damaged, of another version.
+
+    A snapshot decides nothing, so that one that is lost costs time alone; examining a journal tells of the damage.
 
     Args:
-        tick: The tick whose hints name it.
-
-    Raises:
-        JournalDamaged: TW2004, it cannot be read.
+        pages: Whether the agents' pages must be here too.
     """
     try:
         snapshot = _decoder.decode(journal.content(digest))
-    except JournalIncomplete:
+        if snapshot.version != VERSION:
+            return None
+        for name in _pages(snapshot) if pages else ():
+            journal.content(name)
+    except (JournalIncomplete, JournalDamaged, msgspec.DecodeError):
         return None
-    except msgspec.DecodeError as error:
-        raise JournalDamaged("a snapshot cannot be read", record=tick, offset=None, why=str(error)) from error
-    return snapshot if snapshot.version == VERSION else None
+    return snapshot
 
 
-def last_snapshot(journal: Records, length: int) -> Snapshot | None:
-    """Return the last snapshot taken within the first ``length`` ticks that is here whole enough to read."""
+def _pages(snapshot: Snapshot) -> Iterable[bytes]:
+    """Return the digests of a snapshot's pages, each once."""
+    return dict.fromkeys(name for agent in snapshot.agents if agent.image for name in agent.image.pages if name)
+
+
+def last_snapshot(journal: Records, length: int, *, pages: bool = True) -> Snapshot | None:
+    """Return the last snapshot taken within the first ``length`` ticks that can be used.
+
+    Args:
+        pages: Whether the agents' pages must be here too; who executes nothing needs none.
+    """
     for last in range(length - 1, -1, -_BLOCK):
         block = journal.frames(max(0, last - _BLOCK + 1), last)
-        for tick, digest in reversed([(frame.tick, _named(frame)) for frame in block]):
-            snapshot = read_snapshot(journal, digest, tick) if digest else None
+        for digest in reversed([_named(frame) for frame in block]):
+            snapshot = read_snapshot(journal, digest, pages=pages) if digest else None
             if snapshot is not None:
                 return snapshot
     return None
@@ -126,16 +136,12 @@ def _named(frame: Frame) -> bytes:
         return b""
 
 
-def snapshot_bodies(journal: Records, digest: bytes, tick: int) -> Iterator[bytes]:
-    """Yield a snapshot's own body and its pages, to copy them into another journal."""
-    snapshot = read_snapshot(journal, digest, tick)
-    if snapshot is None:
-        return
-    pages = [name for agent in snapshot.agents if agent.image for name in agent.image.pages if name]
-    pieces = [name for window in snapshot.windows for name in window.pieces]
-    for name in dict.fromkeys([*pages, *pieces]):
-        yield journal.content(name)
-    yield journal.content(digest)
+def snapshot_bodies(journal: Records, digest: bytes) -> Iterator[bytes]:
+    """Yield a snapshot's pages and its own body, to copy them into another journal; nothing where it is not whole."""
+    snapshot = read_snapshot(journal, digest)
+    if snapshot is not None:
+        yield from map(journal.content, _pages(snapshot))
+        yield journal.content(digest)
 
 
 def restore_machine(header: Header, lineage: bytes, snapshot: Snapshot) -> Machine:

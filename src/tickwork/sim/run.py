@@ -133,6 +133,7 @@ class Simulation:
         self.options = options
         self.disk_type = disk
         self.flush_ticks = self.draw.pick((1, 2, 5, 256))
+        self.snapshot_ticks = self.draw.pick((0, 1, 3, 8))
         self.hasty = self.draw.chance(50)
         self.by_arrival = self.world.header.ordering == "arrival"
         # Where results enter by arrival, one that takes longer after a crash makes another run, and a lawful one.
@@ -193,6 +194,7 @@ class Simulation:
             edge=edge,
             executor=outside.executor,
             flush_ticks=self.flush_ticks,
+            snapshot_ticks=self.snapshot_ticks,
         )
 
     def _new_disk(self, kind: type[Disk], fate: Fate) -> Disk:
