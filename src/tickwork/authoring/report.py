@@ -127,7 +127,7 @@ def examine(data: bytes, name: str) -> Report:
         parts=tuple(Part(_section_name(section), section.end - section.start) for section in module.sections),
         imports=tuple(_imports(module)),
         exports=tuple(_exports(module)),
-        missing=tuple(_missing(module)),
+        missing=tuple(_missing(module, manifest)),
         findings=(*refused, *_hazards(module, manifest), *_advice(module, manifest, signed=signed)),
     )
 
@@ -207,14 +207,15 @@ def _exports(module: Module) -> Iterator[Link]:
         yield Link(name, shown, note)
 
 
-def _missing(module: Module) -> Iterator[Link]:
+def _missing(module: Module, manifest: Manifest | None) -> Iterator[Link]:
     """Yield what the ABI has and the module lacks. Order: required first."""
+    needless = set(_HOSTS) if manifest is not None and manifest.capabilities.windows else {"tw_windows", *_HOSTS}
     there = {export.name for export in module.exports}
     if "memory" not in there:
         yield Link("memory", "a memory", "required")
     for needed, table in (("required", gate.REQUIRED), ("optional", gate.OPTIONAL)):
         for name, function in table.items():
-            if name not in there and name not in _HOSTS:
+            if name not in there | needless:
                 near = _nearest(name, sorted(there), 0.8)
                 yield Link(name, gate.signature_text(function), f"{needed}; nearest: {near}" if near else needed)
 

@@ -56,7 +56,8 @@ def build_agent(
         keep_symbols(symbols_folder(settings), compiled.module, compiled.debug, compiled.source_map)
     facts = dict(_facts(project, built, written, signed=trust is not None, reproducible=check))
     if output == "text":
-        write_facts([(name.replace("_", " "), _shown(value)) for name, value in facts.items() if value not in ("", 0)])
+        silent = {name for name, value in facts.items() if name != "signed" and not value}
+        write_facts((name.replace("_", " "), _shown(value)) for name, value in facts.items() if name not in silent)
     else:
         write_document(facts, output)
     return 0
@@ -89,9 +90,9 @@ def _near(path: Path) -> str:
 def _shown(value: object) -> str:
     match value:
         case bool():
-            return "yes" if value else "not asked"
+            return "yes" if value else "no"
         case list():
-            return ", ".join(map(str, value)) or "nothing"
+            return ", ".join(map(str, value))
         case int():
             return f"{value:,}"
         case _:
