@@ -1,5 +1,10 @@
 """Versions of one small agent for tests of swaps: it counts its turns and what it hears, and publishes the count."""
 
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -54,9 +59,7 @@ def version(
         step=step or counted, receive=receive, extra=carrying(save, load) + extra, described=described, pages=pages
     )
     asked_for = Capabilities(publish=publish, **asked)
-    return append_manifest(
-        wasm, Manifest("counter", number, capabilities=asked_for, limits=limits or ManifestLimits())
-    )
+    return append_manifest(wasm, Manifest("counter", number, capabilities=asked_for, limits=limits or ManifestLimits()))
 
 
 def counter(name: str, wasm: bytes, **fields: Any) -> AgentSpec:
@@ -72,9 +75,19 @@ def counting(ticks: int = 20, *, one: bytes | None = None, agents: int = 2, **fi
     specs = tuple(counter(f"c{index}", first, subscribe=("counts",)) for index in range(agents))
     fields.setdefault("topics", ("counts", "totals"))
     header: Header = new_header("counting", ticks, specs)
-    return make_world(msgspec.structs.replace(header, allow_unsigned=True, checkpoint_every=4, **fields), modules=[first])
+    return make_world(
+        msgspec.structs.replace(header, allow_unsigned=True, checkpoint_every=4, **fields), modules=[first]
+    )
+
+
+@functools.cache
+def compiled_modules() -> Path:
+    """Return this process's folder of compiled modules."""
+    folder = Path(tempfile.mkdtemp(prefix="tickwork-successors-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def options(**fields: Any) -> Options:
-    """Return options that compile modules anew."""
-    return Options(**fields)
+    """Return options that compile a module once in this process."""
+    return Options(cache=compiled_modules(), **fields)
