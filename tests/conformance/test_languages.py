@@ -164,7 +164,7 @@ def odd_orders(stage: Stage) -> None:
     """Play orders that no trader makes, and what is no order."""
     stage.turn(Operation.INIT, 0, [config(b'{"every":5}')])
     orders = [(1, 90, 10), (-1, 80, 4), (-1, 95, 3), (-1, 90, 7), (-1, 70, 5), (1, 60, 5), (1, 71, -2), (-1, 1, 0)]
-    frames = [message(struct.pack("<qqq", *order), source) for source in (4, 0, 9) for order in orders]
+    frames = [message(struct.pack("<qqq", *order), source) for source in (4, 0, OUTSIDE, 9) for order in orders]
     odd = [message(b"short", 4, 0), message(bytes(24), 4, 1), message(bytes(24), 4), message(bytes(16), 4)]
     priced = [encode_frame(FrameKind.RETAINED, 0, 4, 1, 0, 0, struct.pack("<q", -5)), message(bytes(8), 4, 1)]
     timers = [encode_frame(FrameKind.TIMER_FIRED, 0, OUTSIDE, tag, 0, 0, b"") for tag in (0, 2, 1)]

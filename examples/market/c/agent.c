@@ -142,11 +142,12 @@ static int32_t receive(const tw_frame *frame)
 {
     const uint8_t *body = tw_body(frame);
     const uint32_t length = tw_length(frame);
+    const int from_agent = frame->source != TW_OUTSIDE; /* With nobody else can a trade be settled. */
     const int from_topic = frame->kind == TW_MESSAGE || frame->kind == TW_RETAINED;
     if (frame->kind == TW_TIMER_FIRED && frame->destination == TIME_TO_ORDER)
         return order();
     if (frame->kind == TW_MESSAGE && frame->destination == ORDERS && length == ORDER_BYTES)
-        return ordered(frame->source, body);
+        return from_agent ? ordered(frame->source, body) : TW_OK;
     if (from_topic && frame->destination == PRICE && length == PRICE_BYTES)
         state[HUB] = number_at(body, 0);
     else if (frame->kind == TW_MESSAGE && frame->destination == TW_DIRECT && length == SETTLEMENT_BYTES)

@@ -56,8 +56,10 @@ public:
         const bool from_topic = message.is(Kind::message) || message.is(Kind::retained);
         if (message.is(Kind::timer_fired) && message.tag() == time_to_order)
             return order();
-        if (message.is(Kind::message) && message.by(all_orders) && body.size() == sizeof(Order))
-            return ordered(message.source(), body.read<Order>());
+        if (message.is(Kind::message) && message.by(all_orders) && body.size() == sizeof(Order)) {
+            /* Only with an agent can a trade be settled. */
+            return message.from_outside() ? done : ordered(message.source(), body.read<Order>());
+        }
         if (from_topic && message.by(last_price) && body.size() == sizeof hub_)
             hub_ = body.read<int64_t>();
         else if (message.is(Kind::message) && message.direct() && body.size() == sizeof(Settlement))

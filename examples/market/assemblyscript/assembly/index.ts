@@ -3,8 +3,8 @@
  *
  * Configuration: {"cash": 10000, "every": 4, "price": 100, "spread": 5}.
  */
-import { Agent, BAD_MESSAGE, BYTES, DIRECT, Frame, MESSAGE, OK, OUTBOX_FULL, RETAINED, Reader } from "tickwork-agent/assembly";
-import { TIMER_FIRED, Writer, log, metric, publish, publishRetained, random } from "tickwork-agent/assembly";
+import { Agent, BAD_MESSAGE, BYTES, DIRECT, Frame, MESSAGE, OK, OUTBOX_FULL, OUTSIDE, RETAINED } from "tickwork-agent/assembly";
+import { Reader, TIMER_FIRED, Writer, log, metric, publish, publishRetained, random } from "tickwork-agent/assembly";
 import { randomBelow, register, self, sendTo, timer } from "tickwork-agent/assembly";
 export * from "tickwork-agent/assembly/exports";
 
@@ -56,6 +56,7 @@ class Market extends Agent {
     const kind = frame.kind, topic = frame.destination, length = frame.length;
     if (kind == TIMER_FIRED && topic == TIME_TO_ORDER) return this.order();
     if (kind == MESSAGE && topic == ORDERS && length == 24) {
+      if (frame.source == OUTSIDE) return OK; // Only with an agent can a trade be settled.
       const body = frame.read();
       return this.ordered(frame.source, body.i64(), body.i64(), body.i64());
     }

@@ -68,7 +68,8 @@ impl Agent for Market {
         let mut body = Reader::new(message.body());
         match (message.event(), message.body().len()) {
             (Event::Timer(TIME_TO_ORDER), _) => self.order(turn),
-            (Event::Topic(ORDERS), 24) => {
+            // Only with an agent can a trade be settled.
+            (Event::Topic(ORDERS), 24) if message.sender().is_some() => {
                 let (side, price, quantity) = (body.i64()?, body.i64()?, body.i64()?);
                 self.ordered(turn, Order { agent: message.source(), side, price, quantity })
             }
