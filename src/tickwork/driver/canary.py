@@ -128,7 +128,7 @@ def canary(
     """Run the last ticks of a run again with another version of an agent; return what differs from the record.
 
     Args:
-        swap: The version. Its tick, if it names one, is where it begins, instead of ``ticks`` before the end.
+        swap: The version. Its tick, if it names one, is where it begins, instead of ``ticks`` before the run closed.
 
     Raises:
         TickOutOfRange: TW4006, the run has no such tick.
@@ -138,7 +138,7 @@ def canary(
     options = options or Options()
     with reading(source) as journal:
         length = journal.length()
-        first = swap.at if swap.at is not None else max(0, length - ticks)
+        first = swap.at if swap.at is not None else max(0, _closing_tick(journal, length) - ticks)
         if not 0 <= first < length or ticks < 1:
             raise TickOutOfRange(
                 f"there is no tick {first} to begin at" if ticks > 0 else "a canary runs at least one tick",
@@ -148,6 +148,14 @@ def canary(
         with executing(journal, world, options, until=first, live=True) as (_, _, fold):
             fold_prefix(fold, journal, first, None, "canary", options)
             return _Trial(journal, fold, swap, options).run(length)
+
+
+def _closing_tick(journal: JournalReader, length: int) -> int:
+    """Return the tick at which a run was asked to close, since no agent is swapped from then on; else its length."""
+    for frame in journal.frames():
+        if any(item.kind == InputKind.CLOSE for item in codec.decode_inputs(frame.inputs)):
+            return frame.tick
+    return length
 
 
 class _Trial:

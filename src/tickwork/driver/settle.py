@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from ..errors import AgentCodeMissing, JournalIncomplete, ModuleError, PackageError, RunError, SwapRefused
-from ..kernel import AgentStatus, Machine
+from ..kernel import AgentStatus, Machine, RunStatus
 from ..kernel.state import AgentState
 from ..kernel.swap import begins_anew, read_order, why_not
 from ..records import Environment, Input, InputKind, Outcome, Refusal, Status, SwapOrder, SwapPlan
@@ -142,6 +142,13 @@ def further_plans(swaps: Iterable[Swap], machine: Machine, crew: Crew) -> tuple[
         return ()
     assert crew.versions is not None, "who executes a journal knows where modules come from"
     crew.versions.bring(modules)
+    if state.status != RunStatus.OPEN:
+        raise SwapRefused(
+            "no agent is swapped any more",
+            where=place_of(plans[0].agent, plans[0].at),
+            why=f"the run was asked to close at tick {state.closing_since}",
+            fix="fork the run at an earlier tick",
+        )
     for plan in plans:
         agent = _agent(machine, plan.agent)
         if plan.at < state.tick:
