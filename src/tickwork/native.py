@@ -73,12 +73,18 @@ class Write(NamedTuple):
 
 
 class Outbox:
-    """What a turn wants done. Names are looked up in the agent's own lists; an unknown one raises ``KeyError``."""
+    """What a turn wants done. Names are looked up in the agent's own lists; an unknown one raises ``KeyError``.
 
-    __slots__ = ("_parts", "_spec", "code", "writes")
+    Args:
+        agent, tick: Stand in every frame, as a module's SDK writes them.
+    """
 
-    def __init__(self, spec: AgentSpec) -> None:
+    __slots__ = ("_agent", "_parts", "_spec", "_tick", "code", "writes")
+
+    def __init__(self, spec: AgentSpec, agent: int = 0, tick: int = 0) -> None:
         self._spec = spec
+        self._agent = agent
+        self._tick = tick
         self._parts: list[bytes] = []
         self.writes = list[Write]()
         self.code = UNTIL_MESSAGE
@@ -87,7 +93,7 @@ class Outbox:
         return len(self._parts)
 
     def _add(self, kind: int, destination: int, body: bytes, encoding: int = Encoding.BYTES) -> None:
-        self._parts.append(encode_frame(kind, encoding, 0, destination, 0, 0, body))
+        self._parts.append(encode_frame(kind, encoding, self._agent, destination, len(self._parts), self._tick, body))
 
     def _handle(self, names: tuple[str, ...], name: str, what: str) -> int:
         if name not in names:
@@ -180,6 +186,19 @@ class Outbox:
         """Ask to go on at the next tick with work that is not finished."""
         self.code = AGAIN
 
+    def refuse(self, code: int) -> None:
+        """End the turn as failed with a negative code, a ``Refusal`` or the user's own: nothing of it has happened."""
+        if not -(1 << 31) <= code < 0:
+            raise ValueError(f"a turn fails with a negative code of 32 bits, not {code}")
+        self.code = code
+
+    def settled(self, *, stepping: bool) -> int:
+        """Return the turn's return code. Only a step says when the next one is: init and shutdown return 0."""
+        code: object = self.code
+        if not isinstance(code, int) or not -(1 << 31) <= code < 1 << 31:
+            raise ValueError(f"a turn's code is a 32-bit integer, not {code!r}")
+        return int(code) if stepping or code < 0 else 0
+
     def encode(self) -> bytes:
         """Return the outbox as the bytes that are its record."""
         return b"".join(self._parts)
@@ -208,7 +227,7 @@ class Context(msgspec.Struct, frozen=True):
 
     def outbox(self) -> Outbox:
         """Return an empty outbox."""
-        return Outbox(self.spec)
+        return Outbox(self.spec, self.agent, self.tick)
 
     def random(self) -> Random:
         """Return the turn's random numbers from their start: ask once per turn."""

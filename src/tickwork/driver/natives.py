@@ -153,7 +153,7 @@ class NativeCrew:
         self._before[turn.agent] = state
         try:
             after, outbox = _call(agent, state, turn, context)
-            content, code = outbox.encode(), _checked_code(outbox.code)
+            content, code = outbox.encode(), outbox.settled(stepping=turn.operation == Operation.STEP)
         except Exception as error:  # noqa: BLE001 - Whatever an agent raises is data: the outcome of its turn.
             return Outcome(Status.TRAP, EXCEPTION_TRAP, 0, b"", f"{type(error).__name__}: {error}")
         if code < 0 and code != Refusal.OUTBOX_FULL:
@@ -219,10 +219,3 @@ def _call(agent: Agent[Any], state: Any, turn: Turn, context: Context) -> tuple[
     if turn.operation == Operation.SHUTDOWN:
         return agent.shutdown(state, context)
     return agent.turn(state, inbox, context)
-
-
-def _checked_code(code: object) -> int:
-    """Return a turn's return code; an agent may have set it by hand."""
-    if not isinstance(code, int) or not -(1 << 31) <= code < 1 << 31:
-        raise ValueError(f"a turn's code is a 32-bit integer, not {code!r}")
-    return int(code)

@@ -59,6 +59,9 @@ from .windows import REGION, Region, Regions, read_regions
 START_FUEL: Final = 100_000_000
 """What ``_initialize`` and ``tw_desc`` may use, the same at admission and at run time. Units: wasmtime fuel."""
 
+SOURCE_FUEL: Final = 2_000_000_000
+"""What a base module may use to load the source it runs, about a second. Units: wasmtime fuel."""
+
 ABORT_TEXT_BYTES: Final = 2048
 
 _KINDS: Final = {I32: 0, I64: 1, F32: 2, F64: 3}
@@ -182,6 +185,7 @@ class Instance:
                 guest_slice(self._view(self._cell.memory_bytes()), at, len(source))[:] = source
             except OutOfBounds as error:
                 raise StartFault(Fault(Status.ABI_VIOLATION, 0, f"tw_source: {error}")) from error
+            self._cell.refuel(SOURCE_FUEL)
         at = self._prepare("tw_desc")
         try:
             raw = bytes(guest_slice(self._memory, at, DESCRIPTOR.size))

@@ -163,7 +163,7 @@ class Runner:
             state, outbox = self.agent.shutdown(self.state, context)
         for line in OUTPUT.take():
             outbox.log(line)
-        answer = answered(outbox, OUTBOX_BYTES)
+        answer = answered(outbox, outbox.settled(stepping=operation == TURN))
         self.state = state
         return answer
 
@@ -207,13 +207,11 @@ def found_class(module: types.ModuleType):
     return found[0]
 
 
-def answered(outbox: Outbox, room: int) -> bytes:
+def answered(outbox: Outbox, code: int) -> bytes:
     """Return the answer of a turn: its code, its frames, what it writes into windows."""
-    code, content = outbox.code, outbox.encode()
-    if not isinstance(code, int) or not -(1 << 31) <= code < 1 << 31:
-        raise ValueError(f"a turn's code is a 32-bit integer, not {code!r}")
-    if len(content) > room:
-        raise OverflowError(f"the outbox has room for {room} bytes, the turn left {len(content)}")
+    content = outbox.encode()
+    if len(content) > OUTBOX_BYTES:
+        raise OverflowError(f"the outbox has room for {OUTBOX_BYTES} bytes, the turn left {len(content)}")
     parts = [_HEAD.pack(ANSWER, code, len(outbox), len(content)), content]
     for handle, offset, written in outbox.writes:
         if offset < 0 or offset + len(written) > WINDOW_BYTES:
