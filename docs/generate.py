@@ -20,8 +20,7 @@ from msgspec import inspect as shapes
 from rich.console import Console
 
 from tickwork import records
-from tickwork.cli import agent
-from tickwork.cli.app import COMMANDS, build_app
+from tickwork.cli.app import build_app, command_words
 from tickwork.cli.config import Settings
 from tickwork.driver import tables
 from tickwork.driver.world import world_schema
@@ -214,9 +213,6 @@ def _plain(text: str | None) -> str:
     return " ".join((text or "").split()).replace("``", "`")
 
 
-GROUP: Final = "agent"
-"""The command that has commands of its own."""
-
 CLI_OPENING: Final = """# The command line
 
 Data goes to standard output, talk to standard error. With `-o json` a command prints exactly one document, with
@@ -228,9 +224,7 @@ its `schema_version`. The [exit statuses](exit-codes.md) are the same for all co
 
 def cli_page() -> str:
     """Return the page of the commands."""
-    commands = [[name] for name in COMMANDS if name != GROUP]
-    group = [[GROUP, name] for name in agent.COMMANDS]
-    return CLI_OPENING + "".join(_command(words) for words in [*commands, *group])
+    return CLI_OPENING + "".join(_command(words) for words in command_words(build_app()))
 
 
 def _command(words: list[str]) -> str:

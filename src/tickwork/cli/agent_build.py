@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from ..authoring.build import MODULE, Built, Signer, build, check_reproducible, write_built
 from ..authoring.project import Project, read_project
 from ..authoring.traces import keep_symbols
+from ..driver.shape import is_array
 from ..packages.developer import sign
 from .config import build_environment, load_settings, symbols_folder, trust_folder
 from .output import Output, write_document, write_facts
@@ -88,12 +89,8 @@ def _near(path: Path) -> str:
 
 
 def _shown(value: object) -> str:
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case list():
-            return ", ".join(map(str, value))
-        case int():
-            return f"{value:,}"
-        case _:
-            return str(value)
+    if is_array(value):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

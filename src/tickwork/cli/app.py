@@ -124,14 +124,23 @@ def _dispatch(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+def command_words(program: App) -> list[list[str]]:
+    """Return the words of every command, those of groups in place of the groups. Order: as help shows them."""
+    words: list[list[str]] = []
+    for name in COMMANDS:
+        inner = [word for word in program[name] if not word.startswith("-")]
+        words += [[name, word] for word in inner] or [[name]]
+    return words
+
+
 def _named(arguments: Sequence[str]) -> list[str]:
     """Return the words of a command line that name the command, as far as they are right."""
-    words = [word for word in arguments if not word.startswith("-")]
-    if words[:1] == ["agent"]:
-        from . import agent
-
-        return words[: 2 if words[1:2] and words[1] in agent.COMMANDS else 1]
-    return next(([word] for word in words if word in COMMANDS), [])
+    given = [word for word in arguments if not word.startswith("-")]
+    known = command_words(build_app()) + [[name] for name in COMMANDS]
+    for words in known:
+        if given[: len(words)] == words:
+            return words
+    return []
 
 
 class _Defects:
