@@ -109,8 +109,9 @@ def read_snapshot(journal: Records, digest: bytes, *, pages: bool = True) -> Sna
 
 
 def _pages(snapshot: Snapshot) -> Iterable[bytes]:
-    """Return the digests of a snapshot's pages, each once."""
-    return dict.fromkeys(name for agent in snapshot.agents if agent.image for name in agent.image.pages if name)
+    """Return the digests of a snapshot's pages and of the pieces of its windows, each once."""
+    pages = [name for agent in snapshot.agents if agent.image for name in agent.image.pages if name]
+    return dict.fromkeys([*pages, *(name for window in snapshot.windows for name in window.pieces)])
 
 
 def last_snapshot(journal: Records, length: int, *, pages: bool = True) -> Snapshot | None:
