@@ -28,8 +28,14 @@ def need(tool: str) -> str:
 
     Args:
         tool: ``zig`` for the compiler of the PyPI package ziglang, ``asc`` for that of AssemblyScript in the SDK's
-            folder, ``rust`` for a compiler that agents in Rust can be built with, else a program looked up on PATH.
+            folder, ``rust`` for a compiler that agents in Rust can be built with, ``python-base`` for the base module
+            of agents in Python, else a program looked up on PATH.
     """
+    if tool == "python-base":
+        folder = ROOT / ".cache" / "python-base"
+        if not (folder / "current").is_file():
+            missing("the base module of agents in Python is not built: ./ci toolchains, with Node.js and npm on PATH")
+        return str(folder / f"{(folder / 'current').read_text().strip()}.wasm")
     if tool == "rust":
         from tickwork.authoring.rust import toolchain
         from tickwork.authoring.toolchain import Environment
