@@ -54,7 +54,7 @@ def options(cache: Path | None, **changes: Any) -> Options:
         Options(
             cache=cache,
             snapshot_ticks=SNAPSHOT_TICKS,
-            performers=dict.fromkeys(("artifact.write", "read", "write", "pay"), steady),
+            performers=dict.fromkeys(("artifact.write", "read", "write", "pay", "infer:brain"), steady),
         ),
         **changes,
     )
@@ -202,6 +202,12 @@ class Glazier:
             content = context.windows[name]
             outbox.publish("seen", name.encode() + codec.digest(content))
             outbox.write("third", content[:40] or b"nothing")
+        for item in inbox:
+            if item.kind in (FrameKind.RESULT, FrameKind.ERROR):
+                outbox.publish("seen", b"%d %x " % (item.kind, item.destination) + item.body)
+        if context.tick % 6 == 0:
+            outbox.infer("brain", b"what is it?")
+            outbox.infer("mute", b"and you?")
         if context.tick % 5 == 3:
             raise RuntimeError("forgetful")
         return (*state, len(epochs))[-9:], outbox
@@ -222,7 +228,7 @@ def panes(visibility: str = "next") -> World:
 
     glazier = AgentSpec(
         "glazier", "native", GLAZIER, bytes(32), publish=("seen",), windows=("first", "second", "third"),
-        supervision=Supervision("retry", 9),
+        models=("brain", "mute"), supervision=Supervision("retry", 9),
     )  # fmt: skip
     agents = (
         pane("writer", {"write": 0, "fail": 7}),
@@ -239,7 +245,9 @@ def panes(visibility: str = "next") -> World:
         WindowSpec("third", "log", 1000, "glazier", ("last",)),
         WindowSpec("fourth", "frame", 8, "last", ()),
     )
-    found = world("panes", 40, agents, windows=windows, visibility=visibility, checkpoint_every=8)
+    found = world(
+        "panes", 40, agents, windows=windows, models=("mute", "brain"), visibility=visibility, checkpoint_every=8
+    )
     return msgspec.structs.replace(found, natives={**found.natives, GLAZIER: Glazier})
 
 
