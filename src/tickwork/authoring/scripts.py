@@ -31,6 +31,8 @@ FIRST_PEER_TICK: Final = 2
 """An agent begins at tick 0, has its first turn at tick 1, and what it sends then is seen at tick 2."""
 
 WINDOW_BYTES: Final = 64 * 1024
+ALL: Final = "*"
+"""In a manifest's send list: every agent."""
 
 
 class Spoken(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,7 +73,11 @@ class SendTable(Spoken, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     tick: Annotated[int, Meta(ge=0, description="The tick whose turn is given it.")]
     source: Annotated[
-        str, Meta(description="Who sends it: a name of the manifest's send list, or empty for outside.")
+        str,
+        Meta(
+            description="Who sends it: a name of the manifest's send list, any name where that holds `*`, or empty for "
+            "outside."
+        ),
     ] = msgspec.field(name="from", default="")
     topic: Annotated[str, Meta(description="Published on that topic; else sent to the agent itself.")] = ""
     retain: Annotated[bool, Meta(description="Published as the topic's retained value.")] = False
@@ -162,7 +168,7 @@ def script_world(
     Raises:
         ProjectInvalid: TW5004, the script names what the manifest does not declare.
     """
-    name = f"{manifest.name}-under-test" if manifest.name in _peers(manifest) else manifest.name
+    name = f"{manifest.name}-under-test" if manifest.name in _peers(script, manifest) else manifest.name
     lines = dict(_lines(script, manifest, name))
     (folder / "peer.py").write_text(Path(peer.__file__).read_text(encoding="utf-8"), encoding="utf-8")
     (folder / package.name).write_bytes(package.read_bytes())
@@ -172,15 +178,21 @@ def script_world(
     return msgspec.structs.replace(world, inputs=tuple(_inputs(script, name)))
 
 
-def _peers(manifest: Manifest) -> list[str]:
-    return [name for name in manifest.capabilities.send if name != "*"]
+def _peers(script: Script, manifest: Manifest) -> list[str]:
+    """Return the other agents: those the manifest names, and where it names all, those of the script."""
+    sends = manifest.capabilities.send
+    heard = [line.source for line in script.table.send if line.source] if ALL in sends else []
+    return [name for name in dict.fromkeys((*sends, *heard)) if name != ALL]
 
 
 def _lines(script: Script, manifest: Manifest, name: str) -> Iterator[tuple[str, list[dict[str, object]]]]:
     """Yield what each of the other agents says. Order: of ticks."""
     topics = {*manifest.capabilities.publish, *manifest.capabilities.subscribe}
     for line in script.table.send:
-        for what, wanted, known in (("agent", line.source, _peers(manifest)), ("topic", line.topic, sorted(topics))):
+        for what, wanted, known in (
+            ("agent", line.source, _peers(script, manifest)),
+            ("topic", line.topic, sorted(topics)),
+        ):
             if wanted and wanted not in known:
                 raise ProjectInvalid(
                     f"the script names the {what} {wanted!r}, which the agent does not declare",
@@ -195,7 +207,7 @@ def _lines(script: Script, manifest: Manifest, name: str) -> Iterator[tuple[str,
                 why=f"what agents send is seen a tick later, at tick {FIRST_PEER_TICK} at the earliest",
                 fix='leave out "from" for a message from outside',
             )
-    for source in _peers(manifest):
+    for source in _peers(script, manifest):
         said = sorted((line for line in script.table.send if line.source == source), key=lambda line: line.tick)
         yield source, [_said(line, name) for line in said]
 

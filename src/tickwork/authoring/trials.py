@@ -6,7 +6,7 @@ put into a new instance in a new pool each time. All must come to one head.
 
 import difflib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,18 @@ from ..driver.resolve import World
 from ..driver.run import resume_journal, run
 from ..errors import AgentTestFailed
 from ..journal.memory import MemoryJournal
-from ..records import AGAIN, RAW_AGENT, UNTIL_MESSAGE, AgentSpec, Encoding, FrameKind, Message, Operation, Status
+from ..records import (
+    AGAIN,
+    RAW_AGENT,
+    UNTIL_MESSAGE,
+    AgentSpec,
+    Encoding,
+    FrameKind,
+    Header,
+    Message,
+    Operation,
+    Status,
+)
 from ..sandbox.manifest import Manifest
 from .scripts import Script, performers, script_world
 
@@ -161,12 +172,17 @@ def _differs(trial: Trial, first: MemoryJournal, other: MemoryJournal, way: str)
 
 def tried_agent(journal: MemoryJournal) -> tuple[int, AgentSpec]:
     """Return the number and the header's entry of the agent under test: the only one that is no peer."""
-    header = codec.decode_header(journal.header()[0])
+    return _tried(codec.decode_header(journal.header()[0]))
+
+
+def _tried(header: Header) -> tuple[int, AgentSpec]:
     return next((number, spec) for number, spec in enumerate(header.agents) if spec.kind == "wasm")
 
 
 def _played(journal: MemoryJournal, ways: tuple[str, ...]) -> Played:
-    number, spec = tried_agent(journal)
+    header = codec.decode_header(journal.header()[0])
+    number, spec = _tried(header)
+    agents = ["itself" if agent is spec else agent.name for agent in header.agents]
     lines, turns, failed, fuel = list[str](), 0, 0, 0
     for frame in journal.frames():
         hints = codec.decode_hints(frame.hints)
@@ -175,7 +191,7 @@ def _played(journal: MemoryJournal, ways: tuple[str, ...]) -> Played:
                 turns, fuel = turns + 1, fuel + hints.fuel[slot]
                 failed += turn.outcome.status != Status.OK
                 lines.append(_heading(frame.tick, turn.operation, turn.outcome.status, turn.outcome.code))
-                lines += [f"    {describe(spec, sent)}" for sent in codec.decode_frames(turn.outcome.outbox)]
+                lines += [f"    {describe(spec, sent, agents)}" for sent in codec.decode_frames(turn.outcome.outbox)]
     text = "\n".join(lines) + "\n"
     return Played(journal.head().d, text, journal, ways, turns, failed, fuel)
 
@@ -204,8 +220,12 @@ _PLAIN: Final = frozenset({FrameKind.LOG, FrameKind.METRIC, FrameKind.EXIT})
 _DELAY_BYTES: Final = 8
 
 
-def describe(spec: AgentSpec, sent: Message) -> str:
-    """Return one frame of an outbox as a line of a golden file."""
+def describe(spec: AgentSpec, sent: Message, agents: Sequence[str]) -> str:
+    """Return one frame of an outbox as a line of a golden file.
+
+    Args:
+        agents: Names by number, for what is sent to a number.
+    """
     kind = kind_name(sent.kind)
     if sent.kind in _PLAIN:
         return f"{kind} {shown_body(sent.body)}" if sent.body else kind
@@ -213,8 +233,10 @@ def describe(spec: AgentSpec, sent: Message) -> str:
         return f"timer {sent.destination} in {int.from_bytes(sent.body, 'little')} ticks"
     names: tuple[str, ...] = getattr(spec, _NAMED[sent.kind]) if sent.kind in _NAMED else ()
     to = sent.destination & ~RAW_AGENT
-    other = f"agent {to}" if sent.destination & RAW_AGENT else f"handle {to}"
-    target = names[sent.destination] if sent.destination < len(names) else other
+    if sent.destination & RAW_AGENT:
+        target = agents[to] if to < len(agents) else f"agent {to}"
+    else:
+        target = names[to] if to < len(names) else f"handle {to}"
     encoding = "" if not sent.encoding else f" ({_encoding(sent.encoding)})"
     return f"{kind} {target}{encoding} {shown_body(sent.body)}".rstrip()
 
