@@ -1,5 +1,5 @@
 # Each target is a stage of ./ci, so that what a person types and what CI runs are the same lines.
-.PHONY: setup demo test bench check lock clean
+.PHONY: setup demo test bench check nightly lock clean
 .DEFAULT_GOAL := test
 
 setup:   ## .venv with everything a developer needs, as the lock files pin it
@@ -16,6 +16,9 @@ bench:   ## the bars as ratios; one JSON line each
 
 check:   ## what `./ci quick` checks, then slow tests, bench smoke and the wheel
 	@./ci full
+
+nightly: ## 100,000 committed modules with bytes changed: none may end a process
+	@./ci dev nightly
 
 lock:    ## compile the lock files again
 	@./ci lock

@@ -27,8 +27,7 @@ def test_a_number_names_the_same_input_again() -> None:
 
 @pytest.mark.slow
 def test_the_command_says_what_became_of_its_inputs() -> None:
-    done = python(
-        "import runpy, sys; sys.argv[1:] = ['--count', '3']; runpy.run_module('tests.hostile.mutate', run_name='__main__')"
-    )
+    run = "runpy.run_module('tests.hostile.mutate', run_name='__main__')"
+    done = python(f"import runpy, sys; sys.argv[1:] = ['--count', '3']; {run}")
     assert done.returncode == 0, done.stderr
     assert "seed 1, 3 inputs, 0 failed" in done.stdout
