@@ -36,16 +36,8 @@ def need(tool: str) -> str:
         if not (folder / "current").is_file():
             missing("the base module of agents in Python is not built: ./ci toolchains, with Node.js and npm on PATH")
         return str(folder / f"{(folder / 'current').read_text().strip()}.wasm")
-    if tool == "rust":
-        from tickwork.authoring.rust import toolchain
-        from tickwork.authoring.toolchain import Environment
-        from tickwork.errors import ToolchainMissing
-
-        try:
-            return toolchain.find(Environment(dict(os.environ), ROOT / ".cache" / "toolchains")).command[0]
-        except ToolchainMissing as error:
-            missing(str(error))
-            raise
+    if tool.startswith("rust"):
+        return _rust(tool.removeprefix("rust").strip())
     if tool == "asc":
         script = ROOT / "sdk" / "assemblyscript" / "node_modules" / "assemblyscript" / "bin" / "asc.js"
         if shutil.which("node") is None or not script.is_file():
@@ -63,6 +55,21 @@ def need(tool: str) -> str:
         missing(f"{tool} is not on PATH")
         raise AssertionError
     return found
+
+
+def _rust(version: str) -> str:
+    from tickwork.authoring.rust import toolchain
+    from tickwork.authoring.toolchain import Environment
+    from tickwork.errors import ToolchainMissing
+
+    try:
+        found = toolchain.find(Environment(dict(os.environ), ROOT / ".cache" / "toolchains"))
+    except ToolchainMissing as error:
+        missing(str(error))
+        raise
+    if version and (found.version, found.command[0]) != (version, "/usr/bin/cargo"):
+        missing(f"agents in Rust are built with {found.version} in {found.command[0]}, not with the system's {version}")
+    return found.command[0]
 
 
 def interpreter(version: str) -> Path:

@@ -20,6 +20,7 @@ TEXT_SUFFIXES = {
     ".lock",
     ".md",
     ".py",
+    ".rs",
     ".toml",
     ".txt",
     ".yml",

@@ -41,6 +41,9 @@ _PROFILE: Final = {
 }
 """What is the same for every agent. How far to optimize is the project's choice."""
 
+_FEATURES: Final = "+bulk-memory,+nontrapping-fptoint,+sign-ext"
+"""What every engine of profile tw-1 has beyond the target; spelt out, so that a compiler's version decides nothing."""
+
 _LEFT_OUT: Final = frozenset({"target", "tests", "benches", "node_modules"})
 _DEPENDENCIES: Final = ("dependencies", "dev-dependencies", "build-dependencies")
 
@@ -149,7 +152,7 @@ def _flags(project: Project, compiler: Compiler, environment: Environment, stage
     house = variables.get("CARGO_HOME") or f"{variables.get('HOME') or variables.get('USERPROFILE', '')}/.cargo"
     flags = [] if compiler.is_ready() else [f"--sysroot={private_sysroot(compiler, environment)}"]
     flags += [f"-Clinker={compiler.linker}"] if compiler.linker else []
-    flags += ["-Clink-arg=-z", f"-Clink-arg=stack-size={stack}"]
+    flags += [f"-Ctarget-feature={_FEATURES}", "-Clink-arg=-z", f"-Clink-arg=stack-size={stack}"]
     flags += [f"-Clink-arg=--max-memory={(project.build.pages or PAGES) * PAGE_BYTES}"]
     flags += compiler.source_mapping()
     # The last that fits is taken, so the widest comes first.

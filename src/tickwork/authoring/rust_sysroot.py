@@ -95,7 +95,7 @@ def private_sysroot(compiler: Compiler, environment: Environment) -> Path:
     Raises:
         BuildFailed: TW5002, the compiler's own source does not compile.
     """
-    name = hashlib.sha256(f"{compiler.said}\0{compiler.sysroot}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{compiler.said}\0{compiler.sysroot}\0{_MANIFEST}".encode()).hexdigest()[:16]
     folder = environment.cache / "rust" / f"sysroot-{compiler.version}-{name}"
     if has_libraries(folder):
         return folder
@@ -179,6 +179,7 @@ path = "lib.rs"
 [profile.release]
 panic = "abort"
 codegen-units = 1
+debug = "line-tables-only"
 """
 
 

@@ -82,6 +82,7 @@ def test_only_what_decides_a_build_is_a_source(tmp_path: Path) -> None:
     assert found == wanted | {"src/lib.rs"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -113,6 +114,7 @@ def test_a_package_that_makes_no_module_is_told(project: Project) -> None:
     assert "cdylib" in told.value.fix
 
 
+@pytest.mark.slow
 def test_a_stack_that_is_not_aligned_is_refused(project: Project) -> None:
     edit(project.folder / "agent.toml", "65_536", "65_530")
     with pytest.raises(ProjectInvalid, match="no multiple of 16") as told:

@@ -24,7 +24,7 @@ def load() -> ModuleType:
 
 index = load()
 ENTRIES = index.read_index()
-TOOLS = {"c": "zig", "cpp": "zig", "rust": "rust", "assemblyscript": "asc"}
+TOOLS = {"c": "zig", "cpp": "zig", "rust": "rust 1.96.0", "assemblyscript": "asc"}
 
 
 @pytest.mark.slow
