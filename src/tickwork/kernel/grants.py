@@ -57,12 +57,27 @@ def _apply(cast: Cast, item: Input, *, denied: bool) -> str:
         return f"agent {item.target!r} declares no {capability!r}"
     if (capability in agent.spec.denied) == denied:
         return f"{capability!r} is {'not granted' if denied else 'granted'} already"
+    if not denied and not _exists(cast, capability):
+        return f"the run has nothing that {capability!r} names"
     agent.spec = change(agent.spec, capability, denied=denied)
     cast.rebind(agent)
     kind = DerivedKind.REVOKED if denied else DerivedKind.GRANTED
     cast.bus.note(kind, agent.number, 0, capability)
     _follow(cast, agent, capability, denied=denied)
     return ""
+
+
+def _exists(cast: Cast, capability: str) -> bool:
+    """Return whether the run has what a capability names; agents and windows may yet come into being."""
+    key, _, name = capability.partition(":")
+    header = cast.header
+    if key in ("publish", "subscribe"):
+        return name in cast.topics
+    if key == "skills":
+        return any(skill.name == name for skill in header.skills)
+    if key == "spawn":
+        return any(template.name == name for template in header.templates)
+    return key != "models" or name in header.models
 
 
 def _follow(cast: Cast, agent: AgentState, capability: str, *, denied: bool) -> None:

@@ -10,7 +10,7 @@ from tests.support import ROOT
 from tickwork.codec import digest
 from tickwork.driver.resolve import World, canonical_json, load_world, make_world, new_header
 from tickwork.errors import ModuleRefused, WorldReferenceError, WorldSchemaError
-from tickwork.records import AgentSpec, EffectClass, Encoding, Limits
+from tickwork.records import AgentSpec, EffectClass, Encoding, Limits, WindowSpec
 from tickwork.sandbox.manifest import Capabilities, Manifest, ManifestLimits, append_manifest
 
 HEAD = 'schema = 1\nname = "w"\nticks = 3\nseed = 5\n'
@@ -151,6 +151,32 @@ def test_a_name_a_manifest_brings_in_must_exist_or_be_denied(write: Write) -> No
     assert "publish = [...] without it" in caught.value.fix
     agent = load_world(write(lacking + 'publish = ["south"]\n')).header.agents[1]
     assert agent.denied == ("publish:north", "clock")
+
+
+WINDOWS = """[windows.w]
+bytes = 64
+writer = "a"
+readers = ["c"]
+kind = "log"
+[models.m]
+[agents.c]
+native = "code:Agent"
+"""
+
+
+def test_windows_and_models_enter_the_header(write: Write) -> None:
+    world = write(NATIVE + 'windows = ["w"]\nmodels = ["m"]\n' + WINDOWS + 'windows = ["w"]\n')
+    header = load_world(world).header
+    assert header.windows == (WindowSpec("w", "log", 64, "a", ("c",)),)
+    assert header.models == header.agents[0].models == ("m",)
+    assert header.agents[0].windows == ("w",)
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("", 'windows = ["w"]\n'), ('windows = ["w"]\n', "")])
+def test_who_writes_or_reads_a_window_declares_it(write: Write, writer: str, reader: str) -> None:
+    with pytest.raises(WorldReferenceError, match='does not declare the window "w"') as caught:
+        load_world(write(NATIVE + writer + WINDOWS + reader))
+    assert ("windows.w.readers[0]" if writer else "windows.w.writer") in caught.value.where
 
 
 def test_limits_are_the_lesser_of_world_and_manifest(write: Write, tmp_path: Path) -> None:

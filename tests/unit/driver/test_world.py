@@ -311,6 +311,51 @@ def test_tasks_and_feeds_name_what_exists() -> None:
 # --- tasks ---
 
 
+WINDOW = '[windows.w]\nbytes = 64\nwriter = "a"\n'
+READER = '[agents.b]\nmodule = "b.wasm"\n'
+
+
+def test_a_window_is_read_with_its_defaults() -> None:
+    window = parse(HEAD + AGENT + READER + WINDOW + 'readers = ["b"]\n').table.windows["w"]
+    assert (window.kind, window.bytes, window.readers, window.opens, window.closes) == ("frame", 64, ("b",), 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "what", "why"),
+    [
+        ('readers = ["a"]', '"a" both writes and reads the window "w"', "its region holds what it wrote already"),
+        ('readers = ["b", "b"]', '"b" stands twice', "a name is bound to one handle"),
+        ('readers = ["c"]', 'there is no agent "c"', "the world has: a, b"),
+        ("opens = 4\ncloses = 4", "closes at tick 4 and opens at 4", "it would never be open"),
+        ('kind = "heap"', "windows.w.kind is 'heap'", "one of"),
+        ("opens = -1", "windows.w.opens is -1", "0 or more"),
+    ],
+)
+def test_a_window_that_cannot_be_is_refused(lines: str, what: str, why: str) -> None:
+    error = fault(HEAD + AGENT + READER + WINDOW + lines + "\n")
+    assert what in error.what
+    assert why in error.why
+
+
+@pytest.mark.parametrize("size", ["0", "268435457"])
+def test_a_window_has_bounds(size: str) -> None:
+    error = fault(HEAD + AGENT + WINDOW.replace("64", size))
+    assert "windows.w.bytes" in error.what
+    assert "1 to 268435456" in error.why
+
+
+def test_a_window_needs_a_writer_that_exists() -> None:
+    assert 'there is no agent "z"' in fault(HEAD + AGENT + WINDOW.replace('"a"', '"z"')).what
+    assert 'lacks "writer"' in fault(HEAD + AGENT + "[windows.w]\nbytes = 1\n").what
+
+
+def test_a_model_and_a_window_must_be_declared_to_be_granted() -> None:
+    assert 'there is no model "m"' in fault(HEAD + AGENT + 'models = ["m"]\n').what
+    assert 'there is no window "w"' in fault(HEAD + AGENT + 'windows = ["w"]\n').what
+    world = parse(HEAD + AGENT + 'models = ["m"]\nwindows = ["w"]\n[models.m]\n' + WINDOW)
+    assert (world.table.agents["a"].models, world.table.agents["a"].windows) == (("m",), ("w",))
+
+
 def test_a_cycle_of_tasks_is_named() -> None:
     tasks = "".join(
         f'[[tasks]]\nname = "{name}"\nagent = "a"\ndepends_on = {needs}\n'

@@ -194,3 +194,11 @@ def test_too_many_frames_are_a_record() -> None:
     here.start()
     frames = encode_frame(FrameKind.PUBLISH, 0, 0, 0, 0, 0, b"") * 2
     assert notes(here.tick(message("a"), a=frames), DerivedKind.DENIED) == ["more than 1 frames in one turn"]
+
+
+@pytest.mark.parametrize("key", ["publish", "subscribe", "skills", "spawn", "models"])
+def test_what_the_run_has_not_cannot_be_granted(key: str) -> None:
+    here = Stage(world(spec("a", **{key: ("gone",)}, denied=(f"{key}:gone",)), topics=()))
+    here.start()
+    tick = here.tick(grant(f"{key}:gone"))
+    assert notes(tick, DerivedKind.REFUSED_INPUT) == [f"the run has nothing that '{key}:gone' names"]
