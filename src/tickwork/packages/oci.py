@@ -62,10 +62,34 @@ class _Answer(Protocol):
     def close(self) -> None: ...
 
 
+class _Requests:
+    """Requests with a time limit, whose answers are closed at the end: oras forgets those that ask it to log in."""
+
+    def __init__(self, request: Callable[..., _Answer]) -> None:
+        self._request = request
+        self._answers: list[_Answer] = []
+
+    def __call__(self, *arguments: object, **options: object) -> _Answer:
+        answer = self._request(*arguments, timeout=TIMEOUT_S, **options)
+        self._answers.append(answer)
+        return answer
+
+    def close(self) -> None:
+        for answer in self._answers:
+            answer.close()
+
+
+class _Session(Protocol):
+    request: _Requests
+
+    def close(self) -> None: ...
+
+
 class _Client(Protocol):
     """What is used of ``oras.provider.Registry``."""
 
     prefix: str
+    session: _Session
     do_request: Callable[..., _Answer]
 
     def get_container(self, name: str) -> object: ...
@@ -197,6 +221,9 @@ class OciRegistry:
                 why=escape(str(error)),
                 fix="look at the address and the network; to log in, use `oras login` or `docker login`",
             ) from error
+        finally:
+            client.session.request.close()
+            client.session.close()
 
     def _connect(self) -> tuple[_Client, tuple[type[Exception], ...]]:
         try:
@@ -211,7 +238,7 @@ class OciRegistry:
         made = provider.Registry(hostname=self._host, insecure=plain)
         # Its own retries wait for minutes, and its session for ever; here a person waits.
         made.do_request = partial(provider.Registry.do_request.__wrapped__, made)
-        made.session.request = partial(made.session.request, timeout=TIMEOUT_S)
+        made.session.request = _Requests(made.session.request)
         client: _Client = made
         return client, (OSError, ValueError, auth.AuthenticationException)
 
