@@ -7,7 +7,8 @@ pub const MINOR: u16 = 0;
 
 /// Destination of a frame that came by no topic, and source of a message that no agent sent.
 pub const NONE: u32 = 0xffff_ffff;
-/// In a destination: the rest is an agent's number, not a handle. In a result's destination: a model answered, not a skill.
+/// In a destination: the rest is an agent's number, not a handle. In a result's destination: a model answered, not a
+/// skill.
 pub const RAW: u32 = 0x8000_0000;
 
 /// Bytes of a frame's header. The body follows, padded to 8.

@@ -1,7 +1,7 @@
 //! What `agent!` makes the exports of: the module's regions, and the functions behind each export.
 //!
-//! The only unsafe code of the crate but for allocator and panic lies here. It rests on the ABI: a module has one thread, the host
-//! calls one export at a time, and it reads or writes the regions only between two calls.
+//! The only unsafe code of the crate but for allocator and panic lies here. It rests on the ABI: a module has one
+//! thread, the host calls one export at a time, and it reads or writes the regions only between two calls.
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -14,7 +14,8 @@ use crate::message::{Config, Message};
 use crate::turn::{Sleep, Stream, Turn, WINDOW_ALIGNMENT, Windows};
 use crate::{Agent, Save};
 
-/// Everything of a module that stays where it is. All of it begins as zeros, so none of it is stored in the module's file.
+/// Everything of a module that stays where it is. All of it begins as zeros, so none of it is stored in the module's
+/// file.
 pub struct Module<A, const INBOX: usize, const OUTBOX: usize, const AREA: usize> {
     inbox: Region<INBOX>,
     outbox: Region<OUTBOX>,
@@ -206,8 +207,8 @@ impl<A: Agent, const INBOX: usize, const OUTBOX: usize, const AREA: usize> Modul
 
     /// `tw_turn`: every message, then the step.
     ///
-    /// An error ends the turn at once, save `OutboxFull` from a message: the remaining ones are still delivered, so that each
-    /// is seen exactly once, and the turn ends with `OutboxFull` unless the step fails.
+    /// An error ends the turn at once, save `OutboxFull` from a message: the remaining ones are still delivered, so
+    /// that each is seen exactly once, and the turn ends with `OutboxFull` unless the step fails.
     pub fn whole_turn(&self, sizes: &'static [u32]) -> i32 {
         let mut turn = self.opened(sizes);
         let mut rest = self.mail(turn.context.in_len);

@@ -14,7 +14,8 @@ const PAGE_BYTES: usize = 1 << 16;
 
 /// The heap that `tickwork::agent!(..., allocator)` makes the global allocator.
 ///
-/// A block is rounded up to a power of two and at least 16 bytes, and goes back into the list of its size. Nothing is merged.
+/// A block is rounded up to a power of two and at least 16 bytes, and goes back into the list of its size. Nothing is
+/// merged.
 pub struct Heap(UnsafeCell<Lists>);
 
 struct Lists {
@@ -47,7 +48,9 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: nothing else refers to the lists while a call runs.
         let lists = unsafe { &mut *self.0.get() };
         let place = place(layout);
-        let Some(first) = lists.free.get_mut(place) else { return ptr::null_mut() };
+        let Some(first) = lists.free.get_mut(place).filter(|_| layout.align() <= PAGE_BYTES) else {
+            return ptr::null_mut();
+        };
         if first.is_null() {
             return lists.fresh(1 << (place as u32 + SMALLEST));
         }
@@ -90,7 +93,7 @@ impl Lists {
         if self.next == 0 {
             self.next = heap_begin();
         }
-        // A large block need not start at a multiple of its size: no alignment asked for is above a page.
+        // A large block need not start at a multiple of its size: no alignment above a page is given.
         let start = self.next.next_multiple_of(bytes.min(PAGE_BYTES));
         let Some(end) = start.checked_add(bytes) else { return ptr::null_mut() };
         let missing = end.saturating_sub(memory_bytes());

@@ -1,5 +1,5 @@
-//! Everything an agent in Rust needs: Tickwork's agent ABI 1.0 as a safe crate that allocates nothing and imports nothing but the
-//! trap of a panic.
+//! Everything an agent in Rust needs: Tickwork's agent ABI 1.0 as a safe crate that allocates nothing and imports
+//! nothing but the trap of a panic.
 //!
 //! An agent is a type with four functions, and one line that makes a module of it:
 //!
@@ -26,10 +26,12 @@
 //!
 //! What holds:
 //!
-//! - The host writes the inbox before a call and reads the outbox after it, never during one. Nothing here calls the host.
-//! - An error other than [`Error::OutboxFull`] from an agent's function rolls the whole turn back: memory and outbox. So does a
-//!   panic, whose text, file and line become the turn's outcome.
-//! - Handles are places in the lists of names in the manifest (publish, subscribe, send, skills, spawn, models, windows).
+//! - The host writes the inbox before a call and reads the outbox after it, never during one. Nothing here calls the
+//!   host.
+//! - An error other than [`Error::OutboxFull`] from an agent's function rolls the whole turn back: memory and outbox.
+//!   So does a panic, whose text, file and line become the turn's outcome.
+//! - Handles are places in the lists of names in the manifest (publish, subscribe, send, skills, spawn, models,
+//!   windows).
 //! - Time is the tick, chance is [`Turn::random`]. Both are the same on every machine.
 //! - Statics and the agent's own fields are its state: they survive between turns and are part of its image.
 
@@ -82,7 +84,8 @@ pub trait Agent: Sized {
 
 /// State that another version of the agent can take over; `agent!(..., save)` exports it.
 ///
-/// The format is the agent's own: begin it with a version where it may change. Configuration that matters belongs into it.
+/// The format is the agent's own: begin it with a version where it may change. Configuration that matters belongs into
+/// it.
 pub trait Save: Agent {
     /// Writes the state. It must fit into the inbox.
     fn save(&self, state: &mut Writer<'_>) -> Result;

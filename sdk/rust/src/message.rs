@@ -66,7 +66,8 @@ pub struct Epoch {
 }
 
 impl<'a> Message<'a> {
-    /// Returns the frame that `bytes` begin with, and how many bytes it takes with its padding; `None` where a size does not fit.
+    /// Returns the frame that `bytes` begin with, and how many bytes it takes with its padding; `None` where a size
+    /// does not fit.
     pub(crate) fn read(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let header = Header::read(bytes)?;
         let size = header.size as usize;

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 
 /// Returns a decimal number as a whole number of 10^-`decimals`: "-3.25" with 3 decimals is -3250.
 ///
-/// Digits beyond `decimals` are cut off. Errors: `NotFound` for an empty text; `BadMessage` for what is no such number or
-/// beyond about 9.2 * 10^17 of them.
+/// Digits beyond `decimals` are cut off. Errors: `NotFound` for an empty text; `BadMessage` for what is no such number
+/// or beyond about 9.2 * 10^17 of them.
 pub fn parse_fixed(text: &[u8], decimals: u32) -> Result<i64> {
     const MOST: i64 = (i64::MAX - 9) / 10;
     let (negative, rest) = match text {
@@ -86,7 +86,8 @@ impl<const N: usize> Text<N> {
         self.push_fixed(value, 0);
     }
 
-    /// Adds a whole number of 10^-`decimals` as a decimal number: -3250 with 3 decimals is "-3.250". `decimals` is at most 18.
+    /// Adds a whole number of 10^-`decimals` as a decimal number: -3250 with 3 decimals is "-3.250". `decimals` is at
+    /// most 18.
     pub fn push_fixed(&mut self, value: i64, decimals: u32) {
         let mut buffer = [0; 24];
         self.push(fixed(&mut buffer, value, decimals));

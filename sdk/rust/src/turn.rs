@@ -67,9 +67,9 @@ impl Windows<'_> {
 
 /// What an agent may ask for while it runs, and what it is told about now.
 ///
-/// Every call that asks for something leaves one frame in the outbox. Its errors are `OutboxFull` where it does not fit any
-/// more (nothing is written then) and `TooBig` where it would not fit into an empty outbox either. A `handle` is a name's place
-/// in the list of the manifest that the call names.
+/// Every call that asks for something leaves one frame in the outbox. Its errors are `OutboxFull` where it does not fit
+/// any more (nothing is written then) and `TooBig` where it would not fit into an empty outbox either. A `handle` is a
+/// name's place in the list of the manifest that the call names.
 #[derive(Debug)]
 pub struct Turn<'t> {
     pub(crate) context: &'t mut Context,
@@ -154,8 +154,8 @@ impl Turn<'_> {
         self.write(kind::PUBLISH, encoding, handle, body)
     }
 
-    /// As [`Turn::publish`], and the topic keeps the body as its value; it arrives as [`crate::Event::Retained`], also at
-    /// whoever joins later. Of several writes in one tick the last in slot order wins.
+    /// As [`Turn::publish`], and the topic keeps the body as its value; it arrives as [`crate::Event::Retained`], also
+    /// at whoever joins later. Of several writes in one tick the last in slot order wins.
     pub fn publish_retained(&mut self, handle: u32, encoding: Encoding, body: &[u8]) -> Result {
         self.write(kind::PUBLISH_RETAINED, encoding, handle, body)
     }
@@ -175,9 +175,11 @@ impl Turn<'_> {
         self.write(kind::TIMER, Encoding::BYTES, tag, &delay.to_le_bytes())
     }
 
-    /// Plans a task: the agent at `handle` of `send` gets `body` as [`crate::Event::Task`] once all tasks of `after` are done.
+    /// Plans a task: the agent at `handle` of `send` gets `body` as [`crate::Event::Task`] once all tasks of `after`
+    /// are done.
     ///
-    /// `tag` names the task to this agent; `after` holds the tags of tasks it planned earlier. A higher `priority` goes first.
+    /// `tag` names the task to this agent; `after` holds the tags of tasks it planned earlier. A higher `priority` goes
+    /// first.
     pub fn task(&mut self, handle: u32, tag: u32, priority: i32, after: &[u32], body: &[u8]) -> Result {
         let fixed = (16 + 4 * after.len()).next_multiple_of(8);
         self.compose(kind::TASK, Encoding::BYTES, handle, fixed + body.len(), |at| {
@@ -193,12 +195,14 @@ impl Turn<'_> {
         })
     }
 
-    /// Calls the skill at `handle` of `skills`. The answer comes as [`crate::Event::SkillResult`] or [`crate::Event::Refused`].
+    /// Calls the skill at `handle` of `skills`. The answer comes as [`crate::Event::SkillResult`] or
+    /// [`crate::Event::Refused`].
     pub fn call(&mut self, handle: u32, encoding: Encoding, body: &[u8]) -> Result {
         self.write(kind::SKILL, encoding, handle, body)
     }
 
-    /// Asks the model at `handle` of `models`. The answer comes as [`crate::Event::ModelResult`] or [`crate::Event::Refused`].
+    /// Asks the model at `handle` of `models`. The answer comes as [`crate::Event::ModelResult`] or
+    /// [`crate::Event::Refused`].
     pub fn infer(&mut self, handle: u32, encoding: Encoding, body: &[u8]) -> Result {
         self.write(kind::INFER, encoding, handle, body)
     }
