@@ -41,6 +41,6 @@ def test_a_page_that_is_wrong_is_found_out(tmp_path: Path) -> None:
 
 
 def test_every_language_a_page_uses_is_known() -> None:
-    known = {"c", "console", "json", "output", "python", "rust", "text", "toml", "typescript"}
+    known = {"c", "cpp", "console", "json", "output", "python", "rust", "text", "toml", "typescript"}
     used = {block.language for page in PAGES for block in blocks((ROOT / page).read_text(encoding="utf-8"))}
     assert used <= known
