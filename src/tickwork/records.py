@@ -267,11 +267,7 @@ class Input(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SwapMode(StrEnum):
-    """What becomes of an agent's state when a new version takes its place.
-
-    ``restart`` begins anew, ``migrate`` hands on what ``agent_save`` wrote to ``agent_load``, ``keep_image`` keeps
-    memory and mutable globals as they are.
-    """
+    """What becomes of an agent's state in a swap: it begins anew, is saved and loaded, or stays in memory as it is."""
 
     RESTART = "restart"
     MIGRATE = "migrate"
@@ -459,9 +455,7 @@ class SwapOrder(msgspec.Struct, frozen=True, array_like=True):
     """Body of a SWAP_AGENT input: all that decides the swap.
 
     Attributes:
-        mode: A ``SwapMode``.
-        spec: The agent as it is to be from now on.
-        replaces: Digest of the module, or source bundle, that it is to take the place of.
+        replaces: Digest of the module, or source bundle, that ``spec`` is to take the place of.
         status: For a swap that failed because ``agent_save`` or ``agent_load`` did: the call's ``Status``, else 0.
         number: What that call returned, or its trap's number.
         reason: Why the swap failed; empty for one that did not.
@@ -479,10 +473,8 @@ class SwapPlan(msgspec.Struct, frozen=True, array_like=True):
     """A swap that is to happen at a tick.
 
     Attributes:
-        digest: SHA-256 of the new module.
-        source: SHA-256 of the source bundle it runs, or empty.
-        grants: What the new version may do beyond the old one's grants, each ``publish:NAME``, ``clock``,
-            ``memory_pages:N`` or the like.
+        digest, source: SHA-256 of the new module, and of the source bundle it runs or empty.
+        grants: What it may do beyond the old version: ``publish:NAME``, ``clock``, ``memory_pages:N`` or the like.
     """
 
     at: int
@@ -575,11 +567,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Environment(msgspec.Struct, frozen=True, array_like=True):
-    """Where and with what a run was made: a hint, in the chain F and never in D.
-
-    Attributes:
-        swaps: Swaps that were planned when the run began. What has become of one is an input.
-    """
+    """Where and with what a run was made, and ``swaps`` planned then: a hint, in the chain F and never in D."""
 
     run_id: str
     started_us: int

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from ..driver.canary import CANARY_TICKS, Canary
 from ..driver.canary import canary as try_version
+from ..driver.fork import Edit
 from ..driver.fork import fork as fork_run
 from ..driver.plans import Swap
 from ..driver.verify import Run
@@ -63,7 +64,7 @@ def canary(
         applied: Run | None = None
         if apply is not None and not found.failed:
             at_first = msgspec.structs.replace(swap, at=found.first)
-            applied = fork_run(journal, at=found.first, to=apply, swaps=[at_first], options=options)
+            applied = fork_run(journal, at=found.first, to=apply, edit=Edit(swaps=(at_first,)), options=options)
     if output != "text":
         write_document(canary_document(found, applied), output)
     else:

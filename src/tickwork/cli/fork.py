@@ -88,12 +88,12 @@ def fork(
         header, environment = read_header(parent)
     edit = parse_edit(header, set_ or [], drop or [])
     of_swaps, grants = split_grants(grant or [], {word.partition("=")[0] for word in swap or []})
-    swaps = parse_swaps(swap or [], of_swaps, ticks=False)
-    edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped)
+    swaps = tuple(parse_swaps(swap or [], of_swaps, ticks=False))
+    edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped, swaps)
     with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
         options = msgspec.structs.replace(options, stop=stop)
         target, decided = to or next_journal(header.name), decisions(decide or [])
-        done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, swaps=swaps, options=options)
+        done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, options=options)
     return finish(done, stop, output, {"parent": environment.run_id, "forked_at": at})
 
 

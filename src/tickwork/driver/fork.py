@@ -1,6 +1,6 @@
 """Fork: a new run that shares a prefix with another and goes on live."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,10 +30,20 @@ class Edit(msgspec.Struct, frozen=True):
         inputs: Operator inputs at the tick of the fork.
         dropped: ``source:feed:NAME``, or ``topic:NAME`` and ``agent:NAME`` for what feeds send there: left out from
             then on.
+        swaps: New versions of agents, beside those planned when the original began; one that names no tick happens at
+            the tick of the fork.
     """
 
     inputs: tuple[Input, ...] = ()
     dropped: tuple[str, ...] = ()
+    swaps: tuple[Swap, ...] = ()
+
+
+class _Change(msgspec.Struct, frozen=True):
+    """What of an edit its mark is the digest of."""
+
+    inputs: tuple[Input, ...]
+    dropped: tuple[str, ...]
 
 
 def fork(
@@ -44,7 +54,6 @@ def fork(
     edit: Edit | None = None,
     world: World | None = None,
     decisions: Mapping[int, Decision] | None = None,
-    swaps: Iterable[Swap] = (),
     options: Options | None = None,
 ) -> Run:
     """Copy the ticks before ``at`` into a new journal, change something, and go on live.
@@ -55,14 +64,13 @@ def fork(
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects asked for before the fork that have no
             recorded result.
-        swaps: Beside those planned when the original began; one that names no tick happens at the tick of the fork.
 
     Raises:
         TickOutOfRange: TW4006.
         EffectUndecided: TW4003, such an effect is not in ``decisions``; no journal is made then.
     """
     options = options or Options()
-    edit, swaps = edit or Edit(), tuple(swaps)
+    edit = edit or Edit()
     with reading(source) as parent:
         if not 0 <= at <= parent.length():
             raise TickOutOfRange(
@@ -77,7 +85,7 @@ def fork(
             inbox.schedule(planned)
             fold_prefix(fold, parent, at, inbox, "fork", options)
             ended = fold.machine.state.status >= RunStatus.COMPLETE
-            if ended and (edit.inputs or edit.dropped or swaps):
+            if ended and (edit.inputs or edit.dropped or edit.swaps):
                 raise TickOutOfRange(
                     f"nothing can be changed at tick {at}", why="the run has ended there", fix="fork at an earlier tick"
                 )
@@ -85,7 +93,7 @@ def fork(
             again, decided, undecided = settle_unknown(waiting, decisions or {})
             if undecided:
                 raise undecided_error(undecided)
-            plans = further_plans(swaps, fold.machine, fold.crew)
+            plans = further_plans(edit.swaps, fold.machine, fold.crew)
             edits = _edits(edit, plans)
             inbox.schedule(plans)
             inbox.recall([*results, *inputs_from(world, at)])
@@ -111,7 +119,7 @@ def _edits(edit: Edit, plans: Sequence[SwapPlan]) -> list[Input]:
     """Return a fork's inputs, after one that gives its effects keys of their own."""
     if not edit.inputs and not edit.dropped and not plans:
         return []
-    changed = codec.encode(edit) + (codec.encode(tuple(plans)) if plans else b"")
+    changed = codec.encode(_Change(edit.inputs, edit.dropped)) + (codec.encode(tuple(plans)) if plans else b"")
     mark = codec.encode(Mark(codec.digest(changed), edit.dropped))
     return [Input(InputKind.LINEAGE, OPERATOR, body=mark, size=len(mark)), *edit.inputs]
 

@@ -118,21 +118,19 @@ def fork(
     world: World | None = None,
     decisions: Mapping[int, str] | None = None,
     workers: int = 0,
-    swaps: Iterable[Swap] = (),
     options: Options | None = None,
 ) -> Run:
     """Copy the ticks before ``at`` to a new journal, apply ``edit``, go on live, and return how it came out.
 
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects that have no recorded result.
-        swaps: New versions of agents; one that names no tick takes its agent's place at the tick of the fork.
 
     Raises:
         TickOutOfRange: TW4006.
         EffectUndecided: TW4003.
     """
     chosen = _options(options, workers, None)
-    return _fork.fork(journal, at=at, to=to, edit=edit, world=world, decisions=decisions, swaps=swaps, options=chosen)
+    return _fork.fork(journal, at=at, to=to, edit=edit, world=world, decisions=decisions, options=chosen)
 
 
 def diff(one: Source, other: Source) -> Difference:

@@ -154,10 +154,10 @@ def test_a_fork_that_changes_nothing_swaps_as_the_original(tmp_path: Path, at: i
 def test_a_fork_swaps_at_its_tick_or_later(tmp_path: Path) -> None:
     path, copy, later = tmp_path / "a.twk", tmp_path / "copy.twk", tmp_path / "later.twk"
     made(path)
-    fork(path, at=6, to=copy, swaps=[Swap("c0", TWO)], options=options())
+    fork(path, at=6, to=copy, edit=Edit(swaps=(Swap("c0", TWO),)), options=options())
     assert [item.target for item in swaps_of(copy, 6)] == ["c0"]
     assert verify(copy, options=options()).equal
-    fork(path, at=6, to=later, swaps=[Swap("c0", TWO, 9)], options=options())
+    fork(path, at=6, to=later, edit=Edit(swaps=(Swap("c0", TWO, 9),)), options=options())
     assert (swaps_of(later, 6), [item.target for item in swaps_of(later, 9)]) == ([], ["c0"])
     again = tmp_path / "again.twk"
     assert fork(copy, at=10, to=again, options=options()).head == replay(copy).head
@@ -176,7 +176,7 @@ def test_a_fork_whose_swap_is_refused_writes_nothing(tmp_path: Path) -> None:
         (stopped, Swap("c0", TWO), SwapRefused),
     ):
         with pytest.raises(kind):
-            fork(source, at=6, to=copy, swaps=[swap], options=options())
+            fork(source, at=6, to=copy, edit=Edit(swaps=(swap,)), options=options())
         assert not copy.exists()
 
 
