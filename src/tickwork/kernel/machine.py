@@ -33,12 +33,12 @@ from ..records import (
 from . import graph
 from .apply import admit_input, apply_action
 from .cast import Cast, Commit
-from .outbox import TOO_MANY, USER_KINDS, Action, Refused, denial, read_outbox
+from .outbox import TOO_MANY, USER_KINDS, Action, Port, Refused, denial, read_outbox
 from .policy import POLICIES
 from .random import BLOCK_TICKS, seed_block
 from .state import MAX_DRAIN_TICKS, NEVER, AgentState, AgentStatus, RunStatus, State, encode_state, initial_state
 from .supervise import supervise
-from .windows import NOTHING, Flip
+from .windows import NOTHING, Flip, Shown
 
 _pack = FRAME.pack
 _HEADER_BYTES: Final = FRAME.size
@@ -218,8 +218,7 @@ class Machine:
         tick = state.tick
         operation = _SHUTDOWN if state.status == RunStatus.STOPPING else _STEP
         block, place = divmod(tick, BLOCK_TICKS)
-        windows = self.cast.windows
-        fresh = windows.fresh() if state.windows and operation == _STEP else ()
+        fresh = self.cast.windows.fresh() if state.windows and operation == _STEP else ()
         turns: list[Turn] = []
         for number in slots:
             agent = state.agents[number]
@@ -231,15 +230,15 @@ class Machine:
             if not agent.started:
                 turns.append(self._init_turn(agent, tick))
                 continue
-            shown = windows.show(agent) if number in fresh else NOTHING
-            if agent.mail_bytes + len(shown.frames) <= spec.limits.inbox_bytes:
+            shown = NOTHING
+            if number in fresh:
+                shown = self._shown(agent)
+            if agent.mail_bytes <= spec.limits.inbox_bytes and not shown.told:
                 inbox, count = b"".join(agent.mail), len(agent.mail)
                 if count:
                     agent.mail, agent.mail_bytes = [], 0
             else:
-                inbox, count = self._cut(agent, len(shown.frames))
-            if shown.told:
-                inbox, count = shown.frames + inbox, shown.told + count
+                inbox, count = self._cut(agent, shown)
             limits = spec.limits
             if limits.window_ticks:
                 self._roll_window(agent)
@@ -265,9 +264,15 @@ class Machine:
             fuel = self._fuel_left(agent)
         return Turn(agent.number, _INIT, tick, seed, fuel, wall_us, 1, config)
 
-    def _cut(self, agent: AgentState, taken: int) -> tuple[bytes, int]:
-        """Take the oldest messages that fit the inbox, of which ``taken`` bytes are taken already."""
-        room, count = agent.spec.limits.inbox_bytes - taken, 0
+    def _shown(self, agent: AgentState) -> Shown:
+        """Return what windows show before a turn; nothing where the oldest message would not fit beside it."""
+        shown = self.cast.windows.show(agent)
+        room = agent.spec.limits.inbox_bytes - len(shown.frames)
+        return NOTHING if agent.mail and len(agent.mail[0]) > room else shown
+
+    def _cut(self, agent: AgentState, shown: Shown) -> tuple[bytes, int]:
+        """Return the frames of what windows show, and after them the oldest messages that fit the inbox."""
+        room, count = agent.spec.limits.inbox_bytes - len(shown.frames), 0
         for frame in agent.mail:
             if len(frame) > room:
                 break
@@ -276,7 +281,7 @@ class Machine:
         inbox = b"".join(agent.mail[:count])
         del agent.mail[:count]
         agent.mail_bytes -= len(inbox)
-        return inbox, count
+        return shown.frames + inbox, shown.told + count
 
     def _roll_window(self, agent: AgentState) -> None:
         """Begin the fuel quota's window that holds this tick, if it has not begun."""
@@ -323,11 +328,9 @@ class Machine:
                 else:
                     self._apply(agent, turn, outcome.code, actions)
             fuel.append(outcome.fuel)
-            if outcome.status == Status.DENIED:
-                why = denial(ports[number], agent.spec, outcome.code)
-                bus.note(DerivedKind.DENIED, number, 0, why)
-                outcome = Outcome(outcome.status, outcome.code, outcome.fuel, b"", why)
             if outcome.status != 0:
+                if outcome.status == Status.DENIED:
+                    outcome = self._note_denial(ports[number], agent, outcome)
                 self._details.append((bus.slot, outcome.detail))
                 supervise(self.cast, agent, turn, outcome)
             detached = encode_turn(number, turn.operation, outcome, charged, parts)
@@ -335,6 +338,12 @@ class Machine:
                 self._content.append(detached)
             if self._linear:
                 bus.flush_retained()
+
+    def _note_denial(self, port: Port, agent: AgentState, outcome: Outcome) -> Outcome:
+        """Record what a turn used and was not granted; return its outcome with that as its text."""
+        why = denial(port, agent.spec, outcome.code)
+        self.bus.note(DerivedKind.DENIED, agent.number, 0, why)
+        return Outcome(outcome.status, outcome.code, outcome.fuel, b"", why)
 
     def _apply(self, agent: AgentState, turn: Turn, code: int, actions: list[Action]) -> None:
         """Apply a good turn: when it wants to run again, its frames in order, and last whether it leaves."""

@@ -133,8 +133,8 @@ class Instance:
 
     __slots__ = (
         "_argument", "_cell", "_compiled", "_context", "_context_at", "_fuel", "_functions", "_inbox", "_limits",
-        "_memory", "_outbox", "_outbox_bytes", "_output", "_ready_fuel", "_receive", "_regions", "_variables", "_words",
-        "descriptor",
+        "_memory", "_outbox", "_outbox_bytes", "_output", "_ready_fuel", "_receive", "_variables", "_words",
+        "descriptor", "regions",
     )  # fmt: skip
 
     def __init__(self, loaded: Loaded, limits: Limits, image: Image | None = None, source: bytes = b"") -> None:
@@ -160,7 +160,7 @@ class Instance:
             self._restore(image)
             self.descriptor = compiled.descriptor
         self._bind(self.descriptor)
-        self._regions = Regions(self._memory, compiled.regions) if compiled.regions else None
+        self.regions = Regions(self._memory, compiled.regions) if compiled.regions else None
 
     def _make_cell(self, loaded: Loaded) -> Cell:
         try:
@@ -234,8 +234,8 @@ class Instance:
         if size:
             self._inbox[:size] = inbox
         if turn.views:
-            assert self._regions is not None, "a reader's module has regions"
-            self._regions.show(turn.views)
+            assert self.regions is not None, "a reader's module has regions"
+            self.regions.show(turn.views)
         _pack_context(
             self._memory, self._context_at, turn.tick, turn.seed, fuel, turn.wall_us, turn.agent, size, turn.count, 0, 0
         )
@@ -295,9 +295,9 @@ class Instance:
 
     def collect(self, outcome: Outcome) -> Outcome:
         """Return a good outcome with what the turn wrote to windows, still without digests."""
-        if self._regions is None or not outcome.outbox:
+        if self.regions is None or not outcome.outbox:
             return outcome
-        found = self._regions.collect(outcome)
+        found = self.regions.collect(outcome)
         return Outcome(Status.ABI_VIOLATION, 0, outcome.fuel, b"", found) if isinstance(found, str) else found
 
     def save(self, turn: Turn) -> tuple[Outcome, bytes]:
@@ -424,7 +424,7 @@ class Instance:
 
     def close(self) -> None:
         """Free the memory."""
-        del self._memory, self._inbox, self._outbox, self._words, self._output, self._regions
+        del self._memory, self._inbox, self._outbox, self._words, self._output, self.regions
         self._cell.close()
 
 

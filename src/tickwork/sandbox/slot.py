@@ -127,7 +127,7 @@ class Slot:
             image = instance.take_image()
             ledger.keep(image, len(image.memory))
         outcome = instance.run(turn)
-        if not outcome.status:
+        if instance.regions is not None and not outcome.status:
             outcome = instance.collect(outcome)
         if outcome.status:
             ledger.undoable = False

@@ -251,12 +251,21 @@ def test_an_agent_that_begins_again_is_shown_everything_again() -> None:
 
 
 def test_what_windows_show_leaves_room_for_fewer_messages() -> None:
+    small = agent("r", limits=msgspec.structs.replace(spec("r").limits, inbox_bytes=110))
+    here = stage("frame", 100, agent("w"), small, agent("s"))
+    run(here, w=write(10))
+    tick = run(here, message("r", b"1"), message("r", b"2"))
+    assert tick.kinds("r") == [FrameKind.WINDOW_EPOCH, FrameKind.MESSAGE]
+    assert (tick.turns["r"].count, tick.bodies("r"), run(here).bodies("r")) == (2, [b"1"], [b"2"])
+
+
+def test_a_message_that_only_fits_alone_goes_first() -> None:
     small = agent("r", limits=msgspec.structs.replace(spec("r").limits, inbox_bytes=100))
     here = stage("frame", 100, agent("w"), small, agent("s"))
-    run(here, message("r", b"1"), message("r", b"2"), w=write(10))
-    tick = run(here, message("r", b"3"))
-    assert tick.kinds("r") == [FrameKind.WINDOW_EPOCH]
-    assert run(here).bodies("r") == [b"3"]
+    run(here, w=write(10))
+    big = message("r", bytes(60))
+    assert run(here, big, w=write(10)).kinds("r") == [FrameKind.MESSAGE]
+    assert shown(run(here)) == [(2, 10, 0, 10)]
 
 
 def test_a_region_that_is_too_small_is_a_record_and_not_tried_again() -> None:
