@@ -90,7 +90,7 @@ def test_many_locals_weigh_more() -> None:
     local = "(local " + "i64 " * 160 + ")"
     heavy = f"(func $heavy {local} (call $light)) (func $light)"
     wasm = wat.agent(step="(call $heavy) (i32.const 0)", extra=heavy)
-    for depth, status in ((22, Status.DEPTH_LIMIT), (23, Status.OK)):
+    for depth, status in ((28, Status.DEPTH_LIMIT), (29, Status.OK)):
         agent = Agent(load(wat.compiled(wasm)), Limits(depth=depth))
         assert agent.run(wat.turn()).status == status
         agent.close()
