@@ -79,6 +79,13 @@ def show_state(request: Request) -> None:
     write_line("")
     rows = [(topic.name, topic.version, ", ".join(topic.subscribers), topic.value) for topic in state.topics]
     write_table(("topic", "#version", "subscribers", "value"), rows)
+    if state.windows:
+        write_line("")
+        windows = [
+            (w.name, w.kind, "open" if w.open else "closed", w.writer, ", ".join(w.readers), w.epoch, w.total, w.digest)
+            for w in state.windows
+        ]
+        write_table(("window", "kind", "is", "writer", "readers", "#epoch", "#bytes", "digest"), windows)
     if state.tasks:
         write_line("")
         write_table(("task",), [(task,) for task in state.tasks])

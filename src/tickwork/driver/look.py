@@ -65,6 +65,19 @@ class TopicView(msgspec.Struct, frozen=True):
     value: str
 
 
+class WindowView(msgspec.Struct, frozen=True):
+    """A window between two ticks. ``total`` counts its bytes, of a ring all that were ever written to it."""
+
+    name: str
+    kind: str
+    open: bool
+    writer: str
+    readers: tuple[str, ...]
+    epoch: int
+    total: int
+    digest: str
+
+
 class StateView(msgspec.Struct, frozen=True):
     """A run after a tick: ``tick`` is the next one to run."""
 
@@ -78,6 +91,7 @@ class StateView(msgspec.Struct, frozen=True):
     agents: tuple[AgentView, ...]
     topics: tuple[TopicView, ...]
     root: str
+    windows: tuple[WindowView, ...] = ()
 
 
 class MessageView(msgspec.Struct, frozen=True):
@@ -157,7 +171,7 @@ def state_at(source: Path | str | JournalReader, tick: int | None = None) -> Sta
 
 def view_state(machine: Machine) -> StateView:
     """Return a machine's state for people."""
-    from ..kernel.state import NEVER, AgentStatus, RunStatus, TaskStatus, encode_state
+    from ..kernel.state import NEVER, AgentStatus, RunStatus, TaskStatus, WindowState, encode_state
 
     state = machine.state
     agents = tuple(
@@ -197,7 +211,14 @@ def view_state(machine: Machine) -> StateView:
         agents,
         topics,
         codec.digest(encode_state(state)).hex(),
+        tuple(map(_window_view, state.windows)),
     )
+
+
+def _window_view(window: WindowState) -> WindowView:
+    spec = window.spec
+    known = window.open, spec.writer, spec.readers, window.epoch, window.total, window.digest.hex()
+    return WindowView(spec.name, spec.kind, *known)
 
 
 def agent_number(machine: Machine, agent: str) -> int:
@@ -321,6 +342,8 @@ def _target(machine: Machine, number: int, message: Message) -> str:
         FrameKind.LEAVE: spec.subscribe,
         FrameKind.SKILL: spec.skills,
         FrameKind.SPAWN: spec.spawn,
+        FrameKind.INFER: spec.models,
+        FrameKind.WINDOW_WRITE: spec.windows,
     }
     handles = names.get(message.kind if message.kind < 0x8000 else FrameKind.SEND, ())
     if message.destination < len(handles):
