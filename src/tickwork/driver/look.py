@@ -8,7 +8,7 @@ import msgspec
 from .. import codec
 from ..errors import AgentNotFound, JournalIncomplete, RunFailed, TickOutOfRange
 from ..journal.store import JournalReader
-from ..kernel import Machine
+from ..kernel import Machine, State
 from ..kernel.swap import read_order
 from ..records import (
     Derived,
@@ -171,7 +171,7 @@ def state_at(source: Path | str | JournalReader, tick: int | None = None) -> Sta
 
 def view_state(machine: Machine) -> StateView:
     """Return a machine's state for people."""
-    from ..kernel.state import NEVER, AgentStatus, RunStatus, TaskStatus, WindowState, encode_state
+    from ..kernel.state import NEVER, AgentStatus, RunStatus, TaskStatus, encode_state
 
     state = machine.state
     agents = tuple(
@@ -211,14 +211,24 @@ def view_state(machine: Machine) -> StateView:
         agents,
         topics,
         codec.digest(encode_state(state)).hex(),
-        tuple(map(_window_view, state.windows)),
+        _windows(state),
     )
 
 
-def _window_view(window: WindowState) -> WindowView:
-    spec = window.spec
-    known = window.open, spec.writer, spec.readers, window.epoch, window.total, window.digest.hex()
-    return WindowView(spec.name, spec.kind, *known)
+def _windows(state: State) -> tuple[WindowView, ...]:
+    return tuple(
+        WindowView(
+            window.spec.name,
+            window.spec.kind,
+            window.open,
+            window.spec.writer,
+            window.spec.readers,
+            window.epoch,
+            window.total,
+            window.digest.hex(),
+        )
+        for window in state.windows
+    )
 
 
 def agent_number(machine: Machine, agent: str) -> int:
