@@ -10,7 +10,7 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,6 +26,9 @@ PAGE_BYTES: Final = 64 * 1024
 PAGES: Final = 4
 STACK_BYTES: Final = 16 * 1024
 """Stack of a module unless its project says otherwise. It lies first in memory, so an overflow traps."""
+
+NEWEST_CLANG: Final = 30
+"""How far up names such as ``clang-19`` are looked for."""
 
 OLDEST_CLANG: Final = 16
 """The first that lays out C++20 and the features below as this SDK is tested with."""
@@ -112,16 +115,15 @@ class ClangToolchain:
         if zig is not None:
             version = importlib.metadata.version("ziglang")
             return Found("ziglang", version, (sys.executable, "-m", "ziglang", self.dialect.zig), environment)
-        clang = environment.program(self.dialect.clang)
-        if clang is None or environment.program("wasm-ld") is None:
-            raise _missing("neither the package ziglang nor clang with wasm-ld is installed")
-        said = subprocess.run(
-            [clang, "--version"], env=dict(environment.variables), capture_output=True, text=True, check=False
+        for clang in _clangs(environment, self.dialect.clang):
+            version, linker = _usable(clang, environment)
+            if linker:
+                # Debian's compiler looks for its linker under a name with a version, which may not be there.
+                return Found("clang", version, (str(clang), f"-fuse-ld={linker}"), environment)
+        raise _missing(
+            f"the package ziglang is not among those of {sys.executable}, and PATH has no clang of version "
+            f"{OLDEST_CLANG} or newer with wasm-ld"
         )
-        told = re.search(r"version (\d+)[\d.]*", said.stdout)
-        if told is None or int(told[1]) < OLDEST_CLANG:
-            raise _missing(f"{clang} is older than clang {OLDEST_CLANG}")
-        return Found("clang", told[0].removeprefix("version "), (str(clang),), environment)
 
     def sources(self, project: Project) -> Sequence[Path]:
         """Return the C or C++ files of the folder the entry lies in, hidden folders and ``tests`` left out."""
@@ -230,9 +232,30 @@ def _set_aside(path: Path) -> bool:
     return path.parts[0] == "tests" or any(part.startswith(".") for part in path.parts)
 
 
+def _clangs(environment: Environment, name: str) -> Iterator[Path]:
+    """Yield the compilers of that name on PATH. Order: the plain name, then those with a version, newest first."""
+    for version in ("", *(f"-{number}" for number in range(NEWEST_CLANG, OLDEST_CLANG - 1, -1))):
+        found = environment.program(name + version)
+        if found is not None:
+            yield found
+
+
+def _usable(clang: Path, environment: Environment) -> tuple[str, str]:
+    """Return the version of a compiler and its linker for WebAssembly; no linker for a compiler that does not serve."""
+
+    def said(argument: str) -> str:
+        done = subprocess.run(
+            [clang, argument], env=dict(environment.variables), capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    told = re.search(r"version ((\d+)[\d.]*)", said("--version"))
+    if told is None or int(told[2]) < OLDEST_CLANG:
+        return "", ""
+    # A linker that is not there is answered with its bare name.
+    linker = environment.program(said("-print-prog-name=wasm-ld"))
+    return told[1], str(linker) if linker else ""
+
+
 def _missing(why: str) -> ToolchainMissing:
-    return ToolchainMissing(
-        "no compiler for C and C++ was found",
-        why=f"{why}; looked at the packages of {sys.executable} and at PATH",
-        fix='pip install "tickwork[sdk-c]"',
-    )
+    return ToolchainMissing("no compiler for C and C++ was found", why=why, fix='pip install "tickwork[sdk-c]"')

@@ -86,11 +86,14 @@ class TestFinding:
     def without_ziglang(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
-    def place(self, folder: Path, version: str) -> Environment:
-        for name, said in (("clang", f"Debian clang version {version} (7)"), ("wasm-ld", "LLD")):
-            program = folder / name
-            program.write_text(f"#!/bin/sh\necho '{said}'\n")
-            program.chmod(0o755)
+    def place(self, folder: Path, version: str, name: str = "clang", linker: str = "wasm-ld") -> Environment:
+        for program, text in (
+            (name, f'[ "$1" = --version ] && echo "Debian clang version {version} (7)" || echo {linker}'),
+            ("wasm-ld", "exit 0"),
+        ):
+            path = folder / program
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
         return Environment({"PATH": str(folder)}, folder)
 
     def test_without_any_compiler_the_line_that_installs_one_is_said(self, tmp_path: Path) -> None:
@@ -103,7 +106,15 @@ class TestFinding:
         found = c.toolchain.find(self.place(tmp_path, "16.0.6"))
         assert (found.tool, found.version) == ("clang", "16.0.6")
 
-    def test_an_old_clang_is_not_taken(self, tmp_path: Path) -> None:
-        with pytest.raises(ToolchainMissing, match="no compiler") as caught:
-            c.toolchain.find(self.place(tmp_path, "14.0.0"))
-        assert "older than clang 16" in caught.value.why
+    def test_a_clang_that_carries_its_version_in_its_name_is_found(self, tmp_path: Path) -> None:
+        self.place(tmp_path, "14.0.0", "clang++")
+        found = c.cpp_toolchain.find(self.place(tmp_path, "19.1.7", "clang++-19"))
+        assert (found.version, found.command) == (
+            "19.1.7",
+            (str(tmp_path / "clang++-19"), f"-fuse-ld={tmp_path / 'wasm-ld'}"),
+        )
+
+    @pytest.mark.parametrize(("version", "linker"), [("14.0.0", "wasm-ld"), ("16.0.6", "nowhere")])
+    def test_a_clang_that_is_old_or_has_no_linker_is_not_taken(self, version: str, linker: str, tmp_path: Path) -> None:
+        with pytest.raises(ToolchainMissing, match="no compiler"):
+            c.toolchain.find(self.place(tmp_path, version, linker=linker))
