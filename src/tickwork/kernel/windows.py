@@ -3,6 +3,7 @@
 Invariants:
     * The kernel holds no byte of a window: epoch, length and digest are its state, the shell keeps the content.
     * A window flips at most once a tick, so that each tick's readers see one epoch, frozen.
+    * What was written while a window was open is shown, also after it has closed, until it opens again, empty.
     * What a reader has seen is noted when its turn is good: a turn that is undone is shown the same again.
     * A refused write changes nothing but the record that says why.
 """
@@ -211,7 +212,7 @@ class Windows:
         found = [
             agent.number
             for window in self._state.windows
-            if window.open and window.epoch > window.base
+            if window.epoch > window.base
             for agent in self._readers(window)
             if self._seen(window, agent.number).epoch < window.epoch
         ]
@@ -229,7 +230,7 @@ class Windows:
         views: list[View] = []
         for place, window in enumerate(self._state.windows):
             name = window.spec.name
-            if not window.open or agent.name not in window.spec.readers or not grants(agent.spec, name):
+            if agent.name not in window.spec.readers or not grants(agent.spec, name):
                 continue
             seen = self._seen(window, agent.number)
             if seen.epoch >= window.epoch:

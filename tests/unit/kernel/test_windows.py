@@ -175,7 +175,7 @@ def test_a_window_keeps_its_hours() -> None:
         ["WINDOW_CLOSED", "DENIED"],
     ]
     assert notes(ticks[4], DerivedKind.DENIED) == ['window "board" is not open']
-    assert [shown(tick) for tick in ticks] == [[], [], [], [(1, 1, 0, 1)], []]
+    assert [shown(tick) for tick in [*ticks, run(here)]] == [[], [], [], [(1, 1, 0, 1)], [(2, 1, 0, 1)], []]
 
 
 def test_an_operator_closes_a_window_and_opens_it_empty() -> None:
@@ -183,7 +183,7 @@ def test_an_operator_closes_a_window_and_opens_it_empty() -> None:
     run(here, w=write(10))
     tick = run(here, Input(InputKind.CLOSE_WINDOW, "operator", "board"), w=write(10))
     assert notes(tick, DerivedKind.WINDOW_CLOSED) == ["board: an operator closed it"]
-    assert shown(tick) == []
+    assert shown(tick) == [(1, 10, 0, 10)]
     tick = run(here, Input(InputKind.OPEN_WINDOW, "operator", "board"))
     assert [(item.note, item.number) for item in tick.notes(DerivedKind.WINDOW_OPENED)] == [("board", 1)]
     assert shown(tick) == []
