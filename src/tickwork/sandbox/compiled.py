@@ -13,7 +13,7 @@ from ..errors import InternalError, ModuleAbiMismatch
 from ..records import ABI_MAJOR, ABI_MINOR, Limits
 from .engine import PAGE
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 DESCRIPTOR_MAGIC: Final = b"TWA1"
 CONTEXT_BYTES: Final = 64
 LEAST_CAPACITY: Final = 4 << 10

@@ -29,7 +29,9 @@ WASMTIME_VERSION: Final = "50.0.1"
 """The version whose layouts, prices and traps this file knows; pinned by the distribution."""
 
 PAGE: Final = 65536
-MAX_WASM_STACK: Final = 1 << 20
+MAX_WASM_STACK: Final = 5 << 18
+"""What a guest may use of the thread's stack; the smallest of a main thread, on Windows, has 2 MB. Units: bytes."""
+
 MEMORY_RESERVATION: Final = 1 << 32
 TABLE_ELEMENTS: Final = 100_000
 TEXT_BYTES: Final = 4096

@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 
 from .rewriter import Rewritten
 
-STACK_PER_WEIGHT: Final = 200
+STACK_PER_WEIGHT: Final = 250
 """What one unit of weight may take of the native stack. Units: bytes.
 
-The greatest depth, 5,000 units, and one function that is not counted fit into the stack that the engine allows.
+The greatest depth, 5,000 units, and one function that is not counted fit into the stack that the engine allows. The
+most that any of CPython's 9,962 counted functions takes is 176.
 """
 
 LEAF_STACK: Final = 32 << 10

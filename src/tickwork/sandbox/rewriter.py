@@ -41,7 +41,7 @@ DEPTH_MOST: Final = 5_000
 
 SLOTS_PER_WEIGHT: Final = 6
 """Parameters, locals and operands that weigh as much as one call; with it, what a weight takes of the stack was nearest
-to constant over the modules of this repository and C++ programs with a library: at most 128 bytes."""
+to constant over the modules of this repository and C++ programs with a library, and of CPython: at most 176 bytes."""
 
 _WASI_GLOBALS: Final = (WASI_CONTEXT, WASI_OUTBOX, WASI_CAPACITY, WASI_EXIT)
 _UNREACHABLE: Final = b"\x00"
