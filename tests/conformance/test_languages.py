@@ -1,6 +1,7 @@
 """One suite for every language of the SDK: the same three agents do the same, byte for byte, as the ones in C."""
 
 import functools
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
+import tickwork
 from tests.support import ROOT
 from tests.unit.sdk.seat import compiled
 from tickwork.authoring.languages import LANGUAGES
-from tickwork.codec import decode_frames, encode_frame
+from tickwork.codec import decode_frames, decode_turns, encode_frame
+from tickwork.driver.opening import reading
 from tickwork.records import DIRECT, OUTSIDE, RAW_AGENT, Encoding, FrameKind, Limits, Operation, Status, Turn
 from tickwork.sandbox.pool import InlinePool, Program
 from tickwork.sandbox.windows import DIGEST_BYTES, DIGEST_OFFSET
@@ -283,3 +286,28 @@ def test_every_language_asks_for_the_same(language: str) -> None:
             assert project.name == f"{agent}-{language}"
             assert project.table.version == wanted.table.version
             assert project.table.capabilities == wanted.table.capabilities
+
+
+# --- worlds ---
+
+WORLD = ROOT / "examples" / "market" / "world.toml"
+
+
+def ran(world: Path) -> list[bytes]:
+    """Return the turns of a run as its journal has them: agents, statuses, codes and outboxes, tick by tick."""
+    done = tickwork.run(tickwork.load_world(world, allow_unsigned=True), journal=world.with_suffix(".twk"))
+    assert done.journal is not None
+    with reading(done.journal) as journal:
+        return [frame.turns for frame in journal.frames()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["c", "cpp", "rust", "assemblyscript"])
+def test_a_market_of_one_language_is_the_market_of_all_languages(language: str, tmp_path: Path) -> None:
+    text = re.sub(r'module = "\w+/', f'module = "{WORLD.parent.as_posix()}/', WORLD.read_text(encoding="utf-8"))
+    places = {"mixed.toml": r"/\1/market-\1", "alone.toml": f"/{language}/market-{language}"}
+    for name, module in places.items():
+        (tmp_path / name).write_text(re.sub(r"/market-(\w+)", module, text), encoding="utf-8")
+    mixed, alone = (ran(tmp_path / name) for name in places)
+    assert sum(len(list(decode_turns(turns))) for turns in mixed) > 1000
+    assert alone == mixed
