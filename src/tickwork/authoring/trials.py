@@ -1,28 +1,21 @@
 """Trials: an agent's script run in every way that must make no difference, and what it did as a text to compare.
 
-The ways: as it is; on an engine that optimises nothing; in worker processes; and stopped after every tick, its state
-put into a new instance in a new pool each time. All must come to one head.
+All ways must come to one head.
 """
 
 import difflib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from .. import codec
 from ..driver.compare import kind_name
-from ..driver.crew import open_versions, pin_capacities
 from ..driver.diff import diff
 from ..driver.fold import read_turns
-from ..driver.judging import Judge
-from ..driver.opening import new_environment
 from ..driver.options import Options
-from ..driver.resolve import World
-from ..driver.run import resume_journal, run
 from ..errors import AgentTestFailed
 from ..journal.memory import MemoryJournal
 from ..records import (
@@ -39,6 +32,7 @@ from ..records import (
 )
 from ..sandbox.manifest import Manifest
 from .scripts import Script, performers, script_world
+from .ways import AS_IT_IS, RESTORED, other_ways, quiet, record
 
 LONGEST_BODY: Final = 200
 """Bytes of a body that are written out; of a longer one the digest stands."""
@@ -78,16 +72,6 @@ class Played(msgspec.Struct, frozen=True):
     fuel: int
 
 
-class AtOnce(Executor):
-    """Runs what it is given when it is given it, so that an answer comes at the same tick every time."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Return the result, already there."""
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
 def play(trial: Trial, options: Options, *, every_way: bool = True) -> Played:
     """Return how a script came out.
 
@@ -101,63 +85,17 @@ def play(trial: Trial, options: Options, *, every_way: bool = True) -> Played:
     """
     with tempfile.TemporaryDirectory(prefix="tickwork-") as folder:
         world = script_world(trial.script, trial.manifest, trial.package, Path(folder), bases=trial.bases)
-        first = _record(trial, world, options)
-        head, ways = first.head().d, ["as it is"]
-        for name, changed in _ways(options) if every_way else ():
-            other = _record(trial, world, changed, restored=name == RESTORED)
+        options = msgspec.structs.replace(quiet(options), performers=performers(trial.script, trial.manifest))
+        first = record(world, options)
+        head, ways = first.head().d, [AS_IT_IS]
+        for name, changed in other_ways(options) if every_way else ():
+            again = performers(trial.script, trial.manifest)  # They count the answers that they have given.
+            changed = msgspec.structs.replace(changed, performers=again)
+            other = record(world, changed, restored=name == RESTORED)
             if other.head().d != head:
                 raise _differs(trial, first, other, name)
             ways.append(name)
         return _played(first, tuple(ways))
-
-
-RESTORED: Final = "restored at every tick"
-
-
-def _ways(options: Options) -> Iterator[tuple[str, Options]]:
-    yield "not optimised", msgspec.structs.replace(options, opt_level="none")
-    yield "in 2 workers", msgspec.structs.replace(options, workers=2)
-    yield RESTORED, msgspec.structs.replace(options, snapshot_ticks=1)
-
-
-def _record(trial: Trial, world: World, options: Options, *, restored: bool = False) -> MemoryJournal:
-    """Return the journal of one run."""
-    options = msgspec.structs.replace(
-        options,
-        performers={**performers(trial.script, trial.manifest)},
-        executor=AtOnce,
-        trust=None,
-        signing_key=None,
-        progress=None,
-    )
-    journal = _empty(world, options)
-    if not restored:
-        run(world, journal=journal, options=options)
-        return journal
-    done = run(world, journal=journal, options=msgspec.structs.replace(options, stop=_Once()))
-    while done.status == "interrupted":
-        again = msgspec.structs.replace(options, stop=_Once())
-        done = resume_journal(journal, None, world=world, decisions={}, options=again)
-    return journal
-
-
-class _Once:
-    """Asks a run to stop after one tick."""
-
-    def __init__(self) -> None:
-        self._asked = 0
-
-    def __call__(self) -> bool:
-        self._asked += 1
-        return self._asked > 1
-
-
-def _empty(world: World, options: Options) -> MemoryJournal:
-    admitted, _ = open_versions(
-        world.header, world.modules.__getitem__, options, Judge(world.header, options, update=False)
-    )
-    header = pin_capacities(world.header, admitted)
-    return MemoryJournal(codec.encode(header), codec.encode(new_environment(options)), world.contents)
 
 
 def _differs(trial: Trial, first: MemoryJournal, other: MemoryJournal, way: str) -> AgentTestFailed:
@@ -231,14 +169,21 @@ def describe(spec: AgentSpec, sent: Message, agents: Sequence[str]) -> str:
         return f"{kind} {shown_body(sent.body)}" if sent.body else kind
     if sent.kind == FrameKind.TIMER and len(sent.body) == _DELAY_BYTES:
         return f"timer {sent.destination} in {int.from_bytes(sent.body, 'little')} ticks"
-    names: tuple[str, ...] = getattr(spec, _NAMED[sent.kind]) if sent.kind in _NAMED else ()
+    encoding = "" if not sent.encoding else f" ({_encoding(sent.encoding)})"
+    return f"{kind} {target_of(spec, sent, agents)}{encoding} {shown_body(sent.body)}".rstrip()
+
+
+def target_of(spec: AgentSpec, sent: Message, agents: Sequence[str]) -> str:
+    """Return what a frame's destination means to its sender.
+
+    Args:
+        agents: Names by number, for what is sent to a number.
+    """
     to = sent.destination & ~RAW_AGENT
     if sent.destination & RAW_AGENT:
-        target = agents[to] if to < len(agents) else f"agent {to}"
-    else:
-        target = names[to] if to < len(names) else f"handle {to}"
-    encoding = "" if not sent.encoding else f" ({_encoding(sent.encoding)})"
-    return f"{kind} {target}{encoding} {shown_body(sent.body)}".rstrip()
+        return agents[to] if to < len(agents) else f"agent {to}"
+    names: tuple[str, ...] = getattr(spec, _NAMED[sent.kind]) if sent.kind in _NAMED else ()
+    return names[to] if to < len(names) else f"handle {to}"
 
 
 def _encoding(number: int) -> str:

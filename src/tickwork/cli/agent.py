@@ -10,6 +10,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "build": "Compile a project, give the module its manifest, check it, and sign it.",
     "test": "Run an agent's scripts in every way that must make no difference, and compare what it did.",
     "bench": "Measure an agent's turns: time, fuel, memory, and what a start and a compilation take.",
+    "dev": "Build on every save, run the last ticks again with the new code, and show the first difference.",
     "check": "Say what a host would refuse of a package, what may surprise, and what it asks for.",
     "inspect": "Show what a package says of itself, who signed it, and what is in it.",
     "disasm": "List a module's code, one instruction a line, with source lines where they are known.",
