@@ -87,6 +87,8 @@ class Inbox:
 
     def due_swaps(self, tick: int) -> list[SwapPlan]:
         """Return the swaps of a tick, and forget those that it is too late for. Order: as queued."""
+        if not self._swaps:
+            return []
         due = [plan for plan in self._swaps if plan.at == tick]
         self._swaps = [plan for plan in self._swaps if plan.at > tick]
         return due
@@ -278,6 +280,8 @@ class Loop:
         swaps = order_due(machine, self.crew, self.inbox.due_swaps(state.tick)) if not closing else []
         inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing, first=swaps)
         inputs, modules = settle(machine, self.crew, inputs)
+        if modules and self.crew.versions is not None:
+            self.crew.versions.note()
         if machine.clocked:
             inputs.append(Input(InputKind.CLOCK, DRIVER, number=self.options.clock.now_us()))
         if not closing and self._must_close():

@@ -22,6 +22,7 @@ from .plans import Swap, place_of, plan_swaps
 from .resolve import World
 from .swap import check_plans, order_swap, refused_input, swap_input, unknown_agent
 
+_SWAP: Final = int(InputKind.SWAP_AGENT)
 _CODES: Final = frozenset(map(int, Refusal))
 
 _IMPOSSIBLE: Final = (RunError, ModuleError, PackageError, JournalIncomplete)
@@ -47,6 +48,8 @@ def _ordered(machine: Machine, crew: Crew, plan: SwapPlan) -> Input:
 
 def settle(machine: Machine, crew: Crew, inputs: Sequence[Input]) -> tuple[list[Input], list[bytes]]:
     """Return a tick's inputs, those of swaps saying what came of them, and the modules that these bring."""
+    if all(item.kind != _SWAP for item in inputs):
+        return list(inputs), []
     settled, bodies = list[Input](), dict[bytes, bytes]()
     for item in inputs:
         if item.kind != InputKind.SWAP_AGENT:

@@ -67,7 +67,16 @@ class Versions:
             self._judge.judge_spec(spec, self.body)
         if known is None:
             known = self._admitted[spec.package] = self._admit(spec, self.body, self._admitted)
+            self._judge.note()
         return known
+
+    def note(self) -> None:
+        """Note what was judged so far as seen on this machine, once it runs.
+
+        Raises:
+            TrustFileInvalid: TW3210, the notes cannot be written.
+        """
+        self._judge.note()
 
     def version(self, spec: AgentSpec) -> Version:
         """Return what an agent runs, with its bytes."""

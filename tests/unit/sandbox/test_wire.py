@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.sandbox import wat
 from tickwork.errors import InternalError, ModuleRefused
-from tickwork.records import Outcome, Turn
+from tickwork.records import Limits, Outcome, Turn
 from tickwork.sandbox import wire
 from tickwork.sandbox.worker import Worker
 
@@ -18,6 +18,12 @@ turns = st.builds(Turn, u32, st.integers(0, 2), u64, u64, u64, u64, u32, st.bina
 outcomes = st.builds(
     Outcome, st.integers(0, 7), st.integers(-(2**31), 2**31 - 1), u64, st.binary(max_size=64), st.text(max_size=20)
 )
+
+
+@given(turns, u32, st.binary(min_size=32, max_size=32))
+def test_what_carries_a_state_survives_the_pipe(turn: Turn, agent: int, code: bytes) -> None:
+    placed = wire.Placement(agent, code, Limits(fuel=7))
+    assert wire.decode_carry(wire.encode_carry(turn, placed)) == (turn, placed)
 
 
 @given(st.lists(st.tuples(turns, st.booleans()), max_size=4))
