@@ -30,6 +30,7 @@ class Judge:
         self._update = update
         self._trust: Trust | None = None
         self._verdicts: dict[bytes, Verdict] = {}
+        self._noted: set[bytes] = set()
 
     def judge_spec(self, spec: AgentSpec, content: Callable[[bytes], bytes]) -> None:
         """Judge what an agent runs: its module, or its source bundle and by it the base module that runs the bundle.
@@ -71,13 +72,15 @@ class Judge:
         return self._verdicts[digest]
 
     def note(self) -> None:
-        """Note the versions and capabilities of what was judged, once all of it may run.
+        """Note the versions and capabilities of what was judged, once all of it may run; each is noted once.
 
         Raises:
             TrustFileInvalid: TW3210, the notes cannot be written.
         """
-        for verdict in self._verdicts.values():
-            note(verdict, self._loaded())
+        for digest, verdict in self._verdicts.items():
+            if digest not in self._noted:
+                note(verdict, self._loaded())
+                self._noted.add(digest)
 
     def _loaded(self) -> Trust:
         if self._trust is None:

@@ -93,7 +93,9 @@ class _Client(Protocol):
     do_request: Callable[..., _Answer]
 
     def get_container(self, name: str) -> object: ...
-    def push(self, target: str, **options: object) -> object: ...
+    def push(
+        self, target: str, *, files: list[str], manifest_config: str, disable_path_validation: bool, quiet: bool
+    ) -> object: ...
 
 
 class OciRegistry:
