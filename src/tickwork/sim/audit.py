@@ -17,6 +17,7 @@ from ..driver.fold import open_machine, read_inputs, read_turns
 from ..journal.store import JournalReader
 from ..kernel import Machine, RunStatus
 from ..kernel.state import AgentStatus
+from ..kernel.swap import read_order, why_not
 from ..records import (
     DIRECT,
     OUTSIDE,
@@ -143,6 +144,22 @@ class Audit:
             self._offered += len(self.topics.hearing[names.index(item.target)])
         elif item.kind == InputKind.PUBLISH_RETAINED and item.target in names:
             self.topics.retain(names.index(item.target))
+        elif item.kind == InputKind.SWAP_AGENT and not item.code:
+            self._count_swap(item)
+
+    def _count_swap(self, item: Input) -> None:
+        """Leave the topics that a new version may not hear, and join those that only it declares."""
+        order, number = read_order(item), self.machine.cast.numbers.get(item.target)
+        agent = self.machine.state.agents[number] if number is not None else None
+        if order is None or agent is None or why_not(agent, item.target, order):
+            return
+        names, new = self.machine.header.topics, order.spec
+        granted = {name for name in new.subscribe if f"subscribe:{name}" not in new.denied}
+        for topic, name in enumerate(names):
+            if name not in granted:
+                self.topics.hearing[topic].discard(agent.number)
+            elif name not in agent.spec.subscribe:
+                self._offered += self.topics.join(agent.number, topic)
 
     def _follow_inputs(self, gone: set[int]) -> None:
         """Follow what inputs led to. A result for an agent that has gone is settled and makes no message."""

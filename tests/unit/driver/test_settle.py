@@ -23,6 +23,7 @@ from tickwork.journal.memory import MemoryJournal
 from tickwork.journal.sqlite import SqliteJournal
 from tickwork.kernel.swap import read_order
 from tickwork.records import DerivedKind, Input, InputKind, Refusal
+from tickwork.sim.audit import Audit
 
 pytestmark = pytest.mark.slow
 
@@ -292,3 +293,21 @@ def test_derived_records_name_the_new_module(tmp_path: Path) -> None:
         assert frame is not None
         found = [item for item in codec.decode_derived(frame.derived) if item.kind == DerivedKind.SWAPPED]
     assert [(item.agent, item.digest) for item in found] == [(0, codec.digest(TWO))]
+
+
+def test_an_audit_follows_what_a_new_version_hears(tmp_path: Path) -> None:
+    path = tmp_path / "a.twk"
+    old = version(subscribe=("counts",))
+    deaf = version("2.0.0", publish=("counts",), subscribe=())
+    keen = version("3.0.0", subscribe=("totals", "counts"))
+    grants = ("subscribe:totals", "subscribe:counts")
+    plans = [
+        Swap("c0", deaf, 5, "restart"),
+        Swap("c0", keen, 9, grants=grants),
+        Swap("c1", keen, 11, grants=grants[:1]),
+    ]
+    run(with_swaps(counting(one=old, agents=3), plans), journal=path, options=options())
+    assert [len(topic.subscribers) for topic in state_at(path, 6).topics] == [2, 0]
+    assert [len(topic.subscribers) for topic in state_at(path, 12).topics] == [3, 2]
+    with SqliteJournal.open(path) as journal:
+        assert Audit(journal).run() == []
