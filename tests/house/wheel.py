@@ -37,6 +37,8 @@ def main() -> int:
         demo = _run([scripts / "tickwork", "demo", "--ticks", "200", "-o", "json"], folder)
         document = json.loads(demo)
         assert document["equal"] is True, document
+        begun = json.loads(_run([scripts / "tickwork", "agent", "new", "c", "starter", "-o", "json"], folder))
+        assert any(name.endswith("agent.toml") for name in begun["files"]), begun
     print(f"wheel: tickwork {version}, demo of 200 ticks, head {document['head']}")
     return 0
 

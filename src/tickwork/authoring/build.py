@@ -62,7 +62,9 @@ def _completed(project: Project, toolchain: Toolchain, found: Found, compiled: C
     manifest = project.manifest(sdk=toolchain.sdk, sources=toolchain.sources(project), pages=pages)
     module = append_manifest(compiled.module, manifest)
     try:
-        scan(gate.check(module, name))
+        passed = gate.check(module, name)
+        gate.check_wasi(passed, name, declared=manifest.wasi != "")
+        scan(passed)
     except Malformed as error:
         raise gate.malformed(name, error) from error
     return Built(compiled._replace(module=module), found, pages)

@@ -1,7 +1,6 @@
 """``tickwork doctor``."""
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -13,11 +12,12 @@ from typing import Final, Literal
 import msgspec
 from cyclopts import App
 
+from ..authoring.languages import LANGUAGES, toolchain_of
 from ..errors import EngineUnsuitable, TickworkError
 from ..journal.sqlite import sqlite_version
 from ..records import ENGINE_PROFILE
 from ..sandbox.probes import ready_engine
-from .config import load_settings, module_cache, signing_key
+from .config import build_environment, load_settings, module_cache, signing_key
 from .output import Output, write_line, write_rows
 
 EXAMPLES: Final = """Examples:
@@ -30,6 +30,8 @@ Ends with status 69 if something is missing that every run needs."""
 OLDEST_PYTHON: Final = (3, 11)
 ENOUGH_BYTES: Final = 1 << 30
 TESTED: Final = ("Linux", "Windows", "Darwin")
+
+_NAME_WIDTH: Final = 25
 
 app = App(name="doctor", help_epilogue=EXAMPLES)
 
@@ -54,9 +56,9 @@ def doctor(*, output: Output = "text") -> int:
     bad = [found for found in findings if found.state == "missing"]
     if output == "text":
         for found in findings:
-            write_line(f"{found.state:<8}{found.name:<12}{found.found}")
+            write_line(f"{found.state:<8}{found.name:<{_NAME_WIDTH}}{found.found}")
             if found.fix:
-                write_line(f"{'':<8}{'':<12}fix: {found.fix}")
+                write_line(f"{'':<8}{'':<{_NAME_WIDTH}}fix: {found.fix}")
     else:
         write_rows(findings, "findings", {"healthy": not bad}, output)
     return EngineUnsuitable.exit_status if bad else 0
@@ -70,7 +72,7 @@ def examine() -> Iterator[Finding]:
     yield _sqlite()
     yield _settings()
     yield from _folders()
-    yield _compiler()
+    yield from _compilers()
 
 
 def _python() -> Finding:
@@ -135,8 +137,16 @@ def _folders() -> Iterator[Finding]:
             yield Finding(name, "ok", said)
 
 
-def _compiler() -> Finding:
-    if importlib.util.find_spec("ziglang") is None:
-        fix = "pip install 'tickwork[sdk-c]'"
-        return Finding("C compiler", "advice", "ziglang is not installed: C agents cannot be built here", fix)
-    return Finding("C compiler", "ok", f"ziglang {importlib.metadata.version('ziglang')}")
+def _compilers() -> Iterator[Finding]:
+    """Yield for each language whether agents in it can be built here."""
+    try:
+        environment = build_environment(load_settings())
+    except TickworkError:
+        return  # The settings have their own finding.
+    for language in LANGUAGES:
+        try:
+            found = toolchain_of(language).find(environment)
+        except TickworkError as error:
+            yield Finding(f"agents in {language}", "advice", error.what, error.fix)
+        else:
+            yield Finding(f"agents in {language}", "ok", f"{found.tool} {found.version}")
