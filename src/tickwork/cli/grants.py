@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from ..driver.faults import choose
 from ..errors import UsageFault
-from ..kernel import declared
+from ..kernel.grants import declared
 from ..records import Header, Input, InputKind
 
 ForkGrants = Annotated[

@@ -15,7 +15,7 @@ from msgspec import UnsetType
 
 from .. import codec
 from ..errors import ModuleManifestInvalid, ModuleRefused, UsageFault, WorldReferenceError, WorldSchemaError
-from ..kernel import CLOCK
+from ..kernel.grants import CLOCK
 from ..native import Agent
 from ..records import (
     ABI_MAJOR,
@@ -39,7 +39,7 @@ from ..records import (
 )
 from ..sandbox.manifest import Manifest, read_manifest
 from . import places
-from .bundles import find_base, first_pages, is_bundle, read_bundle
+from .bundles import DEPTH, find_base, first_pages, is_bundle, read_bundle
 from .faults import Fault, choose
 from .feeds import read_rows
 from .plans import Swap, in_order, plan_swaps
@@ -480,7 +480,7 @@ def _limits(table: LimitsTable, declared: _Declared | None, base_pages: int = 0)
     """Return the lesser of what the world allows and what the manifest asks for.
 
     Args:
-        base_pages: What a base module begins with, which comes on top where the world says nothing.
+        base_pages: What a base module begins with: it comes on top where the world says nothing. 0 without a base.
     """
     world = Limits(
         mailbox_messages=table.mailbox_messages,
@@ -490,11 +490,11 @@ def _limits(table: LimitsTable, declared: _Declared | None, base_pages: int = 0)
         window_fuel=table.window_fuel,
         window_ticks=table.window_ticks,
     )
+    if base_pages:
+        world = msgspec.structs.replace(world, memory_pages=world.memory_pages + base_pages, depth=DEPTH)
     allowed = {
         "fuel": world.fuel if isinstance(table.fuel, UnsetType) else table.fuel,
-        "memory_pages": world.memory_pages + base_pages
-        if isinstance(table.memory_pages, UnsetType)
-        else table.memory_pages,
+        "memory_pages": world.memory_pages if isinstance(table.memory_pages, UnsetType) else table.memory_pages,
         "depth": world.depth if isinstance(table.depth, UnsetType) else table.depth,
     }
     if declared is not None:

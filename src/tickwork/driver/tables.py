@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ..kernel import MAX_WINDOW_BYTES
+from ..kernel.windows import MAX_WINDOW_BYTES
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
 ALL_AGENTS: Final = "*"
