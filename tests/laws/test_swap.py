@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.laws.recorded import Recorded, empty_journal, prefix, record
-from tests.support import ROOT
+from tests.support import ROOT, need
 from tickwork import codec
 from tickwork.driver.canary import canary
 from tickwork.driver.diff import diff
@@ -135,3 +135,16 @@ def test_a_canary_of_the_same_agent_in_another_language_is_equal(made: Recorded)
 def test_the_new_modules_are_the_journals(made: Recorded) -> None:
     digests = {codec.digest(path.read_bytes()) for path in MODULES.values()}
     assert all(codec.digest(made.journal.content(digest)) == digest for digest in digests)
+
+
+def test_state_travels_into_python_and_back(tmp_path: Path) -> None:
+    base = Path(need("python-base"))
+    grants = ("memory_pages:512", "fuel:5000000000", "depth:5000")
+    bundle = MARKET / "python" / "market-python.bundle"
+    away = Swap("t-1", bundle, 20, grants=grants, bases=(base.parent,))
+    options = Options(cache=base.parent / "modules")
+    plain = record(market(tmp_path), options)
+    moved = record(market(tmp_path, away, Swap("t-1", MODULES["rust"], 30)), options)
+    turns = [[frame.turns for frame in each.journal.frames()] for each in (plain, moved)]
+    assert turns[0] == turns[1]
+    assert verify(moved.journal, options=options).equal

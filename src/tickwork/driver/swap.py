@@ -98,7 +98,7 @@ def order_swap(spec: AgentSpec, plan: SwapPlan, versions: Versions, header: Head
             f"the new version's memory begins with {new.admitted.pages} pages",
             where=where,
             why=f"agent {plan.agent!r} may have {changed.limits.memory_pages} pages of 64 KiB",
-            fix=f"allow it with the grant memory_pages:{new.admitted.pages}, or build it with less",
+            fix=f"allow it with --grant {plan.agent}=memory_pages:{new.admitted.pages}, or build it with less",
         )
     if started and plan.mode != SwapMode.RESTART:
         flaw = (_cannot_migrate if plan.mode == SwapMode.MIGRATE else _cannot_keep)(versions.version(spec), new)
