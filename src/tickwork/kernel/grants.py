@@ -32,7 +32,7 @@ def declared(spec: AgentSpec) -> Iterator[str]:
 
 def change(spec: AgentSpec, capability: str, *, denied: bool) -> AgentSpec:
     """Return the agent with a declared capability granted or denied."""
-    wanted = {known for known in spec.denied if known != capability} | ({capability} if denied else set())
+    wanted = (set(spec.denied) | {capability}) - (set[str]() if denied else {capability})
     clock = (not denied) if capability == CLOCK else spec.clock
     kept = tuple(known for known in declared(spec) if known in wanted)
     return msgspec.structs.replace(spec, denied=kept, clock=clock)

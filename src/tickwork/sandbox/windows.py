@@ -129,7 +129,8 @@ class Regions:
         outbox, at = outcome.outbox, 0
         found: dict[int, Written] = {}
         while at < len(outbox):
-            size, kind, _, _, handle, _, _ = FRAME.unpack_from(outbox, at)
+            head: tuple[int, ...] = FRAME.unpack_from(outbox, at)
+            size, kind, _, _, handle, _, _ = head
             if kind == _WINDOW_WRITE and size == WRITE_BYTES and handle < len(self._views) and handle not in found:
                 offset, length, _ = WRITE.unpack_from(outbox, at + FRAME.size)
                 view = self._views[handle]
