@@ -88,7 +88,7 @@ def test_a_fork_swaps(counting: Path) -> None:
     assert "swapped c-1" in call("show", "b.twk", "frame", "--tick", "6").out
 
 
-REFUSED = {
+REFUSED: dict[tuple[str, ...], tuple[int, str, str]] = {
     ("c-0=nothing.wasm@8",): (4, "TW4101", "no module can be read"),
     ("c-9=two.wasm@8",): (8, "TW4005", "no agent 'c-9'"),
     ("c-0=two.wasm@20",): (8, "TW4006", "ticks 0 to 19"),

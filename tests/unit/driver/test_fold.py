@@ -11,7 +11,7 @@ from tickwork.driver.fold import Diverged, Fold, open_machine, read_inputs, read
 from tickwork.driver.run import run
 from tickwork.errors import JournalDamaged, JournalIncomplete, ReplayDivergence
 from tickwork.journal.memory import MemoryJournal
-from tickwork.kernel import Commit
+from tickwork.kernel import Commit, Flip
 from tickwork.records import AgentSpec, Frame, Input, Outcome, Status, Turn
 
 
@@ -33,6 +33,9 @@ class Liar:
         return [Outcome(Status.OK, 0, 0, b"") for _ in turns]
 
     def follow(self, commit: Commit) -> None:
+        return
+
+    def flip(self, flips: Sequence[Flip]) -> None:
         return
 
     def adopt(self, swapped: Sequence[tuple[int, AgentSpec]]) -> None:

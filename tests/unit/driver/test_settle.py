@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import tickwork
 from tests.unit.driver.successors import SAVE, carrying, counting, options, version
 from tests.unit.driver.troupe import stop_after
 from tests.unit.sandbox import wat
@@ -311,3 +312,14 @@ def test_an_audit_follows_what_a_new_version_hears(tmp_path: Path) -> None:
     assert [len(topic.subscribers) for topic in state_at(path, 12).topics] == [3, 2]
     with SqliteJournal.open(path) as journal:
         assert Audit(journal).run() == []
+
+
+def test_the_package_offers_swaps(tmp_path: Path) -> None:
+    path = tmp_path / "a.twk"
+    swap = tickwork.Swap("c0", TWO, at=8)
+    made_ = tickwork.run(counting(), journal=path, swaps=[swap], options=options())
+    assert made_.head == made(tmp_path / "b.twk", Swap("c0", TWO, 8)).head
+    with pytest.raises(SwapRefused, match="names no tick"):
+        tickwork.run(counting(), swaps=[tickwork.Swap("c0", TWO)], options=options())
+    forked = tickwork.fork(path, at=4, edit=tickwork.Edit(swaps=(tickwork.Swap("c1", TWO),)), options=options())
+    assert forked.head != made_.head
