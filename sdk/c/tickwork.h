@@ -801,6 +801,17 @@ TW_API int32_t tw_run_turn(tw_receiver receive, tw_stepper step)
     }
 #endif
 
+/* Constructors of globals in C++ run once, when the module begins. Unasked, the linker would run them before every call. With the
+ * C library, its own start does this. */
+#if defined(__cplusplus) && !defined(__wasi__)
+TW_BEGIN_C
+void __wasm_call_ctors(void);
+TW_END_C
+#define TW_CONSTRUCTORS TW_EXPORT("_initialize") void tw_export_initialize(void) { __wasm_call_ctors(); }
+#else
+#define TW_CONSTRUCTORS
+#endif
+
 /* Defines the regions and the exports of the ABI.
  *   init(config)      once, with the configuration frame (body empty where there is none)
  *   receive(message)  each frame of the mailbox cut, in order
@@ -808,6 +819,7 @@ TW_API int32_t tw_run_turn(tw_receiver receive, tw_stepper step)
  *   shutdown()        the last turn; its outbox still counts */
 #define TW_AGENT(init, receive, step, shutdown)                                                                        \
     TW_BEGIN_C                                                                                                         \
+    TW_CONSTRUCTORS                                                                                                    \
     __attribute__((aligned(16))) uint8_t tw_inbox[TW_INBOX_BYTES];                                                     \
     __attribute__((aligned(16))) uint8_t tw_outbox[TW_OUTBOX_BYTES];                                                   \
     __attribute__((aligned(16))) tw_context tw_ctx;                                                                    \

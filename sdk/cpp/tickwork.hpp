@@ -454,6 +454,9 @@ inline Maybe<int64_t> parse_whole(Bytes text)
     return tw_parse_whole(text.data(), text.size(), &value) ? Maybe<int64_t>() : Maybe<int64_t>(value);
 }
 
+/* Returns the largest whole number whose square is not above `value`. */
+inline uint32_t root(uint64_t value) { return tw_root(value); }
+
 /* The fields of a separated line, one after the other. */
 class Fields {
 public:

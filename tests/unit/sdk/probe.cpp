@@ -9,6 +9,14 @@ constexpr Model brain{2};
 static Window<0, 64> first;
 static Window<1, 32> second;
 
+/* A global that has to be constructed: its value is not known to the compiler. */
+struct Counted {
+    int64_t value;
+    Counted() : value(40 + (int64_t)tw_ctx.reserved[2]) {}
+};
+
+static Counted counted;
+
 class Probe {
 public:
     Code init(Config config)
@@ -31,6 +39,7 @@ public:
         case 'f': return fields(message, rest);
         case 'd': return drafted(message, rest);
         case 'c': return cut(message);
+        case 'g': return told(message, ++counted.value);
         case 's': return told(message, start_ * 100 + named_);
         case 'o': return told(message, body[1000]);
         case 'b': return second.put("this is longer than the window is");

@@ -1,12 +1,13 @@
 """sdk/cpp/tickwork.hpp: what the tour of all calls does not reach."""
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import need
+from tests.support import ROOT, need
 from tests.unit.authoring.projects import ENVIRONMENT
 from tests.unit.sdk.seat import Seat, frame
 from tickwork.authoring import c
@@ -54,6 +55,10 @@ def test_numbers_texts_fields_and_configurations_are_read(probe: Seat, asked: by
     assert (reply.kind, reply.destination, reply.body) == (FrameKind.SEND, RAW_AGENT | 3, answer)
 
 
+def test_globals_are_constructed_once_and_not_before_every_turn(probe: Seat) -> None:
+    assert [probe.turn(frame(b"g"))[0].body for _ in range(3)] == [b"4.1", b"4.2", b"4.3"]
+
+
 def test_a_draft_that_was_not_sent_has_never_been(probe: Seat) -> None:
     [sent] = probe.turn(frame(b"dbody"))
     assert (sent.kind, sent.encoding, sent.destination, sent.body) == (0x8003, 1, RAW_AGENT | 3, b"body")
@@ -93,6 +98,17 @@ def test_an_agent_can_end_itself_and_a_failed_code_ends_a_chain(probe: Seat) -> 
     [left] = probe.turn(frame(b"x"))
     assert left.kind == FrameKind.EXIT
     assert probe.shutdown() == []
+
+
+def test_everything_the_c_header_offers_is_offered_to_cpp() -> None:
+    c_header, header = ((ROOT / "sdk" / path).read_text() for path in ("c/tickwork.h", "cpp/tickwork.hpp"))
+    offered = set(re.findall(r"^TW_API [^(]*?\b(tw_\w+)\(", c_header, flags=re.MULTILINE))
+    below = {"fill", "text_length", "next", "open_outbox", "run_turn", "log", "log_text", "send", "publish"}
+    below |= {"publish_retained", "infer", "call", "spawn", "add_text", "add_whole"}
+    below |= {f"{verb}{bits}" for verb in ("load", "store") for bits in (16, 32, 64)}
+    below |= {"json_skip_text", "json_skip", "json_find"}
+    assert len(offered) > 50
+    assert {name for name in offered if not re.search(rf"\b{name}\b", header)} <= {f"tw_{name}" for name in below}
 
 
 @pytest.mark.parametrize(
