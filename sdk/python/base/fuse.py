@@ -1,7 +1,7 @@
 """Links a component of componentize-py statically: one core module with the agent ABI that imports only ``env.abort``.
 
     1. Every import of every core module is renamed to the instance and name that define it; what passes through the
-       table of trampolines is tied to its target at once, and the clocks to the shim's.
+       table of trampolines is tied to its target at once, and clocks and files to the shim's.
     2. ``wasm-merge`` makes one module of them and the shim.
     3. Initial values of globals and places of elements are computed, since a core module's may not name its own globals.
     4. All exports but the ABI's are dropped, and ``wasm-opt`` removes what nothing reaches.
@@ -33,7 +33,13 @@ FEATURES = (
 BETWEEN = ("extended-const", "gc")
 """What only the merged module needs, before its constants are computed."""
 
-CLOCKS = {"wasi:clocks/monotonic-clock": "tw_monotonic_clock", "wasi:clocks/wall-clock": "tw_wall_clock"}
+ANSWERED = {
+    ("wasi:clocks/monotonic-clock", "now"): "tw_monotonic_clock",
+    ("wasi:clocks/wall-clock", "now"): "tw_wall_clock",
+    ("wasi:filesystem/preopens", "get-directories"): "tw_no_directories",
+}
+"""What of WASI the shim answers, by interface without version and by function; the rest traps."""
+
 SHIM = "shim"
 ADDED_PAGES = 14
 MAXIMUM_PAGES = 4096
@@ -94,10 +100,9 @@ class _Linked:
 
     def place(self, arguments: dict[str, int], wanted: str, item: str) -> tuple[str, str]:
         """Return the module and name of an import in the merged module."""
-        if item == "now":
-            for clock, function in CLOCKS.items():
-                if wanted.startswith(clock):
-                    return SHIM, function
+        answered = ANSWERED.get((wanted.partition("@")[0], item))
+        if answered:
+            return SHIM, answered
         found = self.component.resolve(arguments[wanted], item)
         if self.component.instances[found.instance].module == self.left_out[1] and found.name.isdigit():
             found = self.component.resolve(self.targets, found.name)

@@ -19,6 +19,9 @@ from ..sandbox.wasm import Malformed, parse
 
 __all__ = ["Bundle", "find_base", "first_pages", "is_bundle", "read_bundle"]
 
+DEPTH: Final = 5_000
+"""Nested calls of a bundle's agent where its world says nothing: an interpreter nests several for each of the agent's."""
+
 HEXADECIMAL: Final = 64
 """Digits of a SHA-256."""
 
