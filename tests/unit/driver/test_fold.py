@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.driver.troupe import chat, empty, options
 from tickwork import codec
+from tickwork.driver.crew import Crew
 from tickwork.driver.fold import Diverged, Fold, open_machine, read_inputs, read_turns
 from tickwork.driver.run import run
 from tickwork.errors import JournalDamaged, JournalIncomplete, ReplayDivergence
@@ -22,7 +23,7 @@ def made(visibility: str = "next") -> MemoryJournal:
     return journal
 
 
-class Liar:
+class Liar(Crew):
     """A crew that remembers what it was asked to compute and comes to nothing good."""
 
     def __init__(self) -> None:
