@@ -170,7 +170,16 @@ def show_frame(request: Request) -> None:
     write_facts([("tick", frame.tick), ("D", frame.d), ("F", frame.f)])
     write_line("")
     rows = [
-        (t.slot, t.agent, t.operation, t.status, CODES.get(t.code, t.code), t.frames, t.fuel, t.detail)
+        (
+            t.slot,
+            t.agent,
+            t.operation,
+            t.status,
+            "" if t.status == "denied" else CODES.get(t.code, t.code),
+            t.frames,
+            t.fuel,
+            t.detail,
+        )
         for t in frame.turns
     ]
     write_table(("#slot", "agent", "operation", "status", "#code", "#frames", "#fuel", "detail"), rows)

@@ -155,11 +155,11 @@ _DENIED, _NO_HANDLE, _NO_KIND = -1, -2, -3
 
 
 def _raw_target(ports: list[Port], number: int, destination: int) -> int:
-    """Return the agent an answer goes to: any with a ``*`` grant, else one that may itself send to this agent."""
+    """Return the agent an answer goes to: any with a ``*`` grant, else itself or one that may send to this agent."""
     target = destination & ~RAW_AGENT
     if destination < RAW_AGENT or destination == DIRECT or target >= len(ports):
         return _NO_HANDLE
-    if ports[number].raw or number in ports[target].peers or target in ports[number].peers:
+    if ports[number].raw or number in ports[target].peers or target in ports[number].peers or target == number:
         return target
     return _DENIED
 

@@ -124,3 +124,9 @@ def test_a_torn_outbox_is_a_violation_with_its_place(outbox: bytes, reason: str)
 def test_no_bytes_raise(outbox: bytes) -> None:
     found = read_outbox(ports(), 0, outbox)
     assert isinstance(found, Refused) or sum(32 + len(action[5]) for action in found) == len(outbox)
+
+
+def test_an_agent_may_speak_to_itself_by_number() -> None:
+    (action,) = read_outbox(ports(), 2, frame(FrameKind.SEND, 0x80000000 | 2))
+    assert isinstance(action, tuple)
+    assert action[1] == 2
