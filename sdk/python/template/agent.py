@@ -42,7 +42,7 @@ class Counter:
     def shutdown(self, state: Counted, context: Context) -> tuple[Counted, Outbox]:
         """End: the last turn, whose outbox still counts."""
         outbox = context.outbox()
-        outbox.metric("counted", state.count)
+        outbox.metric("total", state.count)
         return state, outbox
 
     def save(self, state: Counted) -> bytes:
