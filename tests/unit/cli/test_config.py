@@ -4,9 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
+from platformdirs import user_config_path
 
 from tests.unit.cli.program import call
-from tickwork.cli.config import FILE, Settings, colours_wanted, load_settings, module_cache, own_key_path, signing_key
+from tickwork.cli.config import (
+    FILE,
+    Settings,
+    colours_wanted,
+    load_settings,
+    module_cache,
+    own_key_path,
+    signing_key,
+    trust_folder,
+)
 from tickwork.errors import WorldError, WorldReferenceError, WorldSchemaError, WorldSyntaxError
 
 
@@ -33,7 +43,7 @@ def test_the_environment_goes_before_the_project_and_the_project_before_the_user
     assert load_settings({"TICKWORK_WORKERS": "3", "TICKWORK_CACHE": "/own"}) == Settings(3, "/own", "/key")
 
 
-@pytest.mark.parametrize("key", ["cache", "signing_key"])
+@pytest.mark.parametrize("key", ["cache", "signing_key", "trust"])
 def test_a_project_never_says_where_native_code_and_keys_lie(user_file: Path, key: str) -> None:
     Path(FILE).write_text(f'{key} = "here"\n', encoding="utf-8")
     with pytest.raises(WorldSchemaError, match=f"{key} cannot be set here"):
@@ -94,3 +104,8 @@ def test_a_user_without_a_key_gets_one_that_stays() -> None:
     assert signing_key(Settings()) == first
     if os.name == "posix":
         assert own_key_path().stat().st_mode & 0o777 == 0o600
+
+
+def test_the_trust_folder_is_the_users_unless_the_user_names_another() -> None:
+    assert trust_folder(Settings()) == user_config_path("tickwork", appauthor=False) / "trust"
+    assert trust_folder(Settings(trust="~/mine")) == Path.home() / "mine"
