@@ -20,6 +20,9 @@ from ..sandbox.manifest import Manifest, manifest_of
 from ..sandbox.scan import scan
 from ..sandbox.wasm import CUSTOM, KIND_FUNCTION, KIND_NAMES, SECTION_NAMES, Malformed, Module
 
+VIRTUAL: Final = "virtual WASI"
+"""Note of an import that is answered inside the module: the tick is its clock, a log its output."""
+
 LARGE_PAGES: Final = 64
 """An initial memory above this makes images and rollbacks of an agent noticeably slow. Units: 64 KiB."""
 
@@ -185,7 +188,7 @@ def _imports(module: Module) -> Iterator[Link]:
         if (item.module, item.name) == gate.ABORT:
             note = "becomes a trap with its text"
         elif item.module == wasi.MODULE and item.name in wasi.NAMES:
-            note = "virtual WASI: the tick is its clock, the agent's stream its chance, a log its output"
+            note = VIRTUAL
         else:
             note = f"no host offers it; the nearest is {_nearest(name, gate.OFFERED)}"
         yield Link(name, shown, note)
@@ -216,7 +219,7 @@ def _missing(module: Module, manifest: Manifest | None) -> Iterator[Link]:
     for needed, table in (("required", gate.REQUIRED), ("optional", gate.OPTIONAL)):
         for name, function in table.items():
             if name not in there | needless:
-                near = _nearest(name, sorted(there), 0.8)
+                near = _nearest(name, sorted(there - gate.REQUIRED.keys() - gate.OPTIONAL.keys()), 0.8)
                 yield Link(name, gate.signature_text(function), f"{needed}; nearest: {near}" if near else needed)
 
 

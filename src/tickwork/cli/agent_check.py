@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..authoring.report import Report, examine
+from ..authoring.report import VIRTUAL, Report, examine
 from ..errors import ModuleRefused
 from ..packages.rights import listed
 from .output import Output, printable, write_document, write_facts, write_line
@@ -80,4 +80,4 @@ def facts(report: Report) -> Iterator[tuple[str, object]]:
         yield from (("against ABI" if index == 0 else "", text) for index, text in enumerate([*odd, *lacking]))
 
 
-_PLAIN: Final = frozenset({"ABI", "its own"})
+_PLAIN: Final = frozenset({"ABI", "its own", VIRTUAL})

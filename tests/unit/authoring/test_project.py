@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from tests.docs.blocks import blocks
+from tests.support import ROOT
 from tests.unit.authoring.projects import TOML, small
-from tickwork.authoring.project import read_project
+from tickwork.authoring.project import BuildTable, ProjectTable, read_project
 from tickwork.errors import ProjectInvalid
+from tickwork.sandbox.manifest import Capabilities, ManifestLimits
 
 
 def refused(folder: Path, text: str) -> ProjectInvalid:
@@ -74,3 +78,18 @@ def test_the_digest_of_sources_knows_names_and_contents_and_no_line_ends(tmp_pat
 def test_files_are_found_by_patterns_each_once(tmp_path: Path) -> None:
     project = small(tmp_path)
     assert [path.name for path in project.files("*.c", "agent.*")] == ["agent.c", "agent.toml"]
+
+
+@pytest.mark.parametrize("table", [ProjectTable, BuildTable, Capabilities, ManifestLimits])
+def test_every_key_of_a_project_stands_on_its_page(table: type[msgspec.Struct]) -> None:
+    page = (ROOT / "docs" / "reference" / "agent.md").read_text(encoding="utf-8")
+    tables = {"build", "capabilities", "limits"}
+    missing = [key for key in table.__struct_fields__ if f"| `{key}` |" not in page and key not in tables]
+    assert missing == []
+
+
+def test_the_project_on_that_page_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "reference" / "agent.md").read_text(encoding="utf-8")
+    [shown] = [block for block in blocks(page) if block.language == "toml"]
+    (tmp_path / "agent.toml").write_text(shown.text, encoding="utf-8")
+    assert read_project(tmp_path).table.capabilities.send == ("*",)
