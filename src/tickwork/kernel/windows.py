@@ -70,7 +70,7 @@ class Windows:
         numbers: Agent numbers by name, kept up to date by the owner.
 
     Attributes:
-        flips: What has been written since the shell last took them. Order: commit.
+        flips: What has been written in this tick and the shell has not taken. Order: commit.
     """
 
     def __init__(self, state: State, bus: Bus, numbers: dict[str, int]) -> None:
@@ -84,6 +84,7 @@ class Windows:
 
     def keep_hours(self) -> None:
         """Open and close the windows whose time has come with this tick."""
+        self.flips = []  # A shell without contents never takes them.
         tick = self._state.tick
         for window in self._state.windows:
             spec = window.spec
