@@ -16,11 +16,13 @@ from tickwork.native import Outbox
 from tickwork.records import (
     OUTSIDE,
     DerivedKind,
+    EffectClass,
     FrameKind,
     Input,
     InputKind,
     Refusal,
     SkillSpec,
+    Status,
 )
 
 
@@ -548,3 +550,44 @@ def test_limits_of_the_header_are_not_touched_by_a_change() -> None:
     stage.tick(operator(InputKind.CONFIGURE_AGENT, "a", 77, b"fuel"))
     assert header == msgspec.structs.replace(header)
     assert header.agents[0].limits.fuel != 77
+
+
+def asking() -> tuple[Stage, int]:
+    """Return an agent that has asked the second of its models, and the effect's number."""
+    stage = Stage(world(spec("a", models=("n", "m")), models=("m", "n")))
+    stage.start()
+    tick = stage.tick(message("a"), a=lambda outbox: outbox.infer("m", b"what?", encoding=0))
+    (effect,) = tick.effects
+    assert (effect.skill, effect.effect_class, effect.body) == ("infer:m", EffectClass.PURE, b"what?")
+    assert [item.note for item in tick.notes(DerivedKind.EFFECT)] == ["infer:m"]
+    return stage, effect.number
+
+
+def test_a_models_answer_names_its_handle() -> None:
+    stage, number = asking()
+    (answer,) = stage.tick(Input(InputKind.RESULT, "effect", number=number, body=b"that")).inbox("a")
+    assert (answer.kind, answer.destination, answer.body) == (FrameKind.RESULT, 0x80000001, b"that")
+
+
+@pytest.mark.parametrize(("code", "body"), [(Refusal.UNSUPPORTED, b"nobody"), (0, bytes(70_000))])
+def test_a_models_failure_names_its_handle(code: int, body: bytes) -> None:
+    stage, number = asking()
+    (answer,) = stage.tick(Input(InputKind.RESULT, "effect", number=number, code=code, body=body)).inbox("a")
+    assert (answer.kind, answer.destination) == (FrameKind.ERROR, 0x80000001)
+    assert int.from_bytes(answer.body[4:8], "little") == FrameKind.INFER
+
+
+def test_too_many_requests_to_models_are_refused_by_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "MAX_EFFECTS", 1)
+    stage, _ = asking()
+    tick = stage.tick(message("a"), a=lambda outbox: outbox.infer("n", b"and?"))
+    assert [item.note for item in tick.notes(DerivedKind.DENIED)] == ["more than 1 effects without result"]
+    (answer,) = stage.tick().inbox("a")
+    assert (answer.kind, answer.destination) == (FrameKind.ERROR, 0x80000000)
+
+
+def test_a_model_the_run_has_not_is_denied() -> None:
+    stage = Stage(world(spec("a", models=("m",))))
+    stage.start()
+    tick = stage.tick(message("a"), a=lambda outbox: outbox.infer("m", b""))
+    assert tick.outcomes["a"].status == Status.DENIED
