@@ -70,7 +70,8 @@ class Dialect(NamedTuple):
     """What differs between the two languages.
 
     Attributes:
-        words: How the compiler is told.
+        zig, clang: What the compiler is called there.
+        words: How the compiler is told what the language is.
         suffixes: Of the files that are compiled.
         entry: The file a project begins with unless it names another.
         folders: Of the SDK, where headers lie.
@@ -208,7 +209,7 @@ def compile_units(dialect: Dialect, request: Request, found: Found, out: Path) -
     arguments += [f"-Wl,--max-memory={request.pages * PAGE_BYTES}", *request.units, "-o", module]
     cache = found.environment.cache / "zig"
     run_tool(
-        found,
+        _undisturbed(found),
         arguments,
         cwd=out,
         variables={"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)},
@@ -219,12 +220,24 @@ def compile_units(dialect: Dialect, request: Request, found: Found, out: Path) -
     return Compiled(without_custom_sections(debug), debug)
 
 
+_DISTURBING: Final = frozenset({
+    "CCC_OVERRIDE_OPTIONS", "COMPILER_PATH", "CPATH", "CPLUS_INCLUDE_PATH", "C_INCLUDE_PATH", "LIBRARY_PATH",
+    "SOURCE_DATE_EPOCH",
+})  # fmt: skip
+"""Environment variables by which a machine would have a say in the module."""
+
+
+def _undisturbed(found: Found) -> Found:
+    variables = {name: value for name, value in found.environment.variables.items() if name not in _DISTURBING}
+    return found._replace(environment=found.environment._replace(variables=variables))
+
+
 def _own_folders(found: Found) -> dict[Path, str]:
     """Return where the compiler's own headers lie, whose place depends on the machine, and what they are called."""
     if found.tool == "ziglang":
         spec = importlib.util.find_spec("ziglang")
         places = spec.submodule_search_locations if spec else None
-        return {Path(place): "ziglang" for place in places or ()}
+        return {path: "ziglang" for place in places or () for path in (Path(place), Path(place).resolve())}
     return {Path(run_tool(found, ["-print-resource-dir"], cwd=Path.cwd()).strip()): "clang"}
 
 

@@ -48,6 +48,17 @@ def test_a_source_that_does_not_compile_is_told_with_its_line(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_a_variable_of_the_environment_has_no_say_in_the_module(tmp_path: Path) -> None:
+    need("zig")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "extra.h").write_text("")
+    variables = {**ENVIRONMENT.variables, "CPATH": str(tmp_path / "elsewhere")}
+    project = small(tmp_path / "small", source=SOURCE.replace('.h"', '.h"\n#include "extra.h"', 1))
+    with pytest.raises(BuildFailed, match=r"'extra\.h' file not found"):
+        build(project, ENVIRONMENT._replace(variables=variables))
+
+
+@pytest.mark.slow
 def test_every_source_beside_the_entry_is_compiled(tmp_path: Path) -> None:
     need("zig")
     project = small(tmp_path, source=SOURCE.replace("{ return TW_OK; }\nTW", "{ return other(); }\nTW"))
