@@ -14,7 +14,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ..driver.faults import as_error
+from ..driver import places
+from ..driver.faults import as_error, choose, place_text
 from ..driver.places import find_places
 from ..driver.resolve import World, canonical_json, load_world
 from ..driver.shape import is_array, is_table, shape_faults
@@ -112,11 +113,21 @@ class ScriptTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Script(msgspec.Struct, frozen=True):
-    """A script that was read. ``name`` is its file's, without the suffix."""
+    """A script that was read.
+
+    Attributes:
+        name: Its file's, without the suffix.
+        lines: Where each key stands.
+    """
 
     name: str
     path: Path
     table: ScriptTable
+    lines: Mapping[places.Path, int]
+
+    def place(self, *keys: str | int) -> str:
+        """Return file, line and key of what is wrong."""
+        return place_text(keys, self.path, self.lines)
 
     @property
     def golden(self) -> Path:
@@ -144,16 +155,26 @@ def read_script(path: Path) -> Script:
         faults = list(shape_faults(document, msgspec.inspect.type_info(ScriptTable), ()))
         if faults:
             raise as_error(faults, path, find_places(text))
-        table = msgspec.convert(document, ScriptTable)
-        for spoken in (*table.send, *(answer for answer in table.answer if not answer.error)):
-            spoken.body()
+        script = Script(path.stem, path, msgspec.convert(document, ScriptTable), find_places(text))
     except WorldError as error:
         raise ProjectInvalid(error.what, where=error.where, why=error.why, fix=error.fix) from error
-    except ValueError as error:
-        raise ProjectInvalid(
-            f"the script {path.name} holds what no script holds", where=str(path), why=str(error)
-        ) from error
-    return Script(path.stem, path, table)
+    _check_bodies(script)
+    return script
+
+
+def _check_bodies(script: Script) -> None:
+    bodies: list[tuple[str, int, Spoken]] = [("send", index, line) for index, line in enumerate(script.table.send)]
+    bodies += [("answer", index, line) for index, line in enumerate(script.table.answer) if not line.error]
+    for key, index, spoken in bodies:
+        try:
+            spoken.body()
+        except ValueError as error:
+            raise ProjectInvalid(
+                f"a body of the script {script.path.name} is none",
+                where=script.place(key, index),
+                why=str(error),
+                fix="write one of text, json and hex",
+            ) from error
 
 
 def script_world(
@@ -188,24 +209,32 @@ def _peers(script: Script, manifest: Manifest) -> list[str]:
 def _lines(script: Script, manifest: Manifest, name: str) -> Iterator[tuple[str, list[dict[str, object]]]]:
     """Yield what each of the other agents says. Order: of ticks."""
     topics = {*manifest.capabilities.publish, *manifest.capabilities.subscribe}
-    for line in script.table.send:
-        for what, wanted, known in (
-            ("agent", line.source, _peers(script, manifest)),
-            ("topic", line.topic, sorted(topics)),
+    for index, line in enumerate(script.table.send):
+        for key, what, wanted, known in (
+            ("from", "agent", line.source, _peers(script, manifest)),
+            ("topic", "topic", line.topic, sorted(topics)),
         ):
             if wanted and wanted not in known:
                 raise ProjectInvalid(
                     f"the script names the {what} {wanted!r}, which the agent does not declare",
-                    where=str(script.path),
+                    where=script.place("send", index, key),
                     why=f"its manifest declares {', '.join(known) or 'none'}",
-                    fix="correct the name, or declare it in agent.toml",
+                    fix=choose(wanted, known, "declare it in agent.toml"),
                 )
         if line.source and line.tick < FIRST_PEER_TICK:
             raise ProjectInvalid(
                 f"agent {line.source!r} cannot be heard at tick {line.tick}",
-                where=str(script.path),
+                where=script.place("send", index, "tick"),
                 why=f"what agents send is seen a tick later, at tick {FIRST_PEER_TICK} at the earliest",
                 fix='leave out "from" for a message from outside',
+            )
+    for window in script.table.windows:
+        if window not in manifest.capabilities.windows:
+            raise ProjectInvalid(
+                f"the script names the window {window!r}, which the agent does not declare",
+                where=script.place("windows", window),
+                why=f"its manifest declares {', '.join(manifest.capabilities.windows) or 'none'}",
+                fix=choose(window, manifest.capabilities.windows, "declare it in agent.toml"),
             )
     for source in _peers(script, manifest):
         said = sorted((line for line in script.table.send if line.source == source), key=lambda line: line.tick)
@@ -296,15 +325,22 @@ def performers(script: Script, manifest: Manifest) -> dict[str, Answers]:
     asked = manifest.capabilities
     known = {**{name: name for name in asked.skills}, **{f"infer:{name}": name for name in asked.models}}
     found: dict[str, list[AnswerTable]] = {skill: [] for skill in known}
-    for answer in script.table.answer:
+    for index, answer in enumerate(script.table.answer):
         skill = answer.skill or f"infer:{answer.model}"
-        if skill not in found or (answer.error and answer.error.upper() not in Refusal.__members__):
+        if skill not in found:
             raise ProjectInvalid(
                 f"an answer of the script is for {answer.skill or answer.model or 'nobody'!r}",
-                where=str(script.path),
-                why=f"the agent declares {', '.join(known.values()) or 'neither skills nor models'}; errors are "
-                + ", ".join(name.lower() for name in Refusal.__members__),
+                where=script.place("answer", index),
+                why=f"the agent declares {', '.join(known.values()) or 'neither skills nor models'}",
                 fix="name a skill or a model that agent.toml declares",
+            )
+        if answer.error and answer.error.upper() not in Refusal.__members__:
+            refusals = [name.lower() for name in Refusal.__members__]
+            raise ProjectInvalid(
+                f"an answer of the script ends in {answer.error!r}, which is no refusal",
+                where=script.place("answer", index, "error"),
+                why=f"the refusals are {', '.join(refusals)}",
+                fix=choose(answer.error, refusals, "name one of them"),
             )
         found[skill].append(answer)
     return {skill: Answers(answers) for skill, answers in found.items()}

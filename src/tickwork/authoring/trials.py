@@ -135,7 +135,8 @@ def _played(journal: MemoryJournal, ways: tuple[str, ...]) -> Played:
 
 
 def _heading(tick: int, operation: int, status: int, code: int) -> str:
-    said = CODES.get(code, f"{code}") if operation == Operation.STEP or code else ""
+    returned = status == Status.FAILED or (status == Status.OK and (operation == Operation.STEP or code))
+    said = CODES.get(code, f"{code}") if returned else ""
     outcome = "" if status == Status.OK else f" {Status(status).name.lower()}"
     return f"tick {tick} {Operation(operation).name.lower()}{outcome}{f', returns {said}' if said else ''}"
 
