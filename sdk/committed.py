@@ -2,6 +2,7 @@
 
     python sdk/committed.py [NAME...]     build them, write them where they differ, and record their digests
     python sdk/committed.py --check       build and compare; write nothing; exit 1 where one differs
+    python sdk/committed.py --sign KEY    sign those that are shipped, as they are, with the private key in a file
 
 ``modules.toml`` lists them: agents' projects, and single C files for tests. A digest is of the module as its author
 built it, so signing one changes nothing here.
@@ -25,10 +26,12 @@ from tickwork.authoring.build import build
 from tickwork.authoring.project import ABI_VERSION, read_project
 from tickwork.authoring.toolchain import Environment
 from tickwork.errors import TickworkError
-from tickwork.packages.signature import strip_signature
+from tickwork.packages.developer import read_private_key
+from tickwork.packages.signature import sign_module, strip_signature
 from tickwork.sandbox.manifest import Manifest, append_manifest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+SHIPPED: Final = ("examples/", "tests/tour/")
 INDEX: Final = ROOT / "sdk" / "modules.toml"
 
 
@@ -139,6 +142,17 @@ def build_all(entries: Sequence[Entry], index: Path = INDEX) -> None:
         sys.stdout.write(f"{entry.module.relative_to(ROOT)}  {len(module)} bytes  {digest(module)}\n")
 
 
+def sign_all(entries: Sequence[Entry], key: bytes) -> None:
+    """Sign the committed modules of agents that people run; the others are parts of tests."""
+    for entry in entries:
+        if entry.module.relative_to(ROOT).as_posix().startswith(SHIPPED):
+            present = entry.module.read_bytes()
+            signed = sign_module(present, key, name=entry.name)
+            if signed != present:
+                entry.module.write_bytes(signed)
+                sys.stdout.write(f"{entry.module.relative_to(ROOT)}  signed\n")
+
+
 def record(text: str, name: str, sha256: str) -> str:
     """Return the index with one module's digest replaced and everything else, comments included, as it was."""
     pattern = rf'(\[modules\.{re.escape(name)}\]\n(?:(?!\[).*\n)*?sha256 = ")[^"]*(")'
@@ -153,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these modules")
     parser.add_argument("--check", action="store_true", help="compare and write nothing")
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign and build nothing")
     given = parser.parse_args(arguments)
     entries = [entry for entry in read_index() if not given.names or entry.name in given.names]
     if unknown := set(given.names) - {entry.name for entry in entries}:
@@ -162,7 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = list(differences(entries))
             sys.stdout.writelines(f"{line}\n" for line in found)
             return 1 if found else 0
-        build_all(entries)
+        if given.sign is not None:
+            sign_all(entries, read_private_key(given.sign))
+        else:
+            build_all(entries)
     except TickworkError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status

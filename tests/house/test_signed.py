@@ -31,7 +31,7 @@ def _name(folder: str) -> str:
 @pytest.mark.parametrize("path", shipped(), ids=Path.as_posix)
 def test_a_shipped_module_runs_on_every_machine(path: Path) -> None:
     verdict = judge((ROOT / path).read_bytes(), load_trust(None), name=path.name, now_us=SystemClock().now_us())
-    assert verdict.key is not None, f"{path} is not signed: tickwork agent sign {path} --key KEY"
+    assert verdict.key is not None, f"{path} is not signed: python sdk/committed.py --sign KEY"
     assert verdict.key.origin == "shipped"
 
 

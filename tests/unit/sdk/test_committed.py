@@ -58,3 +58,16 @@ def test_a_name_that_is_not_listed_is_refused(tmp_path: Path) -> None:
     done = run([sys.executable, SDK / "committed.py", "nobody"], cwd=tmp_path)
     assert done.returncode == 2
     assert "lists no nobody" in done.stderr
+
+
+def test_shipped_modules_are_signed_and_no_digest_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [next(entry for entry in ENTRIES if entry.name == name) for name in ("station", "spin")]
+    copies = [entry._replace(module=tmp_path / entry.module.relative_to(ROOT)) for entry in entries]
+    for copy, entry in zip(copies, entries, strict=True):
+        copy.module.parent.mkdir(parents=True)
+        copy.module.write_bytes(index.committed(entry))
+    monkeypatch.setattr(index, "ROOT", tmp_path)
+    index.sign_all(copies, bytes(32))
+    assert copies[0].module.read_bytes() != index.committed(copies[0])
+    assert index.digest(index.committed(copies[0])) == entries[0].sha256
+    assert copies[1].module.read_bytes() == entries[1].module.read_bytes()
