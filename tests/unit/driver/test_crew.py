@@ -50,6 +50,7 @@ class Pool:
 
 class Admitted:
     compiled = b"native code"
+    source = b""
 
 
 def module(name: str) -> AgentSpec:
@@ -116,4 +117,4 @@ def test_a_module_of_several_agents_is_admitted_once(monkeypatch: pytest.MonkeyP
     header = new_header("crew", 1, (module("one"), module("two"), spec("three")))
     header = msgspec.structs.replace(header, allow_unsigned=True)
     assert len(admit_modules(header, lambda _: b"\0asm\x01\0\0\0", options())) == 1
-    assert asked == ["one"]
+    assert asked == ["one.wasm"]
