@@ -36,7 +36,9 @@ def test_no_noun_holds_a_float_a_map_or_a_set(struct: type[msgspec.Struct]) -> N
         if name.startswith("__"):
             continue
         for leaf in leaves(kind):
-            assert leaf in PLAIN or leaf in STRUCTS, name
+            # What windows hold travels beside the records and enters none; it may be bytes that nobody copies.
+            lent = leaf is memoryview and struct in (records.View, records.Written)
+            assert leaf in PLAIN or leaf in STRUCTS or lent, name
 
 
 def test_what_is_journaled_is_encoded_by_position() -> None:
