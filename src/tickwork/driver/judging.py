@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from .. import codec
 from ..errors import SignatureInvalid
-from ..packages.judge import Verdict, judge, note
+from ..packages.judge import Verdict, judge, note, refuse_revoked
+from ..packages.signature import content_digest
 from ..packages.trust import Trust, load_trust
 from ..records import AgentSpec, Header
 from .options import Options
@@ -45,6 +46,7 @@ class Judge:
             self.judge_package(content(spec.digest), spec.name)
             return
         verdict = self.judge_package(content(spec.source), spec.name)
+        refuse_revoked((content_digest(content(spec.digest), spec.name), spec.digest), self._loaded(), spec.name)
         manifest = verdict.package.manifest
         if manifest is None or manifest.base != spec.digest.hex():
             raise SignatureInvalid(

@@ -10,6 +10,8 @@ Invariants:
     * The developer's own packages are no updates: who would approve them has just built them.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from ..errors import (
@@ -71,7 +73,7 @@ def judge(
         ModuleRefused: TW3001, the bytes are no module.
     """
     found, shown = read_package(package, name=name), escape(name)
-    _refuse_revoked(found, trust, shown)
+    refuse_revoked((found.content, found.digest), trust, shown)
     if found.signed is None:
         if allow_unsigned:
             return Verdict(found)
@@ -100,12 +102,20 @@ def note(verdict: Verdict, trust: Trust) -> None:
         write_seen(trust.folder, verdict.seen)
 
 
-def _refuse_revoked(found: Package, trust: Trust, name: str) -> None:
-    for digest in (found.content, found.digest):
+def refuse_revoked(digests: Iterable[bytes], trust: Trust, name: str) -> None:
+    """Refuse what stands in the revocation list.
+
+    Args:
+        digests: Of what a package contains, and of its file.
+
+    Raises:
+        KeyRevoked: TW3204.
+    """
+    for digest in digests:
         if digest in trust.revoked:
             raise KeyRevoked(
                 f"package {name!r} is revoked",
-                where=f"content {found.content.hex()}",
+                where=f"digest {digest.hex()}",
                 why=trust.revoked[digest] or "its digest stands in the revocation list of this machine",
                 fix="use a newer version of it; `tickwork trust list` shows what is revoked",
             )

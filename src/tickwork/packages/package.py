@@ -5,7 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from ..sandbox.manifest import Manifest, decode_manifest, read_manifest
+from ..errors import ModuleManifestInvalid
+from ..sandbox.gate import escape
+from ..sandbox.manifest import SECTION, Manifest, decode_manifest
 from . import bundle as _bundle
 from . import signature as _signature
 from .signature import Signed
@@ -54,9 +56,20 @@ def read_package(package: bytes, *, name: str = "") -> Package:
         return Package("bundle", digest, content, signed, manifest)
     signed = _signature.read_signature(package, name)
     content = signed.content if signed is not None else _signature.content_digest(package, name)
-    # A component, which some bases are, has no manifest: its parts are sections of another kind.
-    component = package[:8] == _signature.COMPONENT_MAGIC
-    return Package("module", digest, content, signed, None if component else read_manifest(package, name))
+    return Package("module", digest, content, signed, _module_manifest(package, name))
+
+
+def _module_manifest(module: bytes, name: str) -> Manifest | None:
+    """Return a module's manifest without parsing the module, which is done once its signature is believed."""
+    found = _signature.custom_sections(module, SECTION, name)
+    if len(found) > 1:
+        raise ModuleManifestInvalid(
+            f"module {escape(name)!r} has {len(found)} manifests",
+            where=f"custom section {SECTION}",
+            why="a module has one, and nobody could tell which of several was meant",
+            fix="let the SDK's build command append it",
+        )
+    return decode_manifest(module[found[0][1] : found[0][2]], name) if found else None
 
 
 def sign_package(package: bytes, private_key: bytes, *, keep: bool = False, name: str = "") -> bytes:

@@ -202,10 +202,7 @@ def _split(module: bytes, name: str) -> tuple[bytes | None, bytes]:
     """Return the payload of the signature section, None if there is none, and all bytes that it covers."""
     if module[: len(MAGIC)] not in (MAGIC, COMPONENT_MAGIC):
         raise malformed(name, Malformed("the file does not begin with the magic bytes of WebAssembly", 0))
-    try:
-        places = _places(module)
-    except Malformed as error:
-        raise malformed(name, error) from error
+    places = custom_sections(module, SECTION, name)
     if not places:
         return None, module[len(MAGIC) :]
     if len(places) > 1 or places[0][0] != len(MAGIC):
@@ -217,8 +214,21 @@ def _split(module: bytes, name: str) -> tuple[bytes | None, bytes]:
     return payload, module[end:]
 
 
-def _places(module: bytes) -> list[tuple[int, int, int]]:
-    """Return where each signature section begins, where its payload does, and where it ends."""
+def custom_sections(module: bytes, section: str, name: str = "") -> list[tuple[int, int, int]]:
+    """Return where each custom section of a name begins, where its payload does, and where it ends.
+
+    Only headers of sections are read: this is asked of bytes that nobody vouches for yet.
+
+    Raises:
+        ModuleRefused: TW3001, a section runs past the end.
+    """
+    try:
+        return _places(module, section.encode())
+    except Malformed as error:
+        raise malformed(name, error) from error
+
+
+def _places(module: bytes, section: bytes) -> list[tuple[int, int, int]]:
     places: list[tuple[int, int, int]] = []
     reader = Reader(module, len(MAGIC), len(module))
     while reader.at < reader.end:
@@ -229,7 +239,7 @@ def _places(module: bytes) -> list[tuple[int, int, int]]:
             raise Malformed(f"a section of {length} bytes runs past the end of the file", first)
         if kind == CUSTOM:
             inner = Reader(module, reader.at, end)
-            if inner.take(inner.number()) == SECTION.encode():
+            if inner.take(inner.number()) == section:
                 places.append((first, inner.at, end))
         reader.at = end
     return places

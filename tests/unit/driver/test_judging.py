@@ -27,6 +27,7 @@ from tickwork.packages.editing import Rights, add_key, revoke
 from tickwork.packages.identity import PublicKey
 from tickwork.packages.package import sign_package, strip_package
 from tickwork.packages.seen import read_seen
+from tickwork.packages.signature import content_digest
 from tickwork.packages.times import parse_time
 from tickwork.records import AgentSpec
 from tickwork.sandbox.manifest import Manifest, append_manifest, encode_manifest
@@ -140,7 +141,13 @@ def test_a_bundle_vouches_for_the_base_that_runs_it_and_for_no_other(trusting: P
     base, other = b"\1" * 32, b"\2" * 32
     manifest = Manifest("echo", "1.0.0", base=base.hex())
     bundle = sign_package(pack_bundle({"manifest.json": encode_manifest(manifest), "a.py": b""}), PRIVATE)
+    bodies = {b"s" * 32: bundle, base: ECHO, other: ECHO}
     judge = Judge(new_header("w", 1, ()), options(trusting))
-    judge.judge_spec(AgentSpec("a", "wasm", "echo", base, source=b"s" * 32), lambda _: bundle)
+    judge.judge_spec(AgentSpec("a", "wasm", "echo", base, source=b"s" * 32), bodies.__getitem__)
     with pytest.raises(SignatureInvalid, match="not made for the base"):
-        judge.judge_spec(AgentSpec("a", "wasm", "echo", other, source=b"s" * 32), lambda _: bundle)
+        judge.judge_spec(AgentSpec("a", "wasm", "echo", other, source=b"s" * 32), bodies.__getitem__)
+    revoke(trusting, content_digest(ECHO).hex(), "old")
+    with pytest.raises(KeyRevoked, match="revoked"):
+        Judge(new_header("w", 1, ()), options(trusting)).judge_spec(
+            AgentSpec("a", "wasm", "echo", base, source=b"s" * 32), bodies.__getitem__
+        )

@@ -40,6 +40,12 @@ def test_a_manifest_that_is_not_what_it_must_be_is_refused() -> None:
             read_package(wrong, name="m")
 
 
+def test_a_module_with_two_manifests_is_refused() -> None:
+    second = encode_section(0, encode_name(SECTION) + b"{}")
+    with pytest.raises(ModuleManifestInvalid, match="2 manifests"):
+        read_package(module() + second, name="m")
+
+
 def test_a_module_and_a_bundle_never_share_a_signature() -> None:
     assert read_package(module()).content != read_package(bundle()).content
     with pytest.raises(ModuleRefused):
