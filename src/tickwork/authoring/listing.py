@@ -13,6 +13,7 @@ from ..sandbox import gate
 from ..sandbox.wasm import CODE, KIND_FUNCTION, FunctionType, Malformed, Module, Reader
 from . import opcodes
 from .dwarf import Place
+from .sections import function_types
 from .traces import CodePlace, Symbols
 
 _VALUES: Final = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
@@ -77,7 +78,7 @@ def pick_function(module: Module, names: dict[int, str], wanted: str) -> int:
     """
     first = sum(item.kind == KIND_FUNCTION for item in module.imports)
     last = first + len(module.bodies) - 1
-    found = int(wanted) if wanted.isascii() and wanted.isdigit() else -1
+    found = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 else -1
     if found < 0:
         found = next((index for index, name in sorted(names.items()) if name == wanted), -1)
     if not first <= found <= last:
@@ -99,9 +100,10 @@ def list_functions(
         Malformed: The code cannot be read.
     """
     first = sum(item.kind == KIND_FUNCTION for item in module.imports)
+    types = function_types(module)
     for index, (start, end) in enumerate(module.bodies, first):
         if only in (None, index):
-            yield from _Function(module, names, symbols, index).lines(start, end)
+            yield from _Function(module, names, symbols, index).lines(start, end, types[index])
 
 
 class _Function:
@@ -112,8 +114,8 @@ class _Function:
         code = module.section(CODE)
         self.code_start = code.start if code else 0
 
-    def lines(self, start: int, end: int) -> Iterator[Line]:
-        function = gate.function_type(self.module, self.index)
+    def lines(self, start: int, end: int, function: FunctionType | None) -> Iterator[Line]:
+        """Yield the head of the function, its instructions and its end."""
         exported = [
             f'(export "{gate.escape(export.name)}")'
             for export in self.module.exports

@@ -19,6 +19,7 @@ from ..sandbox import gate, wasi, wasm
 from ..sandbox.manifest import Manifest, manifest_of
 from ..sandbox.scan import scan
 from ..sandbox.wasm import CUSTOM, KIND_FUNCTION, KIND_NAMES, SECTION_NAMES, Malformed, Module
+from .sections import function_types
 
 VIRTUAL: Final = "virtual WASI"
 """Note of an import that is answered inside the module: the tick is its clock, a log its output."""
@@ -195,17 +196,20 @@ def _imports(module: Module) -> Iterator[Link]:
 
 
 def _exports(module: Module) -> Iterator[Link]:
+    types, known = function_types(module), {**gate.REQUIRED, **gate.OPTIONAL}
+    there = {export.name for export in module.exports}
+    lacking = [wanted for wanted in known if wanted not in there]
     for export in module.exports:
         name = gate.escape(export.name)
-        function = gate.function_type(module, export.target) if export.kind == KIND_FUNCTION else None
+        found = types[export.target : export.target + 1] if export.kind == KIND_FUNCTION else []
+        function = found[0] if found else None
         shown = gate.signature_text(function) if function else f"a {KIND_NAMES[export.kind]}"
-        known = {**gate.REQUIRED, **gate.OPTIONAL}
         if name in known:
             note = "ABI" if function == known[name] else f"the ABI has it as {gate.signature_text(known[name])}"
         elif name == "memory":
             note = "ABI"
         else:
-            near = _nearest(name, [wanted for wanted in known if wanted not in {e.name for e in module.exports}], 0.8)
+            near = _nearest(name, lacking, 0.8)
             note = f"did you mean {near}?" if near else "its own"
         yield Link(name, shown, note)
 
@@ -227,8 +231,12 @@ _HOSTS: Final = frozenset({"_initialize", "tw_source"})
 """Exports that only some toolchains need: their absence says nothing."""
 
 
+_COMPARED_CHARACTERS: Final = 80
+
+
 def _nearest(name: str, known: Sequence[str], cutoff: float = 0.0) -> str:
-    return next(iter(difflib.get_close_matches(name, known, 1, cutoff)), "")
+    # A longer name is a hostile module's, and comparing takes time that grows with its square.
+    return next(iter(difflib.get_close_matches(name[:_COMPARED_CHARACTERS], known, 1, cutoff)), "")
 
 
 # --- hazards and advice ---

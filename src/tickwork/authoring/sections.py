@@ -2,7 +2,7 @@
 
 from ..errors import BuildFailed
 from ..sandbox import wasm
-from ..sandbox.wasm import CUSTOM, MAGIC, Malformed, Module
+from ..sandbox.wasm import CUSTOM, KIND_FUNCTION, MAGIC, FunctionType, Malformed, Module
 
 
 def without_custom_sections(data: bytes) -> bytes:
@@ -41,6 +41,12 @@ def parsed(data: bytes) -> Module:
         raise BuildFailed(
             "the compiler wrote what is no module", why=str(error), fix="build for wasm32 with the SDK's flags"
         ) from error
+
+
+def function_types(module: Module) -> list[FunctionType | None]:
+    """Return the signature of every function, imports first; None where a module points outside its types."""
+    indices = [*(item.detail for item in module.imports if item.kind == KIND_FUNCTION), *module.functions]
+    return [module.types[index] if index < len(module.types) else None for index in indices]
 
 
 def _running(module: Module) -> list[tuple[int, bytes]]:

@@ -111,7 +111,7 @@ def test_names_come_from_exports_and_from_the_debug_companion() -> None:
     assert function_names(module, damaged) == names
 
 
-@pytest.mark.parametrize("wanted", ["nobody", "99", "-1", "²"])
+@pytest.mark.parametrize("wanted", ["nobody", "99", "-1", "²", "9" * 5000])
 def test_a_function_that_is_not_there_is_named_with_those_that_are(wanted: str) -> None:
     module = wasm.parse((MODULES / "echo.wasm").read_bytes())
     with pytest.raises(UsageFault, match="no function") as caught:

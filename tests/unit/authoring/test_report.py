@@ -5,16 +5,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.sandbox.wat import agent, assemble
 from tests.unit.sdk.seat import MODULES
+from tickwork.authoring.listing import function_names, list_functions
 from tickwork.authoring.report import Finding, Report, examine
 from tickwork.authoring.sections import without_custom_sections
 from tickwork.keys import generate_key
 from tickwork.packages.bundle import pack_bundle
 from tickwork.packages.signature import sign_module
+from tickwork.sandbox import wasm
 from tickwork.sandbox.manifest import Capabilities, Manifest, ManifestLimits, append_manifest, encode_manifest
-from tickwork.sandbox.wasm import CUSTOM, encode_name, encode_section
+from tickwork.sandbox.wasm import CUSTOM, Malformed, encode_name, encode_section
 
 MANIFEST = Manifest(name="m", version="1.0.0", capabilities=Capabilities(publish=("a",)))
 SECONDS_PER_MB = 0.5
@@ -145,3 +149,31 @@ def test_the_modules_of_this_repository_are_told_without_a_refusal() -> None:
     for path in (*MODULES.glob("*.wasm"), *(Path(__file__).parents[3] / "examples").rglob("*.wasm")):
         if not path.name.endswith(".debug.wasm"):
             assert said(examine(path.read_bytes(), path.name), "refused") == [], path
+
+
+@given(
+    at=st.lists(st.integers(8, 700), min_size=1, max_size=4),
+    byte=st.integers(0, 255),
+    cut=st.integers(0, 4),
+    name=st.sampled_from(["echo", "timers", "tasks"]),
+)
+def test_no_damage_makes_a_report_or_a_listing_fail(at: list[int], byte: int, cut: int, name: str) -> None:
+    data = bytearray((MODULES / f"{name}.wasm").read_bytes())
+    for place in at:
+        data[place : place + 1 + cut] = bytes((byte,))
+    report = examine(bytes(data), "damaged.wasm")
+    assert all(finding.what for finding in report.findings)
+    try:
+        module = wasm.parse(bytes(data))
+        lines = list(list_functions(module, function_names(module), None))
+    except Malformed:
+        return
+    assert sum(line.text.startswith("(func") for line in lines) == len(module.bodies)
+
+
+def test_an_export_that_points_nowhere_is_refused_and_shown() -> None:
+    data = assemble('(module (memory (export "memory") 1 1) (func (export "x")))')
+    at = data.index(b"\x01x\x00\x00") + 3
+    report = examine(data[:at] + b"\x63" + data[at + 1 :], "m.wasm")
+    assert any("points nowhere" in what for what in said(report, "refused"))
+    assert ("x", "a function") in {(link.name, link.type) for link in report.exports}
