@@ -30,11 +30,15 @@ from tickwork.packages.developer import sign  # noqa: E402
 from tickwork.sandbox.manifest import Capabilities, Manifest, append_manifest  # noqa: E402
 
 VERSION = "1.0.0"
+SDK = f"tickwork-python {VERSION}"
 SHARED = ("native.py", "records.py", "codec.py")
 """Files of the package that the interpreter inside has too, unchanged: one source for both."""
 
 WINDOWS = 8
 """Regions that the shim has for windows; the base's manifest lists them, so that the host knows where they lie."""
+
+KEPT = 4
+"""Bases that stay in the checkout: bundles that were built there may name an older one."""
 
 INSIDE = ROOT / "src" / "tickwork" / "authoring" / "inside.py"
 """What an agent may import, as ``tickwork agent build`` knows it too."""
@@ -45,8 +49,12 @@ BINARYEN = HERE / "node_modules" / "binaryen" / "bin"
 
 def sources() -> list[Path]:
     """Return the files that decide what is built. Order: by path."""
-    own = [path for path in HERE.rglob("*") if path.suffix in (".py", ".wat", ".wit") and "node_modules" not in path.parts]
-    return sorted([*own, HERE / "package-lock.json", INSIDE, *(ROOT / "src" / "tickwork" / shared for shared in SHARED)])
+    own = [
+        path for path in HERE.rglob("*") if path.suffix in (".py", ".wat", ".wit") and "node_modules" not in path.parts
+    ]
+    return sorted(
+        [*own, HERE / "package-lock.json", INSIDE, *(ROOT / "src" / "tickwork" / shared for shared in SHARED)]
+    )
 
 
 def source_digest() -> str:
@@ -78,11 +86,19 @@ def build(work: Path) -> bytes:
     if done.returncode:
         raise SystemExit(f"componentize-py ended with status {done.returncode}:\n{done.stderr}")
     module = fuse(component.read_bytes(), (HERE / "shim.wat").read_text(), BINARYEN, fused)
+    windows = Capabilities(windows=tuple(map(str, range(WINDOWS))))
     manifest = Manifest(
-        "python-base", VERSION, language="python", sdk=f"tickwork-python {VERSION}", capabilities=Capabilities(windows=tuple(map(str, range(WINDOWS)))),
-        source=source_digest(),
-    )  # fmt: skip
+        "python-base", VERSION, language="python", sdk=SDK, capabilities=windows, source=source_digest()
+    )
     return append_manifest(module, manifest)
+
+
+def forget_old(folder: Path) -> None:
+    """Remove all but the newest modules of this checkout, and what was compiled of them."""
+    kept = sorted(folder.glob("*.wasm"), key=lambda path: path.stat().st_mtime)
+    for path in kept[:-KEPT]:
+        path.unlink()
+    shutil.rmtree(folder / "modules", ignore_errors=True)
 
 
 def main() -> None:
@@ -90,7 +106,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the module (default: the checkout's .cache)")
     parser.add_argument("--sign", type=Path, help="trust folder whose developer key signs the module")
-    parser.add_argument("--if-changed", action="store_true", help="do nothing where the sources are those of the last one")
+    parser.add_argument(
+        "--if-changed", action="store_true", help="do nothing where the sources are those of the last one"
+    )
     options = parser.parse_args()
     stamp = options.out / "current.source"
     if options.if_changed and stamp.is_file() and stamp.read_text() == source_digest():
@@ -105,6 +123,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{digest}.wasm").write_bytes(module)
     (options.out / "current").write_text(f"{digest}\n")
+    if options.out == OUT:
+        forget_old(options.out)
     stamp.write_text(source_digest())
     print(f"{digest}  {len(module):,} bytes")
 

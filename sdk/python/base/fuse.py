@@ -3,7 +3,7 @@
     1. Every import of every core module is renamed to the instance and name that define it; what passes through the
        table of trampolines is tied to its target at once, and clocks and files to the shim's.
     2. ``wasm-merge`` makes one module of them and the shim.
-    3. Initial values of globals and places of elements are computed, since a core module's may not name its own globals.
+    3. Initial values of globals and places of elements are computed: those of a core module may not name its globals.
     4. All exports but the ABI's are dropped, and ``wasm-opt`` removes what nothing reaches.
 
 Invariants:
@@ -268,5 +268,3 @@ def _elements(module: bytes, at: int, variables: list[_Variable]) -> list[bytes]
         place = bytes((_I32,)) + signed_leb(_value(code, variables)) + bytes((_END,))
         found.append(b"\0" + place + module[first:at])
     return found
-
-

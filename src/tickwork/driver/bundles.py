@@ -17,10 +17,10 @@ from ..sandbox.gate import malformed
 from ..sandbox.manifest import Manifest
 from ..sandbox.wasm import Malformed, parse
 
-__all__ = ["Bundle", "find_base", "first_pages", "is_bundle", "read_bundle"]
+__all__ = ["Bundle", "find_interpreter", "first_pages", "is_bundle", "read_bundle"]
 
 DEPTH: Final = 5_000
-"""Nested calls of a bundle's agent where its world says nothing: an interpreter nests several for each of the agent's."""
+"""Nested calls of a bundle's agent where its world says nothing: an interpreter nests several for each call."""
 
 HEXADECIMAL: Final = 64
 """Digits of a SHA-256."""
@@ -33,7 +33,7 @@ class Bundle(NamedTuple):
     manifest: Manifest
 
     @property
-    def base(self) -> bytes:
+    def interpreter(self) -> bytes:
         """Digest of the base module that runs it."""
         return bytes.fromhex(self.manifest.base)
 
@@ -58,7 +58,7 @@ def _is_digest(text: str) -> bool:
     return len(text) == HEXADECIMAL and set(text) <= set("0123456789abcdef")
 
 
-def find_base(digest: bytes, name: str, folders: Sequence[Path]) -> bytes:
+def find_interpreter(digest: bytes, name: str, folders: Sequence[Path]) -> bytes:
     """Return the base module of a bundle.
 
     Args:

@@ -10,7 +10,7 @@ import msgspec
 from .. import codec
 from ..errors import AgentCodeMissing, SwapRefused
 from ..records import SwapMode, SwapPlan
-from .bundles import find_base, is_bundle, read_bundle
+from .bundles import find_interpreter, is_bundle, read_bundle
 
 MODES: Final = tuple(map(str, SwapMode))
 
@@ -57,9 +57,9 @@ def plan_swaps(swaps: Iterable[Swap], at: int | None = None) -> tuple[tuple[Swap
         modules[mark] = wasm
         digest, source = mark, b""
         if is_bundle(wasm):
-            digest, source = read_bundle(wasm, str(swap.module)).base, mark
+            digest, source = read_bundle(wasm, str(swap.module)).interpreter, mark
             with suppress(AgentCodeMissing):  # The run may hold the base already.
-                modules[digest] = find_base(digest, str(swap.module), swap.bases)
+                modules[digest] = find_interpreter(digest, str(swap.module), swap.bases)
         plans.append(SwapPlan(tick, swap.agent, str(swap.mode), digest, source, tuple(swap.grants)))
     return in_order(plans), modules
 

@@ -39,7 +39,7 @@ from ..records import (
 )
 from ..sandbox.manifest import Manifest, read_manifest
 from . import places
-from .bundles import DEPTH, find_base, first_pages, is_bundle, read_bundle
+from .bundles import DEPTH, find_interpreter, first_pages, is_bundle, read_bundle
 from .faults import Fault, choose
 from .feeds import read_rows
 from .plans import Swap, in_order, plan_swaps
@@ -321,7 +321,7 @@ class _Reader:
     def bundled_agent(self, name: str, table: TemplateTable, file: str, content: bytes, path: places.Path) -> AgentSpec:
         """Return an agent that a base module runs from its sources. What the base begins with is no quota's matter."""
         bundle = read_bundle(content, file)
-        base = self.keep(find_base(bundle.base, file, self.bases))
+        base = self.keep(find_interpreter(bundle.interpreter, file, self.bases))
         declared = self.declared(bundle.manifest, table, path)
         limits = _limits(table.limits, declared, base_pages=first_pages(base, file))
         handles = declared.grants
@@ -380,7 +380,7 @@ class _Reader:
         wasm = self.read(table.module, (*path, "module"), "build it, or correct the path")
         mark = codec.digest(self.keep(wasm))
         if is_bundle(wasm):
-            base = self.keep(find_base(read_bundle(wasm, table.module).base, table.module, self.bases))
+            base = self.keep(find_interpreter(read_bundle(wasm, table.module).interpreter, table.module, self.bases))
             return SwapPlan(table.at, table.agent, table.mode, codec.digest(base), mark, table.grants)
         self.manifest(wasm, table.module, path)
         return SwapPlan(table.at, table.agent, table.mode, mark, b"", table.grants)

@@ -1,4 +1,4 @@
-"""Makes every call of the SDK once, one in each step, so that the SDKs of all languages can be compared byte by byte."""
+"""Makes every call of the SDK once, one in each step, so that the SDKs of all languages can be compared by byte."""
 
 import struct
 from dataclasses import dataclass

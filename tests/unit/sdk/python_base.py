@@ -15,6 +15,7 @@ from tickwork.sandbox.manifest import Capabilities, Manifest, encode_manifest
 from tickwork.sandbox.pool import Program
 
 BASES = ROOT / ".cache" / "python-base"
+NOTHING = Capabilities()
 LIMITS = Limits(memory_pages=512, depth=DEPTH)
 
 
@@ -38,9 +39,9 @@ def built(project: Path) -> bytes:
     return toolchain.compile(read_project(project), found, project).module
 
 
-def bundle(source: str, *, more: dict[str, str] | None = None, **capabilities: tuple[str, ...]) -> bytes:
+def bundle(source: str, *, more: dict[str, str] | None = None, asks: Capabilities = NOTHING) -> bytes:
     """Return a bundle of an agent's source that no toolchain has looked at."""
-    manifest = Manifest("tested", "1.0.0", capabilities=Capabilities(**capabilities), base=base().stem)
+    manifest = Manifest("tested", "1.0.0", capabilities=asks, base=base().stem)
     files = {"agent.py": source.encode(), **{name: text.encode() for name, text in (more or {}).items()}}
     return pack_bundle({**files, MANIFEST: encode_manifest(manifest)})
 

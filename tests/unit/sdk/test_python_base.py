@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.sdk.python_base import LIMITS, bundle, program
+from tests.unit.sdk.python_base import LIMITS, NOTHING, bundle, program
 from tickwork.codec import decode_frames, encode_frame
 from tickwork.records import (
     DIRECT,
@@ -17,6 +17,7 @@ from tickwork.records import (
     View,
 )
 from tickwork.sandbox.image import encode_image
+from tickwork.sandbox.manifest import Capabilities
 from tickwork.sandbox.pool import InlinePool
 
 pytestmark = pytest.mark.slow
@@ -55,8 +56,8 @@ class Bench:
         body: What it does with each message.
     """
 
-    def __init__(self, body: str, limits: Limits = LIMITS, **capabilities: tuple[str, ...]) -> None:
-        self.content = bundle(SOURCE.replace("BODY", body), **capabilities)
+    def __init__(self, body: str, limits: Limits = LIMITS, asks: Capabilities = NOTHING) -> None:
+        self.content = bundle(SOURCE.replace("BODY", body), asks=asks)
         self.limits = limits
         self.pool = InlinePool()
         self.pool.place(program(0, self.content, limits))
@@ -95,7 +96,7 @@ def texts(messages: list[Message], kind: int = FrameKind.LOG) -> list[str]:
         ("import os", "ModuleNotFoundError: No module named 'os' inside the sandbox"),
         ("import nowhere.at_all", "ModuleNotFoundError: No module named 'nowhere'"),
         ('open("/etc/passwd")', "PermissionError: open: a file system does not exist inside the sandbox"),
-        ("import time; time.sleep(1)", "PermissionError: time.sleep"),
+        ("import time as clock; clock.sleep(1)", "PermissionError: time.sleep"),
         ("import uuid; uuid.uuid4()", "PermissionError: os.urandom"),
         ("import random; random.SystemRandom().random()", "PermissionError"),
         ("input()", "PermissionError: input: a terminal"),
@@ -177,7 +178,7 @@ def test_what_is_printed_becomes_a_log_line_at_the_end_of_the_turn() -> None:
 
 def test_a_window_can_be_read_after_it_was_announced_and_written() -> None:
     body = "out.log(repr(context.windows.get('theirs'))); out.write('mine', b'written', offset=3)"
-    bench = Bench(body, windows=("mine", "theirs"))
+    bench = Bench(body, asks=Capabilities(windows=("mine", "theirs")))
     bench.begin()
     assert texts(bench.said(bench.run(frame()))) == ["None"]
     epoch = encode_frame(

@@ -9,14 +9,23 @@ Invariants:
 """
 
 import builtins
+import codecs
 import gc
 import importlib
+import importlib.machinery
+import io
+import json
+import linecache
+import os
+import random
 import struct
 import sys
+import time
 import types
 
 import wit_world
 from inside import CHOSEN, MAIN, METHODS, OWN, STDLIB
+
 from tickwork import codec
 from tickwork.native import Context, Outbox
 from tickwork.records import AgentSpec, FrameKind
@@ -27,6 +36,14 @@ HIDDEN = (
     "zipimport",
 )  # fmt: skip
 """Loaded by others, and not for agents: what they do does not exist inside."""
+
+KEPT: list = []
+CODECS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "ascii", "latin-1", "cp1252")
+OS_CALLS = frozenset(
+    "urandom getrandom open stat lstat fstat listdir scandir walk mkdir makedirs remove unlink rmdir rename replace "
+    "system popen fork kill getpid getppid getcwd chdir read write close pipe dup access readlink symlink link utime "
+    "truncate isatty get_terminal_size cpu_count times".split()
+)
 
 OUTBOX_BYTES = 256 << 10
 INIT, TURN, SHUTDOWN, SAVE, LOAD = range(5)
@@ -73,7 +90,7 @@ class Sources:
 
     def create_module(self, spec):
         """Return None: modules are plain."""
-        return None
+        return
 
     def exec_module(self, module) -> None:
         """Run a module's source."""
@@ -134,7 +151,7 @@ class Runner:
         """Load an agent's source."""
         close()
         self.files = unpack(bundle)
-        manifest = _json.loads(self.files["manifest.json"])
+        manifest = json.loads(self.files["manifest.json"])
         names = manifest["capabilities"]
         self.spec = AgentSpec(
             name=manifest["name"], kind="wasm", entry=MAIN, digest=b"", clock=names["clock"],
@@ -148,7 +165,7 @@ class Runner:
     def run(self, operation: int, given: bytes) -> bytes:
         """Return the answer to one call of the shim."""
         tick, seed, _, wall_us, number, length, *_ = _CONTEXT.unpack_from(given)
-        _random.seed(seed)
+        random.seed(seed)
         start = _CONTEXT.size
         if operation in (SAVE, LOAD):
             return self.move(operation, given, Context(tick, seed, number, wall_us, self.spec, self.windows))
@@ -221,7 +238,7 @@ def answered(outbox: Outbox, code: int) -> bytes:
 
 
 def places(error: BaseException, files) -> list[tuple[str, int, int, str]]:
-    """Return where in the agent's own source an error came from: file, line, column, function. Order: outermost first."""
+    """Return where in the agent's source an error came from: file, line, column, function. Order: outermost first."""
     found = []
     trace = error.__traceback__
     while trace is not None:
@@ -282,9 +299,7 @@ class WitWorld(wit_world.WitWorld):
 
 def close() -> None:
     """Leave nothing to import but what is loaded and meant for agents. The builder still needs the rest, so at load."""
-    for name in list(sys.modules):
-        if name.partition(".")[0] in HIDDEN:
-            KEPT.append(sys.modules.pop(name))
+    KEPT.extend(sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in HIDDEN)
     sys.path[:] = []
     sys.path_hooks[:] = []
     sys.meta_path[:] = [Absent]
@@ -297,36 +312,19 @@ def seal() -> None:
     for name in CODECS:
         codecs.lookup(name)
     sys.path_importer_cache.clear()
-    import linecache
-
     linecache.getlines = linecache.getline = lambda *given, **named: ""
     linecache.updatecache = lambda *given, **named: []
     builtins.open = io.open = io.open_code = refused("open: a file system")
     builtins.input = refused("input: a terminal")
     builtins.breakpoint = refused("breakpoint: a debugger")
-    _time.sleep = refused("time.sleep: an agent sleeps by its outbox; the operating system's clock")
-    for name in dir(_os):
-        if callable(getattr(_os, name)) and name in OS_CALLS:
-            setattr(_os, name, refused(f"os.{name}: an operating system"))
-    _random._urandom = refused("os.urandom: entropy (draw from context.random())")
+    time.sleep = refused("time.sleep: an agent sleeps by its outbox; the operating system's clock")
+    for name in dir(os):
+        if callable(getattr(os, name)) and name in OS_CALLS:
+            setattr(os, name, refused(f"os.{name}: an operating system"))
+    random._urandom = refused("os.urandom: entropy (draw from context.random())")
     sys.stdout = sys.stderr = OUTPUT
     gc.collect()
     gc.freeze()
 
 
-import codecs
-import importlib.machinery
-import io
-import json as _json
-import os as _os
-import random as _random
-import time as _time
-
-KEPT: list = []
-CODECS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "ascii", "latin-1", "cp1252")
-OS_CALLS = frozenset(
-    "urandom getrandom open stat lstat fstat listdir scandir walk mkdir makedirs remove unlink rmdir rename replace "
-    "system popen fork kill getpid getppid getcwd chdir read write close pipe dup access readlink symlink link utime "
-    "truncate isatty get_terminal_size cpu_count times".split()
-)
 seal()

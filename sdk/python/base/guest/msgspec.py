@@ -10,7 +10,6 @@ import struct as _struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-
 _TYPE = type
 
 
@@ -53,7 +52,7 @@ class Struct(metaclass=_StructMeta):
     """A class of typed fields."""
 
 
-class structs:  # noqa: N801 - The name is msgspec's.
+class structs:
     """What msgspec has in ``msgspec.structs``."""
 
     replace: Callable[..., Any] = staticmethod(dataclasses.replace)
@@ -89,7 +88,7 @@ def convert(value: Any, type: Any = Any) -> Any:
     return value
 
 
-class json:  # noqa: N801 - The name is msgspec's.
+class json:
     """What msgspec has in ``msgspec.json``, of plain values."""
 
     @staticmethod
@@ -142,7 +141,8 @@ def _pack_whole(value: int, out: bytearray) -> None:
         return
     for code, form, least, most in (
         (0xCC, ">B", 0, 1 << 8), (0xCD, ">H", 0, 1 << 16), (0xCE, ">I", 0, 1 << 32), (0xCF, ">Q", 0, 1 << 64),
-        (0xD0, ">b", -(1 << 7), 0), (0xD1, ">h", -(1 << 15), 0), (0xD2, ">i", -(1 << 31), 0), (0xD3, ">q", -(1 << 63), 0),
+        (0xD0, ">b", -(1 << 7), 0), (0xD1, ">h", -(1 << 15), 0), (0xD2, ">i", -(1 << 31), 0),
+        (0xD3, ">q", -(1 << 63), 0),
     ):  # fmt: skip
         if least <= value < most:
             out.append(code)
@@ -212,7 +212,7 @@ class _Unpacker:
         return piece.decode() if kind == "str" else piece
 
 
-class msgpack:  # noqa: N801 - The name is msgspec's.
+class msgpack:
     """What msgspec has in ``msgspec.msgpack``, of plain values."""
 
     @staticmethod
