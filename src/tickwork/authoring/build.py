@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import BuildNotReproducible
+from ..errors import BuildFailed, BuildNotReproducible
 from ..sandbox import gate
 from ..sandbox.manifest import append_manifest
 from ..sandbox.scan import scan
@@ -71,7 +71,11 @@ def _completed(project: Project, toolchain: Toolchain, found: Found, compiled: C
 
 
 def write_built(project: Project, built: Built, sign: Signer | None = None) -> list[Path]:
-    """Write the package and what goes with it into the project's folder. Order: the package first."""
+    """Write the package and what goes with it into the project's folder. Order: the package first.
+
+    Raises:
+        BuildFailed: TW5002, a file cannot be written.
+    """
     compiled = built.compiled
     package = project.folder / f"{project.name}{compiled.suffix}"
     outputs = {package: sign(compiled.module, package.name) if sign else compiled.module}
@@ -81,8 +85,16 @@ def write_built(project: Project, built: Built, sign: Signer | None = None) -> l
         outputs[project.folder / f"{project.name}.wasm.map"] = compiled.source_map
     for path, content in outputs.items():
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            raise BuildFailed(
+                f"{path.name} cannot be written",
+                where=str(path),
+                why=error.strerror or str(error),
+                fix="build in a folder you may write to, with room for it",
+            ) from error
     return list(outputs)
 
 

@@ -47,7 +47,15 @@ def new(
             why="a new project overwrites nothing",
             fix="choose another name, or remove what is there",
         )
-    files = write_template(template_folder(language), folder, name)
+    try:
+        files = write_template(template_folder(language), folder, name)
+    except OSError as error:
+        raise UsageFault(
+            f"{folder} cannot be made",
+            where=str(folder.absolute()),
+            why=error.strerror or str(error),
+            fix="go to a folder you may write to",
+        ) from error
     if output == "text":
         for path in files:
             write_line(str(path))

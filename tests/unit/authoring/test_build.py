@@ -9,11 +9,11 @@ import pytest
 from tests.support import need
 from tests.unit.authoring.projects import ENVIRONMENT, begun, small
 from tickwork.authoring import build as building
-from tickwork.authoring.build import build, check_reproducible, write_built
+from tickwork.authoring.build import Built, build, check_reproducible, write_built
 from tickwork.authoring.project import Project
 from tickwork.authoring.sections import parsed
 from tickwork.authoring.toolchain import Compiled, Environment, Found
-from tickwork.errors import BuildNotReproducible, ModuleAbiMismatch
+from tickwork.errors import BuildFailed, BuildNotReproducible, ModuleAbiMismatch
 from tickwork.sandbox import gate
 from tickwork.sandbox.manifest import read_manifest
 from tickwork.sandbox.wasm import CUSTOM, MAGIC, encode_name, encode_section
@@ -97,3 +97,11 @@ def test_the_package_is_written_signed_and_its_companion_is_not(tmp_path: Path) 
         "small.debug.wasm",
         "small.wasm",
     ]
+
+
+def test_a_package_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    project = small(tmp_path)
+    (tmp_path / "small.wasm").mkdir()
+    found = Found("none", "1", (), ENVIRONMENT)
+    with pytest.raises(BuildFailed, match=r"small\.wasm cannot be written"):
+        write_built(project, Built(Compiled(b"package"), found, 1))

@@ -89,6 +89,17 @@ def test_a_new_agent_overwrites_nothing(folder: Path) -> None:
     assert list((folder / "counter").iterdir()) == []
 
 
+def test_where_nothing_can_be_written_that_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, content: bytes) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    answer = call("agent", "new", "c", "counter")
+    assert answer.status == 2
+    assert "counter cannot be made" in answer.err
+    assert "Permission denied" in answer.err
+
+
 def test_a_folder_without_a_project_cannot_be_built() -> None:
     answer = call("agent", "build")
     assert answer.status == 78
