@@ -8,9 +8,7 @@ from .instance import Instance, Loaded, StartFault
 from .slot import Slot
 
 
-def carry(
-    slot: Slot, turn: Turn, loaded: Loaded, limits: Limits, source: bytes = b""
-) -> tuple[Outcome, Image | None]:
+def carry(slot: Slot, turn: Turn, loaded: Loaded, limits: Limits, source: bytes = b"") -> tuple[Outcome, Image | None]:
     """Return what handing a state on came to, and the new version's image; the agent itself stays as it is.
 
     Args:
