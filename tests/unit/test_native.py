@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from tickwork.codec import decode_frames
-from tickwork.native import Context, Outbox
+from tickwork.native import Context, Outbox, Random, Write, read_config
 from tickwork.records import AGAIN, DIRECT, OUTSIDE, UNTIL_MESSAGE, AgentSpec, Encoding, FrameKind, Message
 
 SPEC = AgentSpec(
@@ -140,3 +140,50 @@ def test_a_context_knows_by_which_topic_a_message_came() -> None:
     assert [context.from_outside(item) for item in (direct, topical)] == [False, True]
     assert context.name == "a"
     assert context.outbox().encode() == b""
+
+
+def test_random_numbers_are_those_of_the_sdk_in_c() -> None:
+    # Source: splitmix64's reference implementation, seed 1234567.
+    random = Random(1234567)
+    assert [random.next() for _ in range(3)] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert Random(7).below(0) == 0
+    drawn = [Context(3, 9, 0, 0, SPEC).random().below(bound) for bound in (1, 2, 1000)]
+    assert drawn == [Context(3, 9, 0, 0, SPEC).random().below(bound) for bound in (1, 2, 1000)]
+    assert all(0 <= number < bound for number, bound in zip(drawn, (1, 2, 1000), strict=True))
+
+
+def test_a_model_is_asked_and_a_window_is_written_by_name() -> None:
+    outbox = Outbox(AgentSpec("a", "native", "a:A", b"", models=("small", "brain"), windows=("board",)), 3, 9)
+    outbox.infer("brain", b"ask")
+    outbox.write("board", b"hello", offset=4)
+    asked, written = decode_frames(outbox.encode())
+    assert (asked.kind, asked.destination, asked.body, asked.source, asked.tick) == (FrameKind.INFER, 1, b"ask", 3, 9)
+    assert (written.kind, written.seq) == (FrameKind.WINDOW_WRITE, 1)
+    assert written.body == (4).to_bytes(8, "little") + (5).to_bytes(8, "little") + bytes(32)
+    assert outbox.writes == [Write(0, 4, b"hello")]
+    assert len(outbox) == 2
+    with pytest.raises(KeyError, match="declares no model 'other'"):
+        outbox.infer("other", b"")
+
+
+def test_a_kind_of_ones_own_begins_at_0x8000() -> None:
+    outbox = Outbox(AgentSpec("a", "native", "a:A", b""))
+    outbox.frame(0x8001, 5, b"own")
+    [sent] = decode_frames(outbox.encode())
+    assert (sent.kind, sent.destination & 0xFF, sent.body) == (0x8001, 5, b"own")
+    with pytest.raises(ValueError, match="kinds from 0x8000 on"):
+        outbox.frame(1, 5, b"")
+
+
+def test_only_a_step_says_when_the_next_one_is() -> None:
+    outbox = Outbox(AgentSpec("a", "native", "a:A", b""))
+    assert (outbox.settled(stepping=True), outbox.settled(stepping=False)) == (UNTIL_MESSAGE, 0)
+    outbox.refuse(-2)
+    assert outbox.settled(stepping=False) == -2
+    with pytest.raises(ValueError, match="negative code"):
+        outbox.refuse(1)
+
+
+def test_a_configuration_is_a_dictionary() -> None:
+    assert read_config(b'{"every":4}') == {"every": 4}
+    assert read_config(b"") == {}

@@ -22,7 +22,7 @@ EXCEPTION_TRAP: Final = 100
 METHODS: Final = ("init", "turn", "shutdown")
 """What the class of a native agent defines."""
 
-_BUILT_IN: Final = {kind.__name__: kind for kind in (bool, int, str, bytes, tuple, list, dict, NoneType)}
+_BUILT_IN: Final[Mapping[str, type[Any]]] = {kind.__name__: kind for kind in (bool, int, str, bytes, tuple, list, dict, NoneType)}
 
 
 def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
@@ -164,7 +164,8 @@ class NativeCrew:
 
     def image(self, number: int) -> NativeImage | None:
         """Return an agent's state, or None where decoding would not give an equal one."""
-        state, kind = self._states[number], type(self._states[number])
+        state: Any = self._states[number]
+        kind: type[Any] = state.__class__
         if self._kind(number, kind.__qualname__) is not kind:
             return None
         try:
@@ -191,7 +192,7 @@ class NativeCrew:
     def _kind(self, number: int, name: str) -> type[Any] | None:
         """Return the class of that name that an agent's state may be of."""
         module = sys.modules.get(type(self._agents[number][0]).__module__)
-        found: object = getattr(module, name, _BUILT_IN.get(name))
+        found: Any = getattr(module, name, _BUILT_IN.get(name))
         return found if isinstance(found, type) else None
 
     def undo(self, numbers: Sequence[int]) -> None:

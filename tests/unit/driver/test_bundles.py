@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tests.unit.sdk.python_base import BASES, built, bundle
+from tests.unit.sdk.python_base import BASES, built
 from tickwork import Options, load_world, run, verify
 from tickwork.driver.bundles import DEPTH, find_interpreter, read_bundle
 from tickwork.errors import AgentCodeMissing, ModuleManifestInvalid
