@@ -78,7 +78,7 @@ def turn(agent: int) -> Turn:
 def test_outcomes_come_in_the_order_of_the_turns_whoever_computed_them(pool: Pool) -> None:
     known = crew(spec("n0"), module("w1"), spec("n2"), module("w3"))
     outcomes = known.compute([turn(3), turn(0), turn(1), turn(2)])
-    assert [outcome.code for outcome in outcomes] == [3, 0x7FFFFFFF, 1, 0x7FFFFFFF]
+    assert [outcome.code for outcome in outcomes] == [3, 0, 1, 0]
     assert ("compute", [3, 1]) in pool.asked
 
 
