@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the base module of Python agents: CPython, an allowed part of its library and the agent ABI in one module.
 
-Usage: python sdk/python/base/build.py [--out FOLDER] [--sign TRUST_FOLDER]
+Usage: python sdk/python/base/build.py [--out FOLDER] [--sign TRUST_FOLDER] [--wheel FOLDER] [--if-changed]
 
 It needs componentize-py (PyPI, in the developer's lock file) and binaryen (npm, in the lock file beside this file).
 The output is FOLDER/DIGEST.wasm, and FOLDER/current names it: ``tickwork agent build`` takes that one for new bundles.
@@ -36,6 +36,21 @@ SHARED = ("native.py", "records.py", "codec.py")
 
 WINDOWS = 8
 """Regions that the shim has for windows; the base's manifest lists them, so that the host knows where they lie."""
+
+PROJECT = f"""[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "tickwork-python-base"
+version = "{VERSION}"
+description = "The base module that Tickwork's agents in Python run on"
+license = "Apache-2.0"
+requires-python = ">=3.11"
+
+[tool.hatch.build.targets.wheel]
+include = ["tickwork_python_base"]
+"""
 
 KEPT = 4
 """Bases that stay in the checkout: bundles that were built there may name an older one."""
@@ -93,6 +108,18 @@ def build(work: Path) -> bytes:
     return append_manifest(module, manifest)
 
 
+def pack_wheel(module: bytes, digest: str, work: Path, out: Path) -> None:
+    """Write the wheel ``tickwork-python-base``, in which ``tickwork`` finds the module. ``work`` is an empty folder."""
+    package = work / "tickwork_python_base"
+    package.mkdir()
+    (package / "__init__.py").write_text('"""The base module of Tickwork\'s agents in Python: files, no code."""\n')
+    (package / f"{digest}.wasm").write_bytes(module)
+    (package / "current").write_text(f"{digest}\n")
+    (work / "pyproject.toml").write_text(PROJECT)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out.absolute())]
+    subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL)
+
+
 def forget_old(folder: Path) -> None:
     """Remove all but the newest modules of this checkout, and what was compiled of them."""
     kept = sorted(folder.glob("*.wasm"), key=lambda path: path.stat().st_mtime)
@@ -106,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the module (default: the checkout's .cache)")
     parser.add_argument("--sign", type=Path, help="trust folder whose developer key signs the module")
+    parser.add_argument("--wheel", type=Path, help="folder for a wheel that holds the module")
     parser.add_argument(
         "--if-changed", action="store_true", help="do nothing where the sources are those of the last one"
     )
@@ -126,6 +154,9 @@ def main() -> None:
     if options.out == OUT:
         forget_old(options.out)
     stamp.write_text(source_digest())
+    if options.wheel:
+        with tempfile.TemporaryDirectory(prefix="tickwork-base-") as folder:
+            pack_wheel(module, digest, Path(folder), options.wheel)
     print(f"{digest}  {len(module):,} bytes")
 
 
