@@ -20,6 +20,7 @@ from msgspec import inspect as shapes
 from rich.console import Console
 
 from tickwork import records
+from tickwork.authoring import scripts
 from tickwork.cli.app import build_app, command_words
 from tickwork.cli.config import Settings
 from tickwork.driver import tables
@@ -69,6 +70,71 @@ WORLD_SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct] | None, str], ...]] 
     ),
 )
 
+SCRIPTS_OPENING: Final = """# Test scripts
+
+A script is a TOML file in the `tests` folder of an agent's project: what one agent is told, and when. Whatever the
+agent's manifest declares exists in the small world in which it is tried: its topics, models, skills and windows, and an
+agent for each name that it may send to or spawn, which does what the script says and nothing else. [Testing
+agents](../guides/testing-agents.md) begins at the beginning.
+
+Beside `NAME.toml` lies `NAME.golden`: what the agent is expected to do. Unknown keys and names are refused with their
+line, and with the nearest name that exists.
+"""
+
+SCRIPTS_SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct] | None, str], ...]] = (
+    ("The script", scripts.ScriptTable, "Keys at the top of the file; the tables are described below."),
+    (
+        "`[[send]]`",
+        scripts.SendTable,
+        (
+            "A message for the agent. Its body is exactly one of `text`, `json` and `hex`. What another agent says is\n"
+            "heard at tick 2 at the earliest; what comes from outside, at any tick. In one tick, agents are heard\n"
+            "before what comes from outside."
+        ),
+    ),
+    (
+        "`[[answer]]`",
+        scripts.AnswerTable,
+        (
+            "What a call of a skill, or a request to a model, comes to: exactly one of `skill` and `model`, and a\n"
+            "body as in `[[send]]` or an `error`. Each call takes the next answer of its name; where there is none\n"
+            "left it ends in `unsupported`."
+        ),
+    ),
+    ("`[windows.NAME]`", scripts.ScriptWindow, "A window that the agent writes; without a table, a frame of 64 KiB."),
+)
+
+SCRIPTS_END: Final = """
+## The golden file
+
+One line for each turn of the agent: its tick, what was asked of it, and what it returned. A turn that failed is named
+by its status: `trap`, `out_of_fuel`, `denied` and so on. Indented below it is what the turn left in its outbox, a line
+for each frame in their order: the kind, what it is for, the encoding if it is not bytes, and the body. A body that is
+plain text stands in quotes, another one in hexadecimal, and of one over 200 bytes its length and SHA-256.
+
+```text
+tick 0 init
+tick 3 step, returns 20
+    send friend "1"
+tick 24 step, returns 23
+    publish totals 0300000000000000
+tick 31 shutdown
+    metric "total=3"
+```
+
+## The ways
+
+| Way | What it would find |
+|---|---|
+| as it is | what differs from the golden file |
+| not optimised | a compiler whose optimisations change what a module does |
+| in 2 workers | results that depend on the process |
+| restored at every tick | state outside the memory, globals and table that a snapshot holds |
+
+All must come to one head, or the command ends with [TW5005](../errors/TW5005.md). `--quick` leaves out all but the
+first.
+"""
+
 RECORDS_OPENING: Final = """# Records
 
 The nouns of `tickwork.records`: frozen data, written as arrays of their fields in this order. A field may be appended
@@ -94,10 +160,22 @@ def settings_page() -> str:
     return SETTINGS_OPENING + "".join(_rows(Settings))
 
 
+Sections = tuple[tuple[str, type[msgspec.Struct] | None, str], ...]
+
+
 def world_page() -> str:
     """Return the page of the world file."""
-    parts = [WORLD_OPENING]
-    for title, table, text in WORLD_SECTIONS:
+    return _sections(WORLD_OPENING, WORLD_SECTIONS)
+
+
+def scripts_page() -> str:
+    """Return the page of test scripts."""
+    return _sections(SCRIPTS_OPENING, SCRIPTS_SECTIONS) + SCRIPTS_END
+
+
+def _sections(opening: str, sections: Sections) -> str:
+    parts = [opening]
+    for title, table, text in sections:
         parts.append(f"\n## {title}\n\n{text}\n")
         if table is not None:
             parts.append("\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n")
@@ -146,7 +224,7 @@ def _values(shape: shapes.Type) -> str:
                 "tables" if isinstance(shape.item_type, shapes.StructType) else f"list of {_values(shape.item_type)}s"
             )
         case _:
-            return "table"
+            return "any value" if isinstance(shape, shapes.AnyType) else "table"
 
 
 def _integers(shape: shapes.IntType) -> str:
@@ -247,6 +325,7 @@ def _command(words: list[str]) -> str:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "records.md": records_page,
+    "agent-tests.md": scripts_page,
     "settings.md": settings_page,
     "world.md": world_page,
     "world.schema.json": lambda: world_schema().decode(),

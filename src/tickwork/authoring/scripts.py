@@ -88,23 +88,25 @@ class SendTable(Spoken, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class AnswerTable(Spoken, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a call of a skill, or a request to a model, comes to. Each call takes the next answer of its name."""
 
-    skill: str = ""
-    model: str = ""
+    skill: Annotated[str, Meta(description="The skill that is called.")] = ""
+    model: Annotated[str, Meta(description="The model that is asked.")] = ""
     error: Annotated[str, Meta(description="The refusal it ends in: not_found, denied, timeout and so on.")] = ""
 
 
 class ScriptWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A window that the agent writes, of another kind or size than a frame of 64 KiB."""
 
-    kind: Literal["frame", "ring", "log"] = "frame"
-    bytes: Annotated[int, Meta(ge=1)] = WINDOW_BYTES
+    kind: Annotated[
+        Literal["frame", "ring", "log"], Meta(description="Whether a write replaces all, goes round, or is added.")
+    ] = "frame"
+    bytes: Annotated[int, Meta(ge=1, description="Its capacity.")] = WINDOW_BYTES
 
 
 class ScriptTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A test script as it is written."""
 
     schema: Annotated[Literal[1], Meta(description="Version of this format.")]
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Annotated[int, Meta(ge=0, description="The seed of the agents' random streams.")] = 0
     ticks: Annotated[int, Meta(ge=0, description="How long it runs; 0 for 8 ticks after its last message.")] = 0
     config: Annotated[dict[str, Any], Meta(description="What the agent gets at its start.")] = {}
     send: Annotated[tuple[SendTable, ...], Meta(description="Messages for the agent.")] = ()
@@ -327,12 +329,12 @@ def performers(script: Script, manifest: Manifest) -> dict[str, Answers]:
     found: dict[str, list[AnswerTable]] = {skill: [] for skill in known}
     for index, answer in enumerate(script.table.answer):
         skill = answer.skill or f"infer:{answer.model}"
-        if skill not in found:
+        if skill not in found or (answer.skill and answer.model):
             raise ProjectInvalid(
                 f"an answer of the script is for {answer.skill or answer.model or 'nobody'!r}",
                 where=script.place("answer", index),
                 why=f"the agent declares {', '.join(known.values()) or 'neither skills nor models'}",
-                fix="name a skill or a model that agent.toml declares",
+                fix="name one skill, or one model, that agent.toml declares",
             )
         if answer.error and answer.error.upper() not in Refusal.__members__:
             refusals = [name.lower() for name in Refusal.__members__]

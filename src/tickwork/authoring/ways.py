@@ -4,9 +4,9 @@ The ways: as it is; on an engine that optimises nothing; in worker processes; an
 put into a new instance in a new pool each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from typing import Any, Final
+from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -19,6 +19,9 @@ from ..driver.resolve import World
 from ..driver.run import resume_journal, run
 from ..journal.memory import MemoryJournal
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 AS_IT_IS: Final = "as it is"
 RESTORED: Final = "restored at every tick"
 WORKERS: Final = 2
@@ -27,9 +30,9 @@ WORKERS: Final = 2
 class AtOnce(Executor):
     """Runs what it is given when it is given it, so that an answer comes at the same tick every time."""
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Return the result, already there."""
-        future: Future[Any] = Future()
+        future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
 

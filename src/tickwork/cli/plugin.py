@@ -4,6 +4,7 @@ Loading it costs an import of pytest alone; nothing of Tickwork is loaded before
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ class Worlds:
         Raises:
             TickworkError: The project does not build, or the world cannot be run.
         """
-        return self._prepare(self._start, name, seed=seed, ticks=ticks, inputs=inputs, performers=performers)
+        return self._prepare(self._start, name, seed, ticks, inputs, performers)
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +54,11 @@ def _tickwork_worlds() -> Callable[..., Any]:
     builder = Builder(build_environment(settings), lambda package, name: sign(package, trust, name=name))
     options = Options(cache=module_cache(settings))
 
-    def play(start: Any, name: str, **given: Any) -> Any:
+    def play(start: Path, name: str, seed: int | None, ticks: int | None, inputs: Any, performers: Any) -> Any:
         path = find_world(name, start)
         builder.prepare(path.parent)
-        return run_world(path, options, bases=base_folders(), **given)
+        bases = base_folders()
+        return run_world(path, options, seed=seed, ticks=ticks, inputs=inputs, performers=performers, bases=bases)
 
     return play
 

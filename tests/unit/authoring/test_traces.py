@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import need
-from tests.unit.authoring.projects import ENVIRONMENT, small
+from tests.unit.authoring.projects import ENVIRONMENT, begun, small
 from tests.unit.sandbox import wat
 from tickwork.authoring.build import Built, build
 from tickwork.authoring.traces import explain, keep_symbols, trap_places
-from tickwork.records import Status
+from tickwork.records import Operation, Status
 from tickwork.sandbox import wasm
 from tickwork.sandbox.pool import open_pool
 
@@ -31,12 +31,12 @@ TW_AGENT(init, receive, step, shutdown)
 """
 
 
-def trapped(module: bytes) -> str:
-    """Return the text of the trap in an agent's first step."""
+def trapped(module: bytes, operation: Operation = Operation.STEP) -> str:
+    """Return the text of the trap in an agent's first turn."""
     pool = open_pool(0)
     try:
         pool.place(wat.program(0, module))
-        (outcome,) = pool.compute([wat.turn(0)])
+        (outcome,) = pool.compute([wat.turn(0, operation=operation)])
     finally:
         pool.close()
     assert outcome.status == Status.TRAP
@@ -103,3 +103,35 @@ def test_only_the_author_s_functions_are_named() -> None:
     module = wat.agent(step="(unreachable)")
     places = list(trap_places(trapped(module), wasm.parse(module)))
     assert len(places) == 2, "step and tw_turn; wrappers that count depth are left out"
+
+
+def planted(folder: Path, language: str, file: str, before: str, line: str) -> tuple[Built, int]:
+    """Return a template's build with a line put in before another, and the number of that line."""
+    project = begun(folder, language)
+    source = folder / file
+    text = source.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    source.write_text(text.replace(before, f"{line}\n{before}"), encoding="utf-8")
+    return build(project, ENVIRONMENT), text[: text.index(before)].count("\n") + 1
+
+
+@pytest.mark.slow
+def test_a_trap_in_rust_names_its_line(tmp_path: Path) -> None:
+    need("rust")
+    file, before = "src/lib.rs", "        if every == 0 {"
+    built, line = planted(tmp_path / "begun", "rust", file, before, "        core::arch::wasm32::unreachable();")
+    module = built.compiled.module
+    keep_symbols(tmp_path / "kept", module, built.compiled.debug, built.compiled.source_map)
+    text = explain(trapped(module, Operation.INIT), module, [tmp_path / "kept"])
+    assert re.search(rf"\(\S*lib\.rs:{line}\b", text), text
+
+
+@pytest.mark.slow
+def test_a_trap_in_assemblyscript_names_its_line(tmp_path: Path) -> None:
+    need("asc")
+    file, before = "assembly/index.ts", "    const since = tick() % this.every;"
+    built, line = planted(tmp_path / "begun", "assemblyscript", file, before, "    if (this.total == 0) unreachable();")
+    module = built.compiled.module
+    keep_symbols(tmp_path / "kept", module, None, built.compiled.source_map)
+    text = explain(trapped(module), module, [tmp_path / "kept"])
+    assert re.search(rf"\(\S*index\.ts:{line}\b", text), text

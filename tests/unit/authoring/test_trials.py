@@ -10,7 +10,7 @@ import pytest
 from tests.support import ROOT
 from tests.unit.authoring.test_scripts import MARKET, TOUR, manifest_of
 from tickwork.authoring import trials
-from tickwork.authoring.scripts import read_script
+from tickwork.authoring.scripts import performers, read_script
 from tickwork.authoring.trials import Trial, compare, describe, keep, play, shown_body, tried_agent
 from tickwork.authoring.ways import RESTORED, other_ways, record
 from tickwork.driver.options import Options
@@ -110,7 +110,7 @@ def test_an_agent_that_does_something_else_in_another_way_is_caught(
 def test_a_way_with_other_answers_is_caught_with_the_first_record_that_differs(
     tour: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = trials.performers
+    given = performers
     asked = list[int]()
 
     class Shouting:

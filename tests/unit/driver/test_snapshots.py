@@ -1,0 +1,177 @@
+"""driver/snapshots.py: what a snapshot holds, which one is taken up, and what makes one useless."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.laws.corpus import CORPUS, options
+from tests.laws.recorded import Recorded, record
+from tests.unit.driver.troupe import acting, spec, stage
+from tickwork import codec
+from tickwork.driver.opening import executing
+from tickwork.driver.options import Options
+from tickwork.driver.snapshots import (
+    VERSION,
+    Snapshot,
+    last_snapshot,
+    read_snapshot,
+    restore_machine,
+    snapshot_bodies,
+)
+from tickwork.errors import JournalDamaged, JournalIncomplete
+from tickwork.journal.memory import MemoryJournal
+from tickwork.kernel import decode_state
+from tickwork.native import Context, Outbox
+from tickwork.records import Message
+
+
+@pytest.fixture(scope="module")
+def gossip(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return record(CORPUS["gossip"](), options(tmp_path_factory.mktemp("compiled")))
+
+
+def named(made: Recorded) -> list[tuple[int, bytes]]:
+    """Return the ticks after which a snapshot was taken, with its digest."""
+    found = [(frame.tick, codec.decode_hints(frame.hints).snapshot) for frame in made.journal.frames()]
+    return [(tick, digest) for tick, digest in found if digest]
+
+
+def read(made: Recorded, digest: bytes) -> Snapshot:
+    found = read_snapshot(made.journal, digest)
+    assert found is not None
+    return found
+
+
+class Without:
+    """A journal some of whose contents are gone, damaged or replaced."""
+
+    def __init__(self, journal: MemoryJournal, changed: dict[bytes, bytes | Exception]) -> None:
+        self._journal = journal
+        self._changed = changed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def content(self, digest: bytes) -> bytes:
+        found = self._changed.get(digest)
+        if isinstance(found, Exception):
+            raise found
+        return self._journal.content(digest) if found is None else found
+
+
+def gone(digest: bytes) -> JournalIncomplete:
+    return JournalIncomplete(f"no content {digest.hex()}")
+
+
+def test_a_snapshot_is_taken_after_every_so_many_ticks(gossip: Recorded) -> None:
+    every = gossip.options.snapshot_ticks
+    ticks = [tick + 1 for tick, _ in named(gossip)]
+    assert ticks == [every * (index + 1) for index in range(len(ticks))]
+    assert gossip.run.ticks - every < ticks[-1] <= gossip.journal.length()
+
+
+def test_it_holds_the_state_after_its_tick_and_an_image_of_each_agent_that_runs(gossip: Recorded) -> None:
+    tick, digest = named(gossip)[0]
+    found = read(gossip, digest)
+    state = decode_state(found.state)
+    assert (found.version, state.tick) == (VERSION, tick + 1)
+    assert [agent.number for agent in found.agents] == [a.number for a in state.agents if a.started]
+    assert all((agent.image is None) != (agent.native is None) for agent in found.agents)
+    assert found.turns > 0
+    assert restore_machine(codec.decode_header(gossip.journal.header()[0]), b"", found).state.tick == tick + 1
+
+
+def test_the_last_one_within_a_length_is_taken_up(gossip: Recorded) -> None:
+    ticks = [tick for tick, _ in named(gossip)]
+    for length in (0, ticks[0], ticks[0] + 1, ticks[1], ticks[1] + 1, gossip.journal.length()):
+        found = last_snapshot(gossip.journal, length)
+        wanted = max((tick + 1 for tick in ticks if tick < length), default=None)
+        assert (None if found is None else decode_state(found.state).tick) == wanted
+
+
+def pages_of(snapshot: Snapshot) -> list[bytes]:
+    return [name for agent in snapshot.agents if agent.image for name in agent.image.pages if name]
+
+
+Change = Callable[[Recorded, bytes], dict[bytes, bytes | Exception]]
+
+CHANGES: dict[str, Change] = {
+    "absent": lambda made, digest: {digest: gone(digest)},
+    "damaged": lambda made, digest: {digest: JournalDamaged("rot", record=1, offset=None)},
+    "unreadable": lambda made, digest: {digest: b"\xc1"},
+    "of another version": lambda made, digest: {
+        digest: codec.encode(msgspec.structs.replace(read(made, digest), version=VERSION + 1))
+    },
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_one_cannot_be_used_the_one_before_it_is(change: str, gossip: Recorded) -> None:
+    (earlier, _), (_, digest) = named(gossip)[:2]
+    journal: Any = Without(gossip.journal, CHANGES[change](gossip, digest))
+    assert read_snapshot(journal, digest) is None
+    length = named(gossip)[1][0] + 1
+    found = last_snapshot(journal, length)
+    assert found is not None
+    assert decode_state(found.state).tick == earlier + 1
+
+
+def test_one_whose_page_is_missing_is_no_use_to_who_executes(gossip: Recorded) -> None:
+    (_, first), (tick, digest) = named(gossip)[:2]
+    own = [name for name in pages_of(read(gossip, digest)) if name not in pages_of(read(gossip, first))]
+    assert own, "the agents write into their memories"
+    journal: Any = Without(gossip.journal, {own[0]: gone(own[0])})
+    assert read_snapshot(journal, digest) is None
+    assert read_snapshot(journal, digest, pages=False) is not None
+    assert list(snapshot_bodies(journal, digest)) == []
+    with executing(journal, gossip.world, gossip.options, until=tick + 1) as (_, _, fold):
+        assert 0 < fold.begins < tick + 1
+
+
+def test_equal_pages_are_kept_once(gossip: Recorded) -> None:
+    digests = [digest for _, digest in named(gossip)]
+    bodies = [codec.digest(body) for body in snapshot_bodies(gossip.journal, digests[0])]
+    assert len(bodies) == len(set(bodies))
+    assert bodies[-1] == digests[0]
+    assert set(bodies[:-1]) == set(pages_of(read(gossip, digests[0])))
+
+
+class Odd:
+    """A state for which there is no encoding."""
+
+
+def unencodable(state: Any, inbox: Sequence[Message], context: Context, outbox: Outbox) -> None:
+    outbox.sleep(0)
+
+
+class Opaque:
+    def init(self, config: bytes, context: Context) -> tuple[Odd, Outbox]:
+        outbox = context.outbox()
+        outbox.sleep(0)
+        return Odd(), outbox
+
+    def turn(self, state: Odd, inbox: tuple[Message, ...], context: Context) -> tuple[Odd, Outbox]:
+        outbox = context.outbox()
+        outbox.sleep(0)
+        return state, outbox
+
+    def shutdown(self, state: Odd, context: Context) -> tuple[Odd, Outbox]:
+        return state, context.outbox()
+
+
+@pytest.mark.parametrize(("actor", "kept"), [(acting(unencodable), True), (Opaque, False)])
+def test_a_run_with_a_native_state_that_has_no_encoding_keeps_no_snapshot(actor: type, kept: bool) -> None:
+    made = record(stage({spec("a"): actor}, ticks=9), Options(snapshot_ticks=3))
+    assert bool(named(made)) is kept
+    assert made.run.status == "complete"
+    with executing(made.journal, made.world, made.options, until=8) as (_, _, fold):
+        assert (fold.begins > 0) is kept
+
+
+def test_snapshots_change_no_head_of_d(gossip: Recorded) -> None:
+    without = record(gossip.world, msgspec.structs.replace(gossip.options, snapshot_ticks=0))
+    assert named(without) == []
+    assert without.run.head == gossip.run.head
+    assert without.journal.head().f != gossip.journal.head().f
