@@ -19,7 +19,7 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_a_page_does_what_the_page_says(page: str, tmp_path: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    if "tickwork agent build" in text:
+    if "tickwork agent build" in text or "agent new c" in text:
         need("zig")
     if "agent new rust" in text:
         need("rust")
