@@ -37,6 +37,7 @@ def played(folder: Path, module: bytes, *, ticks: int = 100, world: str = WORLD)
     return play_world(found, module, OPTIONS, ticks=10)
 
 
+@pytest.mark.slow
 def test_a_build_that_does_the_same_gives_an_equal_head(tmp_path: Path) -> None:
     before = played(tmp_path, counting())
     found = replay_with(before, counting('(func (export "unused"))'), before.world, OPTIONS, ticks=10, bases=())
@@ -47,6 +48,7 @@ def test_a_build_that_does_the_same_gives_an_equal_head(tmp_path: Path) -> None:
     assert (found.old.turns, found.old.failed) == (found.new.turns, found.new.failed)
 
 
+@pytest.mark.slow
 def test_the_first_difference_of_the_agent_and_of_the_run_are_told(tmp_path: Path) -> None:
     before = played(tmp_path, counting())
     found = replay_with(before, counting(step=2), before.world, OPTIONS, ticks=10, bases=())
@@ -58,6 +60,7 @@ def test_the_first_difference_of_the_agent_and_of_the_run_are_told(tmp_path: Pat
     assert found.differing >= 1
 
 
+@pytest.mark.slow
 def test_a_memory_that_cannot_be_kept_is_begun_again_and_said(tmp_path: Path) -> None:
     before = played(tmp_path, counting())
     other = counting("(global $new (mut i64) (i64.const 0))")
@@ -68,6 +71,7 @@ def test_a_memory_that_cannot_be_kept_is_begun_again_and_said(tmp_path: Path) ->
     assert "agent_save" in found.refused[1]
 
 
+@pytest.mark.slow
 def test_a_state_that_is_saved_is_loaded(tmp_path: Path) -> None:
     carry = """
 (func (export "agent_save") (param i32 i32) (result i32)
@@ -81,6 +85,7 @@ def test_a_state_that_is_saved_is_loaded(tmp_path: Path) -> None:
     assert found.equal, "the count went on where it was"
 
 
+@pytest.mark.slow
 def test_where_several_agents_run_it_the_run_begins_anew(tmp_path: Path) -> None:
     two = WORLD + '[agents.two]\nmodule = "small.wasm"\n'
     before = played(tmp_path, counting(), world=two)
