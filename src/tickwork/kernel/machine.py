@@ -463,7 +463,9 @@ class Machine:
     def quiet(self) -> bool:
         """Whether nothing will happen any more but by an effect's result or something else from outside."""
         state = self.state
-        if state.timers or state.status != RunStatus.OPEN or self.cast.windows.fresh():
+        if state.timers or state.status != RunStatus.OPEN:
+            return False
+        if any(not state.agents[number].deferred for number in self.cast.windows.fresh()):
             return False
         for agent in state.agents:
             if agent.deferred:

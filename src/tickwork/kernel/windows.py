@@ -6,6 +6,7 @@ Invariants:
     * What was written while a window was open is shown, also after it has closed, until it opens again, empty.
     * What a reader has seen is noted when its turn is good: a turn that is undone is shown the same again.
     * A refused write changes nothing but the record that says why.
+    * Of one turn's writes to a window the first counts, accepted or not: it is the one whose bytes the shell has.
 """
 
 import hashlib
@@ -25,6 +26,9 @@ WRITE: Final = struct.Struct("<QQ32s")
 
 EPOCH: Final = struct.Struct("<QQQQ")
 """Body of a WINDOW_EPOCH frame: epoch, bytes so far, offset and length of what is new."""
+
+_WRITE_BYTES: Final = FRAME.size + WRITE.size
+_EPOCH_BYTES: Final = FRAME.size + EPOCH.size
 
 KINDS: Final = ("frame", "ring", "log")
 MAX_WINDOWS: Final = 4096
@@ -79,6 +83,8 @@ class Windows:
         self._numbers = numbers
         self._places = {window.spec.name: index for index, window in enumerate(state.windows)}
         self.flips: list[Flip] = []
+        self._turn = -1, -1
+        self._tried: set[int] = set()
 
     # -- opening and closing -------------------------------------------------------------------------------------------
 
@@ -147,13 +153,20 @@ class Windows:
         seq = self._bus.next_seq()
         place = self._places.get(name, -1)
         window = self._state.windows[place] if place >= 0 else None
+        if self._turn != (self._state.tick, self._bus.slot):
+            self._turn, self._tried = (self._state.tick, self._bus.slot), set()
+        if handle in self._tried:
+            self._refuse(agent, seq, name, Refusal.CONFLICT, "has a write of this turn already")
+            return
+        if size == _WRITE_BYTES:
+            self._tried.add(handle)
         if window is None or not window.open:
             self._refuse(agent, seq, name, Refusal.BAD_STATE, "is not open")
         elif not grants(agent.spec, name):
             self._refuse(agent, seq, name, Refusal.DENIED, "is not granted")
         elif window.spec.writer != agent.name:
             self._refuse(agent, seq, name, Refusal.DENIED, f"is written by {window.spec.writer!r} alone")
-        elif size != FRAME.size + WRITE.size:
+        elif size != _WRITE_BYTES:
             self._refuse(agent, seq, name, Refusal.BAD_MESSAGE, f"a write has a body of {WRITE.size} bytes")
         else:
             offset, length, digest = WRITE.unpack_from(body)
@@ -226,9 +239,10 @@ class Windows:
         return ReaderState(number, window.base, 0)
 
     def show(self, agent: AgentState) -> Shown:
-        """Return what an agent is shown before its next turn. Order: window."""
+        """Return what an agent is shown before its next turn, as much as its inbox holds. Order: window."""
         frames: list[bytes] = []
         views: list[View] = []
+        room = agent.spec.limits.inbox_bytes // _EPOCH_BYTES
         for place, window in enumerate(self._state.windows):
             name = window.spec.name
             if agent.name not in window.spec.readers or not grants(agent.spec, name):
@@ -239,11 +253,17 @@ class Windows:
             handle = agent.spec.windows.index(name)
             offset, length, needed = _new_part(window, seen.total)
             regions = agent.spec.regions
+            why = ""
             if regions and needed > regions[handle]:
                 why = f'window "{name}" needs a region of {needed} bytes, the agent has {regions[handle]}'
+            elif not room:
+                why = f'window "{name}" needs an inbox of {_EPOCH_BYTES} bytes'
+            if why:
                 self._bus.note(DerivedKind.DENIED, agent.number, FrameKind.WINDOW_EPOCH, why)
                 self._note_seen(window, agent.number, window.epoch, window.total)
                 continue
+            if len(frames) == room:
+                break  # The rest is shown before the turn after this one.
             source = self._numbers.get(window.spec.writer, OUTSIDE)
             body = EPOCH.pack(window.epoch, window.total, offset, length)
             frames.append(encode_frame(FrameKind.WINDOW_EPOCH, 0, source, handle, window.seq, window.tick, body))

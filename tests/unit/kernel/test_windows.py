@@ -117,7 +117,7 @@ def test_the_digest_of_a_log_covers_all_writes_in_order() -> None:
         ("x", write(1), Refusal.DENIED, "is written by 'w' alone"),
         ("w", write(101), Refusal.TOO_BIG, "holds 100 bytes, not 101"),
         ("w", write(1, offset=1), Refusal.BAD_MESSAGE, "is a frame, whose writes begin at offset 0"),
-        ("w", write(1) + write(2), Refusal.CONFLICT, "was written in this tick already"),
+        ("w", write(1) + write(2), Refusal.CONFLICT, "has a write of this turn already"),
         (
             "w",
             encode_frame(FrameKind.WINDOW_WRITE, 0, 0, 0, 0, 0, b"x"),
@@ -134,6 +134,14 @@ def test_a_write_that_cannot_be_is_a_record_and_an_error(who: str, outbox: bytes
     assert (denied.agent, denied.number) == (here.machine.cast.numbers[who], FrameKind.WINDOW_WRITE)
     assert run(here).errors(who) == [(code, f'window "board" {why}')]
     assert tick.outcomes[who].status == 0
+
+
+def test_of_two_writes_in_one_turn_the_second_is_refused_even_where_the_first_is() -> None:
+    here = stage()
+    tick = run(here, w=write(101) + write(7))
+    assert notes(tick, DerivedKind.WINDOW_FLIPPED) == []
+    assert [code for code, _ in run(here).errors("w")] == [Refusal.TOO_BIG, Refusal.CONFLICT]
+    assert notes(run(here, w=write(7)), DerivedKind.WINDOW_FLIPPED) == ["board"]
 
 
 def test_a_log_that_is_full_takes_no_more() -> None:
@@ -268,6 +276,26 @@ def test_a_message_that_only_fits_alone_goes_first() -> None:
     assert shown(run(here)) == [(2, 10, 0, 10)]
 
 
+def test_windows_never_show_more_than_an_inbox_holds() -> None:
+    names = ("one", "two", "three")
+    small = agent("r", windows=names, limits=msgspec.structs.replace(spec("r").limits, inbox_bytes=150))
+    windows = tuple(WindowSpec(name, "frame", 100, "w", ("r",)) for name in names)
+    here = stage("frame", 100, agent("w", windows=names), small, windows=windows)
+    run(here, w=b"".join(write(10, handle=handle) for handle in range(3)))
+    first, second = run(here), run(here)
+    assert [len(first.turns["r"].inbox), len(shown(first)), len(shown(second))] == [128, 2, 1]
+    assert here.machine.quiet
+
+
+def test_an_inbox_that_holds_no_word_of_a_window_is_a_record() -> None:
+    tiny = agent("r", limits=msgspec.structs.replace(spec("r").limits, inbox_bytes=60))
+    here = stage("frame", 100, agent("w"), tiny, agent("s"))
+    run(here, w=write(10))
+    tick = run(here)
+    assert notes(tick, DerivedKind.DENIED) == ['window "board" needs an inbox of 64 bytes']
+    assert (shown(tick), shown(tick, "s"), here.machine.quiet) == ([], [(1, 10, 0, 10)], True)
+
+
 def test_a_region_that_is_too_small_is_a_record_and_not_tried_again() -> None:
     here = stage("log", 100, agent("w"), agent("r", regions=(20,)), agent("s"))
     run(here, w=write(15))
@@ -297,6 +325,17 @@ def test_a_run_is_not_quiet_while_a_reader_has_something_to_see() -> None:
     run(here, w=write(3))
     assert not here.machine.quiet
     run(here)
+    assert here.machine.quiet
+
+
+def test_a_reader_that_waits_for_a_full_mailbox_keeps_no_run_awake() -> None:
+    small = spec("x", limits=msgspec.structs.replace(spec("x").limits, mailbox_messages=1, overflow="defer"))
+    here = stage("frame", 100, agent("w"), agent("r", send=("x",)), agent("s"), small)
+    run(here, Input(InputKind.SUSPEND_AGENT, "operator", "x"), message("r"), message("r"))
+    run(here, message("r"), r=lambda outbox: [outbox.send("x", b"1"), outbox.send("x", b"2")])
+    run(here, w=write(3))
+    run(here)
+    assert here.agent("r").deferred
     assert here.machine.quiet
 
 
