@@ -46,7 +46,7 @@ class Cycle(msgspec.Struct):
     Attributes:
         result: ``built``, ``unchanged`` where the same bytes came out, or ``refused``.
         problem: Why it was refused, or why nothing could be replayed.
-        replayed: None where there is nothing to compare with.
+        replayed: None where there is nothing to compare with, as ``note`` says.
         failure: The first failed turn of the new build's run, with its source lines.
         elapsed_ms: From the save that was noticed to here.
     """
@@ -58,6 +58,7 @@ class Cycle(msgspec.Struct):
     scripts: list[dict[str, object]] = []
     differences: list[str] = []
     replayed: Replayed | None = None
+    note: str = ""
     failure: str = ""
     build_ms: float = 0.0
     elapsed_ms: float = 0.0
@@ -163,8 +164,15 @@ class Bench:
         if self._test:
             self._try_scripts(project, path, cycle)
         world = read_world(self.folder, self._bases)
-        if world is None or (same and before is not None and before.world.header == world.header):
+        if world is None:
+            cycle.note = f"there is no {WORLD} to run"
             return
+        if same and before is not None and before.world.header == world.header:
+            return
+        if before is None:
+            cycle.note = f"there was no build to compare with; {WORLD} is run with this one"
+        elif not same and not before.agents:
+            cycle.note = f"no agent of {WORLD} runs it"
         if before is not None and not same and before.agents:
             cycle.replayed = replay_with(before, content, world, self._options, ticks=self._ticks, bases=self._bases)
         self._before = play_world(world, content, self._options, ticks=self._ticks)
@@ -209,6 +217,7 @@ def cycle_document(cycle: Cycle) -> dict[str, object]:
         "scripts": cycle.scripts,
         "differences": [difference for difference in cycle.differences if difference],
         "replay": None if replayed is None else _replay_document(replayed),
+        "note": cycle.note,
         "first_failure": cycle.failure,
         "build_ms": round(cycle.build_ms, 1),
         "elapsed_ms": round(cycle.elapsed_ms, 1),
@@ -243,6 +252,8 @@ def cycle_lines(cycle: Cycle) -> Iterator[str]:
         yield from difference.splitlines()
     if cycle.replayed is not None:
         yield from _replay_lines(cycle.replayed)
+    if cycle.note:
+        yield cycle.note
     if cycle.failure:
         yield f"first failed turn of {WORLD}: {cycle.failure}"
     yield f"{cycle.elapsed_ms / 1000:.2f} s, of which the build took {cycle.build_ms / 1000:.2f} s"

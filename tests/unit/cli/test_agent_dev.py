@@ -42,7 +42,8 @@ def test_a_first_build_has_nothing_to_be_compared_with(project: Path) -> None:
     lines = answer.out.splitlines()
     assert lines[0].startswith("built: ")
     assert lines[1] == "scripts: first as expected"
-    assert lines[2].endswith(" s")
+    assert lines[2] == "there was no build to compare with; world.toml is run with this one"
+    assert lines[3].endswith(" s")
     assert (project / "counter.wasm").is_file()
     again = call("agent", "dev", project, "--once", "-o", "json").document()
     assert (again["result"], again["replay"]) == ("unchanged", None)
@@ -80,6 +81,23 @@ def test_what_does_not_compile_or_differs_from_its_golden_file_ends_with_1(proje
     answer = call("agent", "dev", project, "--once")
     assert answer.status == 1
     assert '+    send friend "2"' in answer.out
+
+
+@pytest.mark.slow
+def test_without_a_world_the_scripts_alone_are_tried(project: Path) -> None:
+    (project / "world.toml").unlink()
+    document = call("agent", "dev", project, "--once", "-o", "json").document()
+    assert (document["result"], document["note"]) == ("built", "there is no world.toml to run")
+    assert [row["script"] for row in document["scripts"]] == ["first"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_turn_that_fails_is_told_with_its_source_line(project: Path) -> None:
+    edit(project, "const int64_t since", "if (context->tick == 48) __builtin_trap();\n    const int64_t since")
+    lines = call("agent", "dev", project, "--once", "--no-test").out.splitlines()
+    (said,) = [index for index, line in enumerate(lines) if line.startswith("first failed turn of world.toml: ")]
+    assert "at tick 48: trap" in lines[said]
+    assert "step (agent.c:" in lines[said + 1]
 
 
 def test_what_makes_no_sense_is_refused(folder: Path) -> None:
