@@ -22,7 +22,9 @@ EXCEPTION_TRAP: Final = 100
 METHODS: Final = ("init", "turn", "shutdown")
 """What the class of a native agent defines."""
 
-_BUILT_IN: Final[Mapping[str, type[Any]]] = {kind.__name__: kind for kind in (bool, int, str, bytes, tuple, list, dict, NoneType)}
+_BUILT_IN: Final[Mapping[str, type[Any]]] = {
+    kind.__name__: kind for kind in (bool, int, str, bytes, tuple, list, dict, NoneType)
+}
 
 
 def load_native(entry: str, folder: Path | None, expected: bytes) -> Agent[Any]:
