@@ -186,6 +186,8 @@ class Crew:
     def rehearse(self, agent: AgentState, order: SwapOrder, tick: int, *, anew: bool) -> Outcome:
         """Return whether another version can take an agent's place, and make it ready if so. The agent stays.
 
+        Of several versions in one tick the first that can is ready, which is the one the kernel swaps in.
+
         Args:
             tick: The tick it would begin with.
             anew: Whether it begins without a state.
@@ -207,7 +209,7 @@ class Crew:
                 return Outcome(Status.ABI_VIOLATION, 0, 0, b"", flaw)
             (image,) = pool.images([agent.number])
         if not outcome.status:
-            self._ready[agent.number] = program, image
+            self._ready.setdefault(agent.number, (program, image))
         return outcome
 
     def adopt(self, swapped: Sequence[tuple[int, AgentSpec]]) -> None:

@@ -409,8 +409,10 @@ class Instance:
         return Image(self._view(self._cell.memory_bytes()).tobytes(), b"".join(variables))
 
     def _restore(self, image: Image) -> None:
-        missing = len(image.memory) // PAGE - self._compiled.pages
-        if missing < 0 or len(image.globals) != GLOBAL_BYTES * len(self._variables):
+        whole, rest = divmod(len(image.memory), PAGE)
+        missing = whole - self._compiled.pages
+        # A byte beyond the last whole page would be written beside the memory, which ends the process.
+        if rest or missing < 0 or len(image.globals) != GLOBAL_BYTES * len(self._variables):
             raise InternalError("an image belongs to another module", why="its memory or globals do not fit")
         if missing:
             try:

@@ -14,6 +14,8 @@ from ..errors import InternalError
 from .image import Image
 
 PAGE_BYTES: Final = 4096
+MEMORY_STEP: Final = 1 << 16
+"""What the size of a memory is a multiple of. Units: bytes."""
 
 _ZERO: Final = bytes(PAGE_BYTES)
 _ZERO_NAME: Final = b""

@@ -219,7 +219,8 @@ class ProcessPool:
         worker.send(wire.PLACE, msgspec.msgpack.encode(wire.Placement(number, agent.code, agent.limits, agent.source)))
         ledger = agent.ledger
         if ledger.image is not None or ledger.turns:
-            worker.send(wire.RESTORE, wire.encode_restore(number, ledger.image or b"", ledger.turns))
+            kept = wire.encode_restore(number, ledger.image or b"", ledger.turns, undoable=ledger.undoable)
+            worker.send(wire.RESTORE, kept)
 
     def _send_code(self, worker: _Worker, code: bytes) -> None:
         if code not in worker.codes:
@@ -379,7 +380,8 @@ class ProcessPool:
         """Put an agent that has just been placed into the state of an image."""
         known, encoded = self._agents[agent], encode_image(image)
         known.ledger.restore(encoded, ())
-        self._tell(self._home(agent), lambda worker: worker.send(wire.RESTORE, wire.encode_restore(agent, encoded, ())))
+        kept = wire.encode_restore(agent, encoded, (), undoable=False)
+        self._tell(self._home(agent), lambda worker: worker.send(wire.RESTORE, kept))
 
     def close(self) -> None:
         """End all workers."""

@@ -66,11 +66,16 @@ class Ledger(Generic[_Image]):
         self.credit = min(CREDIT_MOST, max(CREDIT, CREDIT * memory_bytes // PAGE))
         self.room = SHOWN_TIMES * memory_bytes
 
-    def restore(self, image: _Image | None, turns: Iterable[Turn]) -> None:
-        """Take over what another process kept."""
+    def restore(self, image: _Image | None, turns: Iterable[Turn], *, undoable: bool = False) -> None:
+        """Take over what another process kept.
+
+        Args:
+            undoable: Whether the last turn may still be taken back: a worker may end between a turn and its undoing.
+        """
         self.clear()
         self.image = image
         self.turns.extend(turns)
+        self.undoable = undoable
 
     def add(self, turn: Turn, fuel: int) -> None:
         """Note a turn that succeeded.

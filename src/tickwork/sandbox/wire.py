@@ -32,6 +32,7 @@ _HEADER: Final = struct.Struct("<IB")
 _TURN: Final = struct.Struct("<IHHQQQQII")
 _OUTCOME: Final = struct.Struct("<HHiIIIQ")
 _COUNT: Final = struct.Struct("<I")
+_RESTORE: Final = struct.Struct("<II?")
 _VIEW: Final = struct.Struct("<IIQQQQ")
 _WRITTEN: Final = struct.Struct("<IIQ")
 
@@ -211,14 +212,19 @@ def decode_agents(data: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(data) // 4}I", data)
 
 
-def encode_restore(agent: int, image: bytes, turns: Sequence[Turn]) -> bytes:
-    """Return what brings an agent back: an image (empty for a fresh instance) and the turns since."""
-    return _COUNT.pack(agent) + _COUNT.pack(len(image)) + image + encode_turns((turn, False) for turn in turns)
+def encode_restore(agent: int, image: bytes, turns: Sequence[Turn], *, undoable: bool) -> bytes:
+    """Return what brings an agent back: an image (empty for a fresh instance) and the turns since.
+
+    Args:
+        undoable: Whether the last of them may still be taken back.
+    """
+    head = _RESTORE.pack(agent, len(image), undoable)
+    return head + image + encode_turns((turn, False) for turn in turns)
 
 
-def decode_restore(data: bytes) -> tuple[int, bytes, list[Turn]]:
-    """Return agent, image and turns."""
-    (agent,), (length,) = _COUNT.unpack_from(data), _COUNT.unpack_from(data, _COUNT.size)
-    start = 2 * _COUNT.size
+def decode_restore(data: bytes) -> tuple[int, bytes, list[Turn], bool]:
+    """Return agent, image, turns, and whether the last of them may still be taken back."""
+    agent, length, undoable = _RESTORE.unpack_from(data)
+    start = _RESTORE.size
     turns = [turn for turn, _ in decode_turns(data[start + length :])]
-    return agent, data[start : start + length], turns
+    return agent, data[start : start + length], turns, undoable

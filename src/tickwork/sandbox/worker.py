@@ -60,16 +60,17 @@ class Worker:
             return [self._pool.image(wire.decode_agents(payload)[0])]
         if operation == wire.CARRY:
             turn, placed = wire.decode_carry(payload)
-            carried, found = self._pool.carry(turn, self._program(placed))
-            return list(wire.encode_outcome(carried, encode_image(found) if found is not None else b""))
+            carried, made = self._pool.carry(turn, self._program(placed))
+            return list(wire.encode_outcome(carried, encode_image(made) if made is not None else b""))
         if operation == wire.MODULE:
             self._codes[payload[:32]] = payload[32:]
         elif operation == wire.PLACE:
             placed = msgspec.msgpack.decode(payload, type=wire.Placement)
             self._pool.place(self._program(placed))
         elif operation == wire.RESTORE:
-            agent, image, turns = wire.decode_restore(payload)
-            self._pool.slot(agent).ledger.restore(decode_image(image) if image else None, turns)
+            agent, image, turns, undoable = wire.decode_restore(payload)
+            found = decode_image(image) if image else None
+            self._pool.slot(agent).ledger.restore(found, turns, undoable=undoable)
         elif operation == wire.ROLLBACK:
             self._pool.rollback(wire.decode_agents(payload))
         elif operation == wire.RESET:

@@ -222,6 +222,15 @@ def test_the_second_of_two_versions_is_judged_by_what_became_of_the_first(tmp_pa
     assert verify(path, options=options()).equal
 
 
+def test_of_two_versions_in_one_tick_the_first_runs(tmp_path: Path) -> None:
+    path, copy = tmp_path / "a.twk", tmp_path / "copy.twk"
+    made(path, Swap("c0", TWO, 8))
+    third = version("3.0.0", by=50, subscribe=("counts",))
+    fork(path, at=6, to=copy, edit=Edit(swaps=(Swap("c0", third, 8),)), options=options())
+    assert [text.split()[0] for text in frame_at(copy, 8).derived[:2]] == ["swapped", "swap_failed"]
+    assert [counts(copy, tick) for tick in range(8, 16)] == [counts(path, tick) for tick in range(8, 16)]
+
+
 def rewritten(path: Path, tick: int, change: Callable[[Input], Input]) -> MemoryJournal:
     """Return a journal in which the swap of a tick is told otherwise, with chains that hold."""
     with SqliteJournal.open(path) as journal:

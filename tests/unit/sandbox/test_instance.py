@@ -4,9 +4,10 @@ import pytest
 
 from tests.unit.sandbox import wat
 from tickwork.codec import decode_frames
-from tickwork.errors import ModuleRefused
+from tickwork.errors import InternalError, ModuleRefused
 from tickwork.records import UNTIL_MESSAGE, Limits, Operation, Outcome, Status
 from tickwork.sandbox.engine import TrapNumber
+from tickwork.sandbox.image import Image
 from tickwork.sandbox.instance import Instance, OutOfBounds, StartFault, guest_slice, load
 
 
@@ -144,3 +145,15 @@ def test_nan_bits_are_the_same_everywhere() -> None:
       (call $emit (i32.const 1) (i32.const 0) (i32.const 1024) (i32.const 8)) (i32.const 0)"""
     (message,) = decode_frames(outcome(step).outbox)
     assert message.body.hex() == "000000000000f87f"
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "another count of globals"])
+def test_an_image_of_another_form_is_refused_before_it_is_written(change: str) -> None:
+    loaded = load(wat.compiled(wat.agent()))
+    made = Instance(loaded, Limits())
+    whole = made.take_image()
+    made.close()
+    memory = {"longer": whole.memory + bytes(4096), "shorter": whole.memory[:-4096]}.get(change, whole.memory)
+    variables = whole.globals[16:] if change == "another count of globals" else whole.globals
+    with pytest.raises(InternalError, match="an image belongs to another module"):
+        Instance(loaded, Limits(), Image(memory, variables))

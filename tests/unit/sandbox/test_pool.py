@@ -238,6 +238,22 @@ def test_a_killed_worker_changes_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="workers are killed by signal")
+def test_a_turn_is_taken_back_by_a_worker_that_took_another_ones_place() -> None:
+    """So it goes with linear visibility: a tick computes slot by slot and takes back at its end what was refused."""
+    pool = ProcessPool(1)
+    for agent in range(2):
+        pool.place(wat.program(agent, MIXER))
+        one(pool, wat.turn(agent, 0, b"m"))
+    before = pool.image(0)
+    one(pool, wat.turn(0, 1, b"m"))
+    os.kill(pool.worker_pids()[0], signal.SIGKILL)
+    one(pool, wat.turn(1, 1, b"m"))
+    pool.rollback([0])
+    assert pool.image(0) == before
+    pool.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="workers are killed by signal")
 def test_workers_that_hang_are_replaced_and_then_given_up() -> None:
     pool = ProcessPool(1, patience_s=1)
     pool.place(wat.program(0, MIXER))

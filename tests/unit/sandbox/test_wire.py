@@ -39,7 +39,9 @@ def test_outcomes_survive_the_pipe(batch: list[tuple[Outcome, bytes]]) -> None:
 
 @given(u32, st.binary(max_size=64), st.lists(turns, max_size=3))
 def test_a_restore_survives_the_pipe(agent: int, image: bytes, kept: list[Turn]) -> None:
-    assert wire.decode_restore(wire.encode_restore(agent, image, kept)) == (agent, image, kept)
+    for undoable in (False, True):
+        sent = wire.encode_restore(agent, image, kept, undoable=undoable)
+        assert wire.decode_restore(sent) == (agent, image, kept, undoable)
 
 
 def test_a_frame_that_breaks_off_is_the_end() -> None:
