@@ -6,6 +6,7 @@ pages of the agents' memories are further bodies, each kept once however many sn
 Invariants:
     * A snapshot decides nothing. It is covered by F and not by D, and a run folded from tick 0 gives the same records.
     * It holds no native pointer and no compiled code: any machine that runs the modules can go on from it.
+    * Whoever wrote a journal wrote its snapshots: their form and their sizes are looked at before anything is put back.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,10 +19,10 @@ from ..errors import JournalDamaged, JournalIncomplete
 from ..journal.store import Records
 from ..kernel import AgentState, AgentStatus, Machine, State, decode_state, encode_state
 from ..records import Frame, Header
-from ..sandbox.pages import PageBook, PagedImage, join_pages
+from ..sandbox.pages import MEMORY_STEP, PAGE_BYTES, PageBook, PagedImage, join_pages
 from .crew import Crew, Restored
 from .natives import NativeImage
-from .windows import WindowPieces
+from .windows import PIECE_BYTES, WindowPieces
 
 VERSION: Final = 1
 
@@ -102,10 +103,35 @@ def read_snapshot(journal: Records, digest: bytes, *, pages: bool = True) -> Sna
         if snapshot.version != VERSION:
             return None
         for name in _pages(snapshot) if pages else ():
-            journal.content(name)
+            if len(journal.content(name)) > PIECE_BYTES:
+                return None
+        return snapshot if _fits(snapshot, decode_state(snapshot.state)) else None
     except (JournalIncomplete, JournalDamaged, msgspec.DecodeError):
         return None
-    return snapshot
+
+
+def _fits(snapshot: Snapshot, state: State) -> bool:
+    """Return whether what a snapshot holds has the form of what it would be put back into."""
+    count, agents, windows = len(state.agents), snapshot.agents, snapshot.windows
+    return (
+        all(0 <= agent.number < count and (agent.image is None) != (agent.native is None) for agent in agents)
+        and all(
+            _is_memory(agent.image, state.agents[agent.number].spec.limits.memory_pages)
+            for agent in agents
+            if agent.image is not None
+        )
+        and all(
+            0 <= window.window < len(state.windows)
+            and len(window.pieces) * PIECE_BYTES < state.windows[window.window].spec.bytes + PIECE_BYTES
+            for window in windows
+        )
+    )
+
+
+def _is_memory(image: PagedImage, most: int) -> bool:
+    """Return whether an image may be one of a memory of at most so many pages of 64 KiB."""
+    size = image.size
+    return size % MEMORY_STEP == 0 and size <= most * MEMORY_STEP and len(image.pages) * PAGE_BYTES == size
 
 
 def _pages(snapshot: Snapshot) -> Iterable[bytes]:

@@ -20,6 +20,7 @@ from tickwork.driver.snapshots import (
     restore_machine,
     snapshot_bodies,
 )
+from tickwork.driver.windows import WindowPieces
 from tickwork.errors import JournalDamaged, JournalIncomplete
 from tickwork.journal.memory import MemoryJournal
 from tickwork.kernel import decode_state
@@ -103,6 +104,35 @@ CHANGES: dict[str, Change] = {
     "unreadable": lambda made, digest: {digest: b"\xc1"},
     "of another version": lambda made, digest: {
         digest: codec.encode(msgspec.structs.replace(read(made, digest), version=VERSION + 1))
+    },
+}
+
+
+def forged(**changes: Any) -> Change:
+    """Return a change that keeps a snapshot's form and changes the image of its first agent."""
+
+    def change(made: Recorded, digest: bytes) -> dict[bytes, bytes | Exception]:
+        found = read(made, digest)
+        agent = found.agents[0]
+        assert agent.image is not None
+        image: Any = msgspec.structs.replace(agent.image, **{k: v for k, v in changes.items() if k != "number"})
+        first: Any = msgspec.structs.replace(agent, image=image, number=changes.get("number", agent.number))
+        return {digest: codec.encode(msgspec.structs.replace(found, agents=(first, *found.agents[1:])))}
+
+    return change
+
+
+CHANGES |= {
+    "with a memory of half a page": forged(size=(1 << 18) + 4096, pages=(b"",) * 65),
+    "with more memory than its agent may have": forged(size=257 << 16, pages=(b"",) * (257 * 16)),
+    "with pages that make another size": forged(pages=(b"",)),
+    "of an agent that is not there": forged(number=99),
+    "with a state that is none": lambda made, digest: {
+        digest: codec.encode(msgspec.structs.replace(read(made, digest), state=b"\xc1"))
+    },
+    "with a page that is none": lambda made, digest: {pages_of(read(made, digest))[-1]: bytes((1 << 20) + 1)},
+    "with a window nobody made": lambda made, digest: {
+        digest: codec.encode(msgspec.structs.replace(read(made, digest), windows=(WindowPieces(7, True, ()),)))
     },
 }
 
