@@ -65,9 +65,7 @@ def test_commands_come_from_stdin_too(journal: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_it_stops_at_breaks_of_each_kind(journal: Path) -> None:
-    lines = told(
-        journal, "break topic count; break key count; breaks; continue; delete 1; breaks"
-    )
+    lines = told(journal, "break topic count; break key count; breaks; continue; delete 1; breaks")
     assert any(line.startswith("stopped after tick 1: topic count") for line in lines)
     assert any("stopped after tick 0: agent listener" in line for line in told(journal, "break agent listener; c"))
     assert "no break was met; before tick 22 of 22" in told(journal, "break trap; continue")

@@ -29,7 +29,18 @@ def test_a_seed_replaces_the_file_s(world, seed):
 
 def outcome(folder: Path, *options: str) -> str:
     """Return what pytest says of a folder's tests, warnings taken as errors."""
-    command: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *options, folder]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        folder,
+    ]
     done = run(command, cwd=folder, env=environment(PYTHONPATH=str(ROOT / "src")))
     return f"{done.returncode}\n{done.stdout}{done.stderr}"
 
