@@ -223,7 +223,7 @@ class _Trial:
             inputs = [*order_due(machine, crew, self._plans), *inputs]
         inputs, _ = settle(machine, crew, inputs)
         machine.admit(inputs)
-        crew.adopt(machine.done.swapped)
+        crew.adopt(machine.done)
         slots = machine.plan()
         for group in [[slot] for slot in slots] if machine.header.visibility == "linear" else [slots]:
             turns = machine.turns(group)

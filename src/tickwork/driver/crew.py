@@ -212,9 +212,14 @@ class Crew:
             self._ready.setdefault(agent.number, (program, image))
         return outcome
 
-    def adopt(self, swapped: Sequence[tuple[int, AgentSpec]]) -> None:
-        """Put versions that were rehearsed in the place of agents, and drop those that are not wanted."""
-        for number, spec in swapped:
+    def adopt(self, commit: Commit) -> None:
+        """Follow what a tick's inputs did: put versions that were rehearsed in place, and tell natives of new specs.
+
+        A native agent sees its spec in every turn, so that it must be the same one as after a snapshot.
+        """
+        for number, spec in commit.changed:
+            self._natives.change_spec(number, spec)
+        for number, spec in commit.swapped:
             self.windows.expect(spec)
             program, image = self._ready[number]
             assert self._pool is not None, "only a module is swapped"

@@ -143,7 +143,7 @@ class Fold:
         if found is not None:
             raise Diverged(found)
         self.machine.admit(inputs)
-        crew.adopt(self.machine.done.swapped)
+        crew.adopt(self.machine.done)
 
     def _fold_slots(self, slots: Sequence[int], recorded: list[TurnRecord]) -> None:
         machine = self.machine

@@ -223,7 +223,7 @@ class Loop:
         edge("admit")
         inputs, parts, content = self._admit()
         machine.admit(inputs)
-        self.crew.adopt(machine.done.swapped)
+        self.crew.adopt(machine.done)
         edge("plan")
         slots = machine.plan()
         if machine.header.visibility == "linear":

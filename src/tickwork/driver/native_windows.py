@@ -13,15 +13,15 @@ from ..sandbox.windows import hash_written
 class NativeRegions:
     """What windows have shown to native agents, by agent and name.
 
-    A turn that fails leaves here what it was shown. The next one is shown it again, with whatever has come since.
+    What a turn is shown stays when the turn is good, as in the memory of a module.
     """
 
     def __init__(self) -> None:
-        self._shown: dict[int, dict[str, bytes]] = {}
+        self._shown: dict[int, Mapping[str, bytes]] = {}
 
-    def show(self, spec: AgentSpec, turn: Turn) -> None:
-        """Put what windows show before a turn where the agent finds it."""
-        regions = self._shown.setdefault(turn.agent, {})
+    def show(self, spec: AgentSpec, turn: Turn) -> Mapping[str, bytes]:
+        """Return what the agent reads in a turn; nothing of it stays yet."""
+        regions = dict(self.contents(turn.agent))
         for handle in dict.fromkeys(view.handle for view in turn.views):
             views = [view for view in turn.views if view.handle == handle]
             name, end = spec.windows[handle], max(view.offset + view.length for view in views)
@@ -34,14 +34,15 @@ class NativeRegions:
             for view in views:
                 region[view.offset : view.offset + view.length] = view.content
             regions[name] = bytes(region)
+        return regions
 
     def contents(self, agent: int) -> Mapping[str, bytes]:
         """Return what an agent reads, by window."""
         return self._shown.get(agent, {})
 
     def restore(self, agent: int, contents: Mapping[str, bytes]) -> None:
-        """Put back what a snapshot holds."""
-        self._shown[agent] = dict(contents)
+        """Make this what the agent reads from now on: what a good turn was shown, or what a snapshot holds."""
+        self._shown[agent] = contents
 
     def forget(self, agents: Sequence[int]) -> None:
         """Forget what these agents were shown."""

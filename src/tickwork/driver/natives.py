@@ -133,6 +133,7 @@ class NativeCrew:
         self._states: dict[int, Any] = {}
         self._before: dict[int, Any] = {}
         self._regions = NativeRegions()
+        self._shown_before: dict[int, Mapping[str, bytes]] = {}
 
     def place(self, number: int, spec: AgentSpec) -> None:
         """Make an agent ready for its first turn."""
@@ -140,6 +141,11 @@ class NativeCrew:
             self._known[spec.entry] = load_native(spec.entry, self._folder, spec.digest)
         self._agents[number] = (self._known[spec.entry], spec)
         self._states[number] = None
+
+    def change_spec(self, number: int, spec: AgentSpec) -> None:
+        """Let an agent see another spec from now on; nothing happens where it is not native."""
+        if number in self._agents:
+            self._agents[number] = (self._agents[number][0], spec)
 
     def owns(self, number: int) -> bool:
         """Return whether an agent is native."""
@@ -149,9 +155,11 @@ class NativeCrew:
         """Return what a turn came to; what the agent raises is a trap."""
         agent, spec = self._agents[turn.agent]
         state = self._states[turn.agent]
+        shown = self._regions.contents(turn.agent)
+        self._shown_before[turn.agent] = shown
         if turn.views:
-            self._regions.show(spec, turn)
-        context = Context(turn.tick, turn.seed, turn.agent, turn.wall_us, spec, self._regions.contents(turn.agent))
+            shown = self._regions.show(spec, turn)
+        context = Context(turn.tick, turn.seed, turn.agent, turn.wall_us, spec, shown)
         self._before[turn.agent] = state
         try:
             after, outbox = _call(agent, state, turn, context)
@@ -161,6 +169,7 @@ class NativeCrew:
         if code < 0 and code != Refusal.OUTBOX_FULL:
             return Outcome(Status.FAILED, code, 0, b"")
         self._states[turn.agent] = after
+        self._regions.restore(turn.agent, shown)
         outcome = Outcome(Status.OK, code, 0, content)
         return with_writes(outcome, outbox.writes) if outbox.writes else outcome
 
@@ -201,6 +210,7 @@ class NativeCrew:
         """Forget the last turn of these agents."""
         for number in numbers:
             self._states[number] = self._before[number]
+            self._regions.restore(number, self._shown_before[number])
 
     def reset(self, numbers: Sequence[int]) -> None:
         """Put these agents back to where they have not begun."""

@@ -369,10 +369,11 @@ def _on_configure(cast: Cast, item: Input) -> str:
     if not _LEAST[field] <= item.number <= _MAX_I64:
         return f"{field} cannot be {item.number}"
     if field == "priority":
-        agent.spec = msgspec.structs.replace(agent.spec, priority=item.number)
+        spec = msgspec.structs.replace(agent.spec, priority=item.number)
     else:
         limits = msgspec.structs.replace(agent.spec.limits, fuel=item.number)
-        agent.spec = msgspec.structs.replace(agent.spec, limits=limits)
+        spec = msgspec.structs.replace(agent.spec, limits=limits)
+    cast.change_spec(agent, spec)
     return ""
 
 

@@ -24,6 +24,7 @@ class Commit(msgspec.Struct):
         retire: Agents that will not run again.
         placed: Agents that came into being, with what to make them from. Order: by number.
         swapped: Agents whose place another version has taken, with what it is made from. Order: as admitted.
+        changed: Agents whose spec an input has changed, with the new one. Order: as admitted.
         effects: Intents, to be released once durable. Order: issue.
     """
 
@@ -32,6 +33,7 @@ class Commit(msgspec.Struct):
     retire: list[int] = []
     placed: list[tuple[int, AgentSpec]] = []
     swapped: list[tuple[int, AgentSpec]] = []
+    changed: list[tuple[int, AgentSpec]] = []
     effects: list[Effect] = []
 
 
@@ -72,6 +74,12 @@ class Cast:
         for name in port.unbound:
             self._unbound.setdefault(name, []).append(port)
         self.clocked = self._reads_clock()
+
+    def change_spec(self, agent: AgentState, spec: AgentSpec) -> None:
+        """Give an agent another spec of the same code, and let the shell know."""
+        agent.spec = spec
+        self.rebind(agent)
+        self.done.changed.append((agent.number, spec))
 
     def _reads_clock(self) -> bool:
         """Return whether a tick's wall-clock sample is of use to any agent, or to one that may be spawned."""

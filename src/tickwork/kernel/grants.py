@@ -59,8 +59,7 @@ def _apply(cast: Cast, item: Input, *, denied: bool) -> str:
         return f"{capability!r} is {'not granted' if denied else 'granted'} already"
     if not denied and not _exists(cast, capability):
         return f"the run has nothing that {capability!r} names"
-    agent.spec = change(agent.spec, capability, denied=denied)
-    cast.rebind(agent)
+    cast.change_spec(agent, change(agent.spec, capability, denied=denied))
     kind = DerivedKind.REVOKED if denied else DerivedKind.GRANTED
     cast.bus.note(kind, agent.number, 0, capability)
     _follow(cast, agent, capability, denied=denied)

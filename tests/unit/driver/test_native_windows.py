@@ -11,8 +11,9 @@ SPEC = AgentSpec("a", "native", "a:A", b"", windows=("one", "two"))
 
 
 def shown(regions: NativeRegions, *views: View) -> dict[str, bytes]:
-    regions.show(SPEC, Turn(0, Operation.STEP, 1, 0, 0, 0, 0, b"", views))
-    return dict(regions.contents(0))
+    found = regions.show(SPEC, Turn(0, Operation.STEP, 1, 0, 0, 0, 0, b"", views))
+    regions.restore(0, found)
+    return dict(found)
 
 
 def test_a_shorter_frame_takes_the_place_of_a_longer_one() -> None:

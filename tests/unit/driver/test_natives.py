@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.driver.troupe import Memory, acting, spec
@@ -12,7 +13,7 @@ from tickwork.codec import digest, encode_frame
 from tickwork.driver.natives import EXCEPTION_TRAP, NativeCrew, load_native
 from tickwork.errors import AgentCodeMissing
 from tickwork.native import Context, Outbox
-from tickwork.records import AgentSpec, FrameKind, Message, Operation, Outcome, Status, Turn
+from tickwork.records import AgentSpec, FrameKind, Message, Operation, Outcome, Status, Turn, View
 
 SOURCE = b"""
 class Agent:
@@ -149,6 +150,28 @@ def test_undo_forgets_the_last_turn_and_reset_all_of_them() -> None:
     known.compute(turn(Operation.INIT, encode_frame(FrameKind.CONFIG, 0, 0, 0, 0, 0, b"")))
     assert known.compute(turn()).outbox == outboxes[0]
     known.retire([0])
+
+
+def test_what_a_turn_was_shown_stays_only_if_the_turn_does() -> None:
+    def step(state: Memory, inbox: tuple[Message, ...], context: Context, outbox: Outbox) -> None:
+        outbox.log(context.windows.get("w", b"none").decode())
+        if context.windows.get("w") == b"bad":
+            raise RuntimeError
+
+    known = NativeCrew(None, {"test:a": acting(step)()})
+    known.place(0, spec("a", windows=("w",)))
+    known.compute(turn(Operation.INIT, encode_frame(FrameKind.CONFIG, 0, 0, 0, 0, 0, b"")))
+
+    def shown(content: bytes) -> Turn:
+        return msgspec.structs.replace(turn(), views=(View(0, 0, 1, len(content), 0, len(content), content),))
+
+    assert known.compute(shown(b"bad")).status == Status.TRAP
+    assert b"none" in known.compute(turn()).outbox
+    known.compute(shown(b"good"))
+    known.undo([0])
+    assert b"none" in known.compute(turn()).outbox
+    known.compute(shown(b"good"))
+    assert b"good" in known.compute(turn()).outbox
 
 
 def test_agents_of_one_class_do_not_share_a_state() -> None:

@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from tests.laws.corpus import CORPUS, options
-from tests.laws.recorded import Recorded, record
+from tests.laws.recorded import Recorded, prefix, record
 from tests.unit.driver.troupe import acting, spec, stage
 from tickwork import codec
 from tickwork.driver.opening import executing
 from tickwork.driver.options import Options
+from tickwork.driver.run import resume_journal
 from tickwork.driver.snapshots import (
     VERSION,
     Snapshot,
@@ -25,7 +26,7 @@ from tickwork.errors import JournalDamaged, JournalIncomplete
 from tickwork.journal.memory import MemoryJournal
 from tickwork.kernel import decode_state
 from tickwork.native import Context, Outbox
-from tickwork.records import Message
+from tickwork.records import Input, InputKind, Message
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +159,35 @@ def test_one_whose_page_is_missing_is_no_use_to_who_executes(gossip: Recorded) -
     assert list(snapshot_bodies(journal, digest)) == []
     with executing(journal, gossip.world, gossip.options, until=tick + 1) as (_, _, fold):
         assert 0 < fold.begins < tick + 1
+
+
+class Candid:
+    """A native agent that tells what it may do."""
+
+    def init(self, config: bytes, context: Context) -> tuple[int, Outbox]:
+        return 0, context.outbox()
+
+    def turn(self, state: int, inbox: tuple[Message, ...], context: Context) -> tuple[int, Outbox]:
+        outbox = context.outbox()
+        outbox.sleep(0)
+        outbox.log(f"{context.spec.denied} {context.spec.priority}")
+        return state + 1, outbox
+
+    def shutdown(self, state: int, context: Context) -> tuple[int, Outbox]:
+        return state, context.outbox()
+
+
+def test_a_native_agent_sees_the_same_spec_before_and_after_a_snapshot() -> None:
+    inputs = (
+        (2, Input(InputKind.REVOKE, "operator", "a", body=b"publish:t")),
+        (2, Input(InputKind.CONFIGURE_AGENT, "operator", "a", number=7, body=b"priority")),
+    )
+    world = msgspec.structs.replace(stage({spec("a", publish=("t",)): Candid}, ticks=12), inputs=inputs)
+    made = record(world, Options(snapshot_ticks=4))
+    assert named(made)
+    assert record(world, Options()).run.head == made.run.head
+    cut = prefix(made, 9)
+    assert resume_journal(cut, None, world=world, decisions={}, options=made.options).head == made.run.head
 
 
 def test_equal_pages_are_kept_once(gossip: Recorded) -> None:
