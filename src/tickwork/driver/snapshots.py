@@ -122,7 +122,7 @@ def _fits(snapshot: Snapshot, state: State) -> bool:
         )
         and all(
             0 <= window.window < len(state.windows)
-            and len(window.pieces) * PIECE_BYTES < state.windows[window.window].spec.bytes + PIECE_BYTES
+            and len(window.pieces) * PIECE_BYTES < state.windows[window.window].spec.size + PIECE_BYTES
             for window in windows
         )
     )
