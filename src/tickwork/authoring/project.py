@@ -175,7 +175,7 @@ def read_project(folder: Path) -> Project:
             why=f"it has no {FILE}",
             fix="name the project's folder, or begin one: tickwork agent new c NAME",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProjectInvalid(
             f"{FILE} cannot be read", where=str(path), why=str(error), fix="mend the line, and build again"
         ) from error

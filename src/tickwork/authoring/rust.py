@@ -178,7 +178,7 @@ def has_other_crates(project: Project) -> bool:
     path = project.folder / PACKAGE
     try:
         table: Mapping[str, object] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _package_fault(path, f"{PACKAGE} cannot be read", str(error), "mend it") from error
     named = set(_named(table))
     if CRATE not in named:

@@ -151,7 +151,7 @@ def read_script(path: Path) -> Script:
     try:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ProjectInvalid(f"the script {path.name} cannot be read", where=str(path), why=str(error)) from error
     try:
         faults = list(shape_faults(document, msgspec.inspect.type_info(ScriptTable), ()))

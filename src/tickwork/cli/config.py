@@ -182,7 +182,7 @@ def _read_file(path: Path, *, trusted: bool) -> dict[str, object]:
         raise WorldSyntaxError("a settings file cannot be read", where=str(path), why=str(error)) from error
     try:
         document: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise WorldSyntaxError("a settings file is not TOML", where=str(path), why=str(error)) from error
     faults = list(shape_faults(document, msgspec.inspect.type_info(Settings), ()))
     for key in PERSONAL if not trusted else ():

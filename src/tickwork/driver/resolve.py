@@ -291,7 +291,7 @@ class _Reader:
     def find_class(self, source: bytes, wanted: str, file: str, place: places.Path) -> None:
         try:
             tree = ast.parse(source)
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
             fault = Fault(WorldReferenceError, place, f"{file} is not Python", f"{file}{line}: {error}", "correct it")
             raise self.file.error(fault) from error

@@ -66,7 +66,7 @@ def parse_world(text: str, path: Path) -> WorldFile:
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _syntax_error(str(error), path) from error
     lines = places.find_places(text)
     faults = list(shape_faults(document, shapes.type_info(WorldTable), ()))

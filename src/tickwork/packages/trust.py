@@ -187,7 +187,7 @@ def read_toml(path: Path, form: type[_Form]) -> _Form:
         return msgspec.convert(tomllib.loads(content.decode()), form)
     except OSError as error:
         raise unusable(path, error.strerror or str(error), "make it readable, or name another one") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise unusable(path, f"it is not TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise unusable(path, str(error)) from error
