@@ -1,10 +1,12 @@
 """``tickwork trust``: whom this machine believes."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from ..driver.clock import SystemClock
 from ..errors import UsageFault
 from ..packages.editing import Rights, add_key, approve, find_keys, remove_key, revoke
 from ..packages.identity import PublicKey, read_public_key
@@ -83,7 +85,7 @@ def add(
     folder = _folder()
     given = _capabilities(capability) if capability else None
     rights = Rights(publisher, tuple(names or ()), given, not_before, not_after)
-    entry = add_key(folder, _public_key(key, load_trust(folder)), rights)
+    entry = add_key(folder, _public_key(key, load_trust(folder)), rights, SystemClock().now_us())
     trust = load_trust(folder)
     added = next(one for one in trust.keys if one.public_key.hex() == entry.public_key)
     if output == "text":
@@ -208,7 +210,7 @@ def _tell(trust: Trust, seen: list[Seen]) -> None:
         facts.append(("approved", ", ".join(listed(one.capabilities)) or "nothing"))
         if one.asked is not None:
             facts.append(("waits", f"version {one.asked.version}, {_asked_text(one.asked, one)}"))
-            facts.append(("fix", f"tickwork trust approve {one.name}"))
+            facts.append(("fix", f"tickwork trust approve {shlex.quote(one.name)}"))
         write_facts(facts)
 
 

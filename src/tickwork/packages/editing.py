@@ -34,10 +34,13 @@ class Rights(msgspec.Struct, frozen=True):
     not_after: str = ""
 
 
-def add_key(folder: Path, public: PublicKey, rights: Rights) -> KeyEntry:
+def add_key(folder: Path, public: PublicKey, rights: Rights, now_us: int) -> KeyEntry:
     """Trust a key, or give one that is trusted more names and capabilities; return its entry.
 
     A key that follows a trusted one has the rights of that one where none are given.
+
+    Args:
+        now_us: Units: microseconds since 1970, UTC.
 
     Raises:
         TrustFileInvalid: TW3210, the key follows none that may hand on its rights, or names or publisher are missing.
@@ -46,7 +49,7 @@ def add_key(folder: Path, public: PublicKey, rights: Rights) -> KeyEntry:
     file = _read(folder)
     entry = next((entry for entry in file.keys if entry.public_key == public.public_key), None)
     if entry is None:
-        entry = _fresh(public, rights, trust, path)
+        entry = _fresh(public, rights, trust, path, now_us)
     else:
         entry = msgspec.structs.replace(
             entry,
@@ -62,11 +65,13 @@ def add_key(folder: Path, public: PublicKey, rights: Rights) -> KeyEntry:
     return entry
 
 
-def _fresh(public: PublicKey, rights: Rights, trust: Trust, path: Path) -> KeyEntry:
+def _fresh(public: PublicKey, rights: Rights, trust: Trust, path: Path, now_us: int) -> KeyEntry:
     before = next((key for key in trust.keys if key.id.hex() == public.succeeds), None) if public.succeeds else None
-    if before is not None and (before.revoked or before.id in trust.revoked):
+    if before is not None and (lost := _why_lost(before, trust, now_us)):
         raise unusable(
-            path, f"the key of {before.publisher!r} is revoked and hands nothing on", "trust the key for itself"
+            path,
+            f"the key of {before.publisher!r} is {lost} and hands nothing on",
+            "ask the publisher, and trust the new key for itself: its public key in hexadecimal, --publisher, --names",
         )
     publisher = rights.publisher or (before.publisher if before is not None else "")
     names = rights.names or (before.names if before is not None else ())
@@ -88,6 +93,13 @@ def _fresh(public: PublicKey, rights: Rights, trust: Trust, path: Path) -> KeyEn
         succeeds=succeeds,
         succession=succession,
     )
+
+
+def _why_lost(key: Key, trust: Trust, now_us: int) -> str:
+    """Return why a key is believed no more, empty where it is: whoever has an old one could name any heir."""
+    if key.revoked or key.id in trust.revoked:
+        return "revoked"
+    return "" if key.not_before_us <= now_us < key.not_after_us else "not valid now"
 
 
 def remove_key(folder: Path, key: Key) -> None:

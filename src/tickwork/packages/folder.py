@@ -14,7 +14,7 @@ from typing import Final
 from ..errors import RegistryFailed
 from .files import replace_file
 from .package import Package
-from .registry import Pulled, absent, changed, check_name, named
+from .registry import PACKAGE_BYTES, VERSION, Pulled, absent, changed, check_name, named
 from .rights import version_order
 
 SUFFIXES: Final = {"module": ".wasm", "bundle": ".bundle"}
@@ -73,7 +73,7 @@ class FolderRegistry:
             files = [path for path in place.iterdir() if path.suffix in SUFFIXES.values()] if place.is_dir() else []
             if not files:
                 raise absent(name, version, str(place))
-            package = files[0].read_bytes()
+            package = _read(files[0])
         except OSError as error:
             raise _unreadable(place, error, "make it readable") from error
         if len(files) != 1 or hashlib.sha256(package).hexdigest() != files[0].stem:
@@ -87,10 +87,30 @@ class FolderRegistry:
 
     def _newest(self, name: str) -> str:
         folder = self._root / name
-        found = [path.name for path in folder.iterdir() if path.name[:1] != "."] if folder.is_dir() else []
+        found = [path.name for path in folder.iterdir() if VERSION.fullmatch(path.name)] if folder.is_dir() else []
         if not found:
             raise absent(name, "", str(folder))
         return max(found, key=version_order)
+
+
+def _read(path: Path) -> bytes:
+    """Return a package's bytes, and no more of them than a package can have: a folder may be shared with anybody.
+
+    Raises:
+        RegistryFailed: TW3211, it is no file, or larger than any package.
+    """
+    # Opening a pipe would wait for whoever writes into it, and a device may never end.
+    if path.is_file():
+        with path.open("rb") as file:
+            content = file.read(PACKAGE_BYTES + 1)
+        if len(content) <= PACKAGE_BYTES:
+            return content
+    raise RegistryFailed(
+        "what the registry keeps there is no package",
+        where=str(path),
+        why=f"it is no file, or has more than {PACKAGE_BYTES:,} bytes",
+        fix="remove that version and push it again",
+    )
 
 
 def _unreadable(place: Path, error: OSError, fix: str) -> RegistryFailed:

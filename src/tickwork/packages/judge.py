@@ -10,6 +10,7 @@ Invariants:
     * The developer's own packages are no updates: who would approve them has just built them.
 """
 
+import shlex
 from collections.abc import Iterable
 
 import msgspec
@@ -146,7 +147,8 @@ def _believe(found: Package, key: Key, trust: Trust, name: str, now_us: int, *, 
             f"the key of {key.publisher!r} may not sign {manifest.name!r}",
             where=name,
             why=f"it signs {', '.join(key.names) or 'no name at all'}",
-            fix=f"if its publisher is to be believed for that name: tickwork trust add KEY --names {manifest.name}",
+            fix="if its publisher is to be believed for that name: tickwork trust add KEY --names "
+            + shlex.quote(manifest.name),
         )
     more = beyond(manifest.capabilities, key.capabilities)
     if more:
@@ -183,7 +185,8 @@ def _check_validity(key: Key, trust: Trust, name: str, now_us: int) -> None:
 def _check_update(manifest: Manifest, seen: Seen | None, trust: Trust, name: str) -> Seen | None:
     if seen is None:
         return Seen(manifest.name, manifest.version, manifest.capabilities)
-    approve = f"tickwork trust approve {manifest.name}"
+    # A name is anybody's text, and people paste what a message says into a shell.
+    approve = f"tickwork trust approve {shlex.quote(manifest.name)}"
     older = version_order(manifest.version) < version_order(seen.version)
     more = beyond(manifest.capabilities, seen.capabilities)
     if (older or more) and trust.folder is not None:
@@ -193,7 +196,8 @@ def _check_update(manifest: Manifest, seen: Seen | None, trust: Trust, name: str
         raise PackageDowngrade(
             f"package {manifest.name!r} has version {escape(manifest.version)!r}, older than what ran here before",
             where=name,
-            why=f"version {escape(seen.version)!r} did; an old version may have faults that a newer one mends",
+            why=f"version {escape(seen.version)!r} did; an old version may have faults that a newer one mends"
+            + (f", and this one asks for what was not approved: {escape(', '.join(more))}" if more else ""),
             fix=f"use the newer one; if you mean to go back: {approve}",
         )
     if more:

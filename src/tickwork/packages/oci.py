@@ -20,7 +20,7 @@ import msgspec
 from ..errors import PackageError, RegistryFailed
 from ..sandbox.gate import escape
 from .package import Package
-from .registry import Pulled, absent, changed, check_name, named
+from .registry import PACKAGE_BYTES, Pulled, absent, changed, check_name, named
 from .rights import version_order
 
 SCHEME: Final = "oci://"
@@ -33,7 +33,6 @@ LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts that are asked without encryption: what goes to them does not leave the machine."""
 
 MANIFEST_BYTES: Final = 1 << 20
-LAYER_BYTES: Final = 64 << 20
 CHUNK_BYTES: Final = 1 << 16
 TIMEOUT_S: Final = 30
 NOT_FOUND: Final = 404
@@ -157,8 +156,8 @@ class OciRegistry:
             layer = self._layer(client, name, version)
             if layer is None:
                 raise absent(name, version, f"{SCHEME}{place}")
-            if not 0 <= layer.size <= LAYER_BYTES:
-                raise _unlike(place, f"it offers {layer.size:,} bytes, a package has at most {LAYER_BYTES:,}")
+            if not 0 <= layer.size <= PACKAGE_BYTES:
+                raise _unlike(place, f"it offers {layer.size:,} bytes, a package has at most {PACKAGE_BYTES:,}")
             content = self._get(client, f"{self._prefix}{name}/blobs/{layer.digest}", layer.size)
             package = b"" if content is None else content
             if f"sha256:{hashlib.sha256(package).hexdigest()}" != layer.digest:
@@ -242,7 +241,7 @@ class OciRegistry:
         made.do_request = partial(provider.Registry.do_request.__wrapped__, made)
         made.session.request = _Requests(made.session.request)
         client: _Client = made
-        return client, (OSError, ValueError, auth.AuthenticationException)
+        return client, (OSError, ValueError, RecursionError, auth.AuthenticationException)
 
     def _log_in(self, client: _Client, place: str) -> None:
         load: Callable[[object], object] = getattr(client, "auth").load_configs  # noqa: B009  (It has no types.)

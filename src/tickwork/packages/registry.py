@@ -17,6 +17,8 @@ from .package import Package
 NAME: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", re.ASCII)
 VERSION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}", re.ASCII)
 NAME_CHARACTERS: Final = 128
+PACKAGE_BYTES: Final = 64 << 20
+"""More than any package has; a registry that offers more is not read to the end."""
 
 
 class Pulled(msgspec.Struct, frozen=True):

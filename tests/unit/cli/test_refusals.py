@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from tests.unit.authoring.projects import small
 from tests.unit.authoring.test_build import Leaking
 from tests.unit.cli.program import Answer, call
 from tests.unit.driver.successors import version as counter
-from tests.unit.packages.parcel import CAPABILITIES, PRIVATE, bundle, module, version
+from tests.unit.packages.parcel import CAPABILITIES, MANIFEST, PRIVATE, bundle, module, version
 from tests.unit.sandbox import wat
 from tickwork.authoring import build as building
 from tickwork.authoring.toolchain import Compiled
@@ -265,3 +266,42 @@ def test_no_byte_of_a_package_can_be_changed(make: Callable[[], bytes], name: st
         refused(answer, answer.err.split(":")[0])
     assert codes <= CHANGED
     assert "TW3201" in codes
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "code"),
+    [
+        ("agent.toml", ("agent", "build"), "TW5004"),
+        ("world.toml", ("run", "world.toml"), "TW1101"),
+        ("trust/trust.toml", ("trust", "list"), "TW3210"),
+        ("key.pub", ("trust", "add", "key.pub", "--publisher", "a", "--names", "a"), "TW3210"),
+        ("tickwork.toml", ("trust", "list"), "TW1101"),
+    ],
+)
+def test_a_file_that_is_nested_without_end_is_told(file: str, words: tuple[str, ...], code: str) -> None:
+    Path(file).parent.mkdir(mode=0o700, exist_ok=True)
+    Path(file).write_text(f"x = {DEEP}\n", encoding="utf-8")
+    answer = call(*words)
+    assert answer.err.startswith(f"{code}: ")
+    assert answer.status != 70
+
+
+def test_a_source_that_is_nested_without_end_is_told(world: Path) -> None:
+    for source in ("-" * 100_000 + "1", "x" + ".a" * 100_000):
+        world.with_name("code.py").write_text(source, encoding="utf-8")
+        assert call("run", world).err.startswith("TW1103: ")
+
+
+def test_what_a_message_tells_to_type_holds_nothing_that_a_shell_would_do(trust: Path) -> None:
+    name = "acme; rm -rf ~"
+    package = module(msgspec.structs.replace(MANIFEST, name=name))
+    believe()
+    assert "--names 'acme; rm -rf ~'\n" in refused(call(*verify(sign_package(package, PRIVATE))), "TW3205")
+    believe(names="*")
+    write_seen(trust, Seen(name, "2.0.0", CAPABILITIES))
+    wanted = "tickwork trust approve 'acme; rm -rf ~'\n"
+    assert wanted in refused(call(*verify(sign_package(package, PRIVATE))), "TW3207")
+    assert wanted in call("trust", "list").out

@@ -58,7 +58,7 @@ def trusting(tmp_path: Path) -> Path:
     """Return a trust folder with a key that is valid in 2026."""
     folder = tmp_path / "trust"
     rights = Rights("Acme", ("echo",), not_before="2026-01-01", not_after="2027-01-01")
-    add_key(folder, PublicKey(PUBLIC.hex()), rights)
+    add_key(folder, PublicKey(PUBLIC.hex()), rights, SUMMER)
     return folder
 
 

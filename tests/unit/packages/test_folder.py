@@ -11,7 +11,7 @@ from tickwork.errors import RegistryFailed
 from tickwork.keys import generate_key
 from tickwork.packages.folder import FolderRegistry
 from tickwork.packages.package import read_package, sign_package
-from tickwork.packages.registry import Pulled, check_name, named
+from tickwork.packages.registry import PACKAGE_BYTES, Pulled, check_name, named
 
 
 def push(root: Path, package: bytes) -> str:
@@ -107,3 +107,21 @@ def test_a_name_that_could_lead_elsewhere_is_refused(name: str) -> None:
 def test_a_version_that_could_lead_elsewhere_is_refused(number: str) -> None:
     with pytest.raises(RegistryFailed):
         check_name("a", number)
+
+
+def test_what_is_no_package_is_not_read_to_its_end(tmp_path: Path) -> None:
+    place = tmp_path / "acme-trader" / "1.0.0"
+    place.mkdir(parents=True)
+    with (place / "large.wasm").open("wb") as file:
+        file.truncate(PACKAGE_BYTES + 1)
+    assert "more than" in failed(tmp_path, "acme-trader").why
+    (place / "large.wasm").unlink()
+    (place / "folder.wasm").mkdir()
+    assert "it is no file" in failed(tmp_path, "acme-trader").why
+
+
+def test_a_folder_whose_name_is_no_version_is_not_the_newest(tmp_path: Path) -> None:
+    push(tmp_path, version("1.0.0"))
+    for name in ("9.0.0 of mine", "9\x1b[31m", ".git"):
+        (tmp_path / "acme-trader" / name).mkdir()
+    assert FolderRegistry(tmp_path).pull("acme-trader", "").version == "1.0.0"

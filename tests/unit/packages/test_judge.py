@@ -193,6 +193,9 @@ def test_an_older_version_than_what_ran_is_refused(tmp_path: Path) -> None:
     assert seen is not None
     assert seen.asked is not None
     assert (seen.version, seen.asked.version) == ("1.10.0", "1.9.9")
+    more = refused(version("1.1.0", msgspec.structs.replace(CAPABILITIES, clock=True)), believed)
+    assert isinstance(more, PackageDowngrade)
+    assert "asks for what was not approved: clock" in more.why
 
 
 def test_an_update_that_asks_for_more_is_refused_until_somebody_approves(tmp_path: Path) -> None:
