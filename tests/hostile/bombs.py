@@ -65,6 +65,11 @@ def _hoisted(count: int) -> str:
     return f"(func $h (param i32) (result i32) (loop {uses} (br_if 0 (local.get 0))) (local.get 0))"
 
 
+_FILLING: Final = f"""(func (export "_initialize") (local $at i32) (local.set $at (i32.const {wat.SCRATCH}))
+  (loop $again (i32.store8 (local.get $at) (i32.const 1)) (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+    (br_if $again (i32.lt_u (local.get $at) (i32.mul (i32.sub (memory.size) (i32.const 1)) (i32.const 65536))))))"""
+"""Start code that touches every page of the memory."""
+
 READING = [
     Case("reading", f"8 MiB of {what}", partial(_to_the_brim, kind, item), "TW3001")
     for what, kind, item in (
@@ -128,7 +133,11 @@ COMPILING: Final = [
 PLACING: Final = [
     Case("placing", "a table of a billion", lambda: _start("", "(table 1000000000 funcref)"), "TW3001"),
     Case("placing", "four tables of ten million", lambda: _start("", "(table 10000000 funcref)" * 4), "TW3001"),
-    Case("placing", "a memory beyond the quota", lambda: wat.agent(pages=60_000, maximum="65536"), "TW3001"),
+    Case("placing", "a memory beyond the quota", lambda: wat.agent(pages=8_000, maximum="65536"), "TW3001"),
+    Case("placing", "a memory of 4 GiB that is filled at the start", lambda: wat.agent(
+        extra=_FILLING, pages=60_000, maximum="65536"), "TW3001"),
+    Case("placing", "as much memory as may be, filled at the start", lambda: wat.agent(
+        extra=_FILLING, pages=8_192, maximum="65536"), "TW3001 TW3003"),
     Case("placing", "a data segment past the end", lambda: _start("", '(data (i32.const -4) "text")'), "TW3003"),
     Case("placing", "an element past the end", lambda: _start(
         "", "(table 1 funcref) (elem (i32.const 1) $step)"), "TW3003"),

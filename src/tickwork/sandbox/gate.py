@@ -16,6 +16,8 @@ BASE_BYTES: Final = 64 << 20
 """For a base module, which holds an interpreter and is named by the source bundles that it runs."""
 
 MEMORY_PAGES: Final = 1 << 16
+FIRST_PAGES: Final = 1 << 13
+"""What a memory may begin with, 512 MiB: code that runs at admission can touch all of it. It may grow further."""
 
 TEXT_CHARACTERS: Final = 4096
 """What is shown of a text that came from a module or from the engine."""
@@ -191,6 +193,13 @@ def _check_memory(module: Module, name: str) -> None:
             f"its memory has bounds {memory.minimum} to {memory.maximum} pages",
             f"a memory has at most {MEMORY_PAGES} pages of 64 KiB and its maximum is not below its minimum",
             "declare a smaller memory",
+        )
+    if memory.minimum > FIRST_PAGES:
+        raise _refused(
+            name,
+            f"its memory begins with {memory.minimum:,} pages",
+            f"{FIRST_PAGES:,} pages of 64 KiB are allowed, so that admission stays bounded",
+            "declare a smaller initial memory and let it grow",
         )
     if module.start_offset >= 0:
         raise _refused(
