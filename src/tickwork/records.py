@@ -567,7 +567,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Environment(msgspec.Struct, frozen=True, array_like=True):
-    """Where and with what a run was made, and ``swaps`` planned then: a hint, in the chain F and never in D."""
+    """Where and with what a run was made, ``swaps`` planned then, the digest of what a fork ``owed`` then; a hint in F."""
 
     run_id: str
     started_us: int
@@ -578,6 +578,7 @@ class Environment(msgspec.Struct, frozen=True, array_like=True):
     world: str = ""
     parent: str = ""
     swaps: tuple[SwapPlan, ...] = ()
+    owed: bytes = b""
 
 
 class Frame(msgspec.Struct, frozen=True):

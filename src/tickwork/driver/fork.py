@@ -14,10 +14,11 @@ from .fold import read_inputs
 from .loop import OPERATOR, Decision, Inbox, Loop, Mark, settle_unknown
 from .opening import executing, new_environment, reading, resumed_performers
 from .options import Options
+from .owed import Owed, keep_owed, read_owed
 from .performers import Dispatch
 from .plans import Swap, in_order
 from .resolve import World
-from .run import create_journal, finish, inputs_from, open_feeds, undecided_error
+from .run import create_journal, finish, open_feeds, undecided_error
 from .settle import further_plans, module_digests, resumed_plans
 from .snapshots import snapshot_bodies
 from .verify import Run, fold_prefix
@@ -83,28 +84,32 @@ def fork(
             inbox = Inbox(open_feeds(header, parent.content))
             planned = resumed_plans(known, world, fold.crew)
             inbox.schedule(planned)
+            inbox.recall(world.inputs if world is not None else ())
             fold_prefix(fold, parent, at, inbox, "fork", options)
             ended = fold.machine.state.status >= RunStatus.COMPLETE
             if ended and (edit.inputs or edit.dropped or edit.swaps):
                 raise TickOutOfRange(
                     f"nothing can be changed at tick {at}", why="the run has ended there", fix="fork at an earlier tick"
                 )
-            waiting, results = _recorded_results(parent, at, () if ended else fold.machine.state.effects)
+            owed = read_owed(known, parent)
+            waiting, results = _recorded_results(parent, at, () if ended else fold.machine.state.effects, owed)
             again, decided, undecided = settle_unknown(waiting, decisions or {})
             if undecided:
                 raise undecided_error(undecided)
             plans = further_plans(edit.swaps, fold.machine, fold.crew)
-            edits = _edits(edit, plans)
+            edits = [*owed.pending(at), *_edits(edit, plans)] if at == parent.length() else _edits(edit, plans)
             inbox.schedule(plans)
-            inbox.recall([*results, *inputs_from(world, at)])
+            inbox.recall(results)
             inbox.offer(decided, OPERATOR)
-            inbox.change(edits, edit.dropped)
+            inbox.change(edits)
             planned = in_order((*planned, *plans))
-            environment = new_environment(options, world=known.world, parent=known.run_id, swaps=planned)
+            body = keep_owed(at, edits, results)
+            named = codec.digest(body)
+            environment = new_environment(options, world=known.world, parent=known.run_id, swaps=planned, owed=named)
             performers = resumed_performers(world, known, options, header)
             assert fold.crew.versions is not None, "a fold that executes knows where modules come from"
             wanted = [mark for plan in planned if plan.at >= at for mark in (plan.digest, plan.source) if mark]
-            coming = [fold.crew.versions.body(mark) for mark in wanted]
+            coming = [body, *(fold.crew.versions.body(mark) for mark in wanted)]
             writer, heads = _copy_prefix(parent, at, to, environment, coming)
             dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
             loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
@@ -140,6 +145,7 @@ def _copy_prefix(
         copied = codec.link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
         heads = (copied.d, copied.f)
         writer.append(copied, _detached(parent, frame))
+    writer.flush(durable=True)  # One group: the prefix is there whole, or the journal is no fork yet.
     return writer, heads
 
 
@@ -154,9 +160,13 @@ def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
 
 
 def _recorded_results(
-    parent: JournalReader, at: int, effects: Sequence[Effect]
+    parent: JournalReader, at: int, effects: Sequence[Effect], owed: Owed
 ) -> tuple[list[Effect], list[tuple[int, Input]]]:
-    """Return the effects open at a tick whose result is not recorded, and the recorded results, each with its tick."""
+    """Return the effects open at a tick whose result is not recorded, and the recorded results, each with its tick.
+
+    Args:
+        owed: What the parent, if it is itself a fork, had still to take in.
+    """
     waiting = {effect.number: effect for effect in effects}
     results: list[tuple[int, Input]] = []
     for frame in parent.frames(at) if waiting else ():
@@ -164,4 +174,5 @@ def _recorded_results(
         results += [(frame.tick, item) for item in found if waiting.pop(item.number, None) is not None]
         if not waiting:
             break
+    results += [known for known in owed.answers(waiting.values()) if waiting.pop(known[1].number, None) is not None]
     return list(waiting.values()), results

@@ -10,7 +10,7 @@ Invariants:
     * The loop adds nothing to D that depends on time, threads or the number of workers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -72,14 +72,16 @@ class Inbox:
         self._results: list[Input] = []
         self._swaps: list[SwapPlan] = []
 
-    def change(self, edits: Sequence[Input], dropped: Sequence[str]) -> None:
-        """Queue an operator's inputs, and leave rows of feeds out from now on.
-
-        Args:
-            dropped: ``source:feed:NAME``, ``topic:NAME`` or ``agent:NAME``.
-        """
+    def change(self, edits: Sequence[Input]) -> None:
+        """Queue an operator's inputs, and leave rows of feeds out that a mark among them names."""
         self._edits += edits
-        self._dropped |= frozenset(dropped)
+        self._heed(edits)
+
+    def _heed(self, inputs: Iterable[Input]) -> None:
+        """Leave out from now on what marks of forks among inputs name."""
+        for item in inputs:
+            if item.kind == InputKind.LINEAGE and item.source == OPERATOR:
+                self._dropped |= frozenset(read_mark(item.body))
 
     def schedule(self, plans: Sequence[SwapPlan]) -> None:
         """Queue swaps, each for the tick it names."""
@@ -115,12 +117,13 @@ class Inbox:
     def take(self, tick: int, bound: int, *, closing: bool, first: Sequence[Input] = ()) -> list[Input]:
         """Return the inputs of a tick, at most ``bound``; feeds stop when the run is closing.
 
+        An operator's inputs are not bounded: a change enters with one tick or with none, however it is interrupted.
+
         Args:
             first: What goes before all that is queued here, in any case.
         """
-        room = max(0, bound - len(first))
-        taken = [*first, *self._edits[:room]]
-        del self._edits[:room]
+        taken = [*first, *self._edits]
+        self._edits = []
         while self._recorded and self._recorded[0][0] <= tick and len(taken) < bound:
             taken.append(self._recorded.pop(0)[1])
         room = max(0, bound - len(taken))
@@ -145,20 +148,34 @@ class Inbox:
 
         Law: after following the ticks of a run, ``take`` gives what it would have given that run next.
         """
-        for item in recorded:
-            if item.kind == InputKind.LINEAGE and item.source == OPERATOR:
-                self._dropped |= frozenset(read_mark(item.body))
+        self._heed(recorded)
         self.due_swaps(tick)
+        sources = {feed.source for feed in self.feeds} | {DRIVER}
+        first = [item for item in recorded if item.source not in sources]
+        self._follow_planned(tick, bound, first)
         if not closing:
-            sources = {feed.source for feed in self.feeds} | {DRIVER}
-            first = [item for item in recorded if item.source not in sources]
             self._take_rows(tick, bound, first)
+
+    def _follow_planned(self, tick: int, bound: int, entered: Sequence[Input]) -> None:
+        """Forget planned inputs that have entered, and those that no longer fit the run; who found no room waits."""
+        place = 0
+        for item in entered if self._recorded else ():
+            due = place < len(self._recorded) and self._recorded[place][0] <= tick
+            place += due and _same(item, self._recorded[place][1])
+        del self._recorded[:place]
+        if len(entered) < bound:
+            self._recorded = [planned for planned in self._recorded if planned[0] > tick]
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits, now or at a later tick."""
         waiting = self._edits or self._recorded or self._results or self._swaps
         return not waiting and all(feed.exhausted for feed in self.feeds)
+
+
+def _same(one: Input, other: Input) -> bool:
+    """Return whether two inputs are the same whatever stands in their ``size``, which the journal fills in."""
+    return msgspec.structs.replace(one, size=0) == msgspec.structs.replace(other, size=0)
 
 
 def _no_edge(_: str) -> None:

@@ -41,7 +41,7 @@ def describe_engine() -> str:
 
 
 def new_environment(
-    options: Options, *, world: str = "", parent: str = "", swaps: tuple[SwapPlan, ...] = ()
+    options: Options, *, world: str = "", parent: str = "", swaps: tuple[SwapPlan, ...] = (), owed: bytes = b""
 ) -> Environment:
     """Return where and with what a run is made."""
     from .. import __version__
@@ -56,6 +56,7 @@ def new_environment(
         world=world,
         parent=parent,
         swaps=swaps,
+        owed=owed,
     )
 
 

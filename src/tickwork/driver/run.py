@@ -12,13 +12,14 @@ from ..journal.memory import MemoryJournal
 from ..journal.signing import sign
 from ..journal.store import Journal
 from ..kernel import Machine, RunStatus
-from ..records import Effect, Environment, Header, Input
+from ..records import Effect, Environment, Header
 from .crew import Crew, open_versions, pin_capacities
 from .feeds import Feed
 from .judging import Judge
 from .loop import OPERATOR, Decision, Inbox, Loop, settle_unknown, status_name
 from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
 from .options import Options
+from .owed import read_owed
 from .performers import Dispatch
 from .plans import Swap
 from .resolve import World
@@ -166,15 +167,19 @@ def resume_journal(
         assert fold.crew is not None
         inbox = Inbox(open_feeds(header, journal.content))
         inbox.schedule(resumed_plans(environment, world, fold.crew))
+        inbox.recall(world.inputs if world is not None else ())
         heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
         inbox.schedule(further_plans(swaps, fold.machine, fold.crew))
-        inbox.recall(inputs_from(world, journal.length()))
-        state = fold.machine.state
-        again, decided, undecided = settle_unknown(
-            state.effects if state.status < RunStatus.COMPLETE else (), decisions
-        )
+        state, owed = fold.machine.state, read_owed(environment, journal)
+        open_ = state.effects if state.status < RunStatus.COMPLETE else []
+        known = owed.answers(open_)
+        answered = {item.number for _, item in known}
+        unknown = [effect for effect in open_ if effect.number not in answered]
+        again, decided, undecided = settle_unknown(unknown, decisions)
         if undecided:
             raise undecided_error(undecided)
+        inbox.change(owed.pending(journal.length()))
+        inbox.recall(known)
         inbox.offer(decided, OPERATOR)
         dispatch = Dispatch(
             resumed_performers(world, environment, options, header),
@@ -186,11 +191,6 @@ def resume_journal(
         loop.release_again(again)
         done = finish(loop, environment, journal)
         return msgspec.structs.replace(done, journal=path)
-
-
-def inputs_from(world: World | None, tick: int) -> list[tuple[int, Input]]:
-    """Return the inputs that a world still holds at a tick. Order: the world's."""
-    return [planned for planned in world.inputs if planned[0] >= tick] if world is not None else []
 
 
 def undecided_error(effects: Sequence[Effect]) -> EffectUndecided:

@@ -1,5 +1,6 @@
 """Forks: a prefix shared, something changed, the rest live."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,12 +26,13 @@ from tickwork.driver.diff import diff
 from tickwork.driver.fork import Edit, fork
 from tickwork.driver.look import state_at
 from tickwork.driver.resolve import World
-from tickwork.driver.run import resume_journal, run
+from tickwork.driver.run import resume, resume_journal, run
 from tickwork.driver.verify import replay, verify
-from tickwork.errors import JournalDamaged, TickOutOfRange
+from tickwork.errors import JournalDamaged, JournalIncomplete, TickOutOfRange
 from tickwork.journal.memory import MemoryJournal
+from tickwork.journal.sqlite import SqliteJournal
 from tickwork.native import Context, Outbox
-from tickwork.records import FeedSpec, Input, InputKind, Limits, Message, SkillSpec
+from tickwork.records import EffectClass, FeedSpec, Input, InputKind, Limits, Message, SkillSpec
 
 SEED = Input(InputKind.RESEED, "operator", number=7)
 
@@ -139,6 +141,75 @@ def test_a_fork_of_a_fork_leaves_out_what_its_parent_left_out() -> None:
     run(world, journal=journal, options=options())
     head = fork(journal, at=3, to=first, edit=Edit((), ("topic:t",)), world=world, options=options()).head
     assert fork(first, at=6, world=world, options=options()).head == head
+
+
+@pytest.mark.parametrize("max_inputs", [1, 4096])
+@pytest.mark.parametrize("ordering", ["issue", "arrival"])
+def test_a_resumed_fork_keeps_the_results_that_its_parent_has(ordering: str, max_inputs: int, tmp_path: Path) -> None:
+    world = asking(EffectClass.UNSAFE, ordering=ordering, max_inputs=max_inputs)
+    journal, head = made(world)
+    for at in range(1, journal.length()):
+        part, again = tmp_path / f"{at}.twk", Echo()
+        cut = fork(journal, at=at, to=part, world=world, options=options(again, stop=lambda: True))
+        assert cut.frames == at
+        assert resume(part, world=world, options=options(again)).head == head
+        assert all(effect.tick >= at for effect in again.seen)
+
+
+def test_a_fork_of_an_interrupted_fork_keeps_them_too(tmp_path: Path) -> None:
+    world = asking(EffectClass.UNSAFE)
+    journal, head = made(world)
+    part = tmp_path / "a.twk"
+    fork(journal, at=2, to=part, world=world, options=options(stop=lambda: True))
+    again = Echo()
+    assert fork(part, at=2, world=world, options=options(again)).head == head
+    assert all(effect.tick >= 2 for effect in again.seen)
+
+
+def inputs_at(path: Path, tick: int) -> list[tuple[Input, ...]]:
+    with SqliteJournal.open(path) as journal:
+        return [codec.decode_inputs(frame.inputs) for frame in journal.frames(tick, tick + 1)]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("point", ["admit", "seal"])
+def test_a_fork_that_is_killed_before_its_first_tick_still_has_its_change(point: str, tmp_path: Path) -> None:
+    world = chat(max_inputs=1)
+    journal, _ = made(world)
+    edit = Edit((SEED, Input(InputKind.MESSAGE, "operator", "a", body=b"hello")), ("agent:b",))
+    part = tmp_path / "a.twk"
+    head = fork(journal, at=9, edit=edit, world=world, options=options()).head
+
+    def die(edge: str) -> None:
+        if edge == point:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fork(journal, at=9, to=part, edit=edit, world=world, options=options(edge=die))
+    assert fork(part, at=9, world=world, options=options()).head == head
+    done = resume(part, world=world, options=options())
+    assert (done.head, [len(items) for items in inputs_at(part, 9)]) == (head, [3, 0])
+    assert head != replay(journal).head
+
+
+def test_a_fork_that_has_not_its_whole_prefix_is_never_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, part = chat(), tmp_path / "a.twk"
+    journal, _ = made(world)
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteJournal, "flush", die)
+        with pytest.raises(Killed):
+            fork(journal, at=9, to=part, world=world, options=options())
+    with pytest.raises(JournalIncomplete, match="before it was one"):
+        resume(part, world=world, options=options())
 
 
 def test_a_fork_that_is_stopped_at_once_has_its_change_in_the_journal() -> None:

@@ -3,6 +3,7 @@
 from concurrent.futures import Executor, Future
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.driver.troupe import (
@@ -20,6 +21,7 @@ from tests.unit.driver.troupe import (
 )
 from tickwork import codec
 from tickwork.driver.feeds import Feed
+from tickwork.driver.fork import fork
 from tickwork.driver.loop import Inbox, Mark, read_mark, settle_unknown
 from tickwork.driver.options import Progress
 from tickwork.driver.resolve import World
@@ -78,6 +80,33 @@ def test_a_resumed_run_takes_the_rows_it_had_not_taken() -> None:
         part = empty(world)
         assert run(world, journal=part, options=options(stop=stop_after(ticks))).status == "interrupted"
         assert resume_journal(part, None, world=world, decisions={}, options=options()).head == head
+
+
+def planned(tick: int, text: bytes) -> tuple[int, Input]:
+    return tick, Input(InputKind.MESSAGE, "script", "a", body=text)
+
+
+def test_planned_inputs_that_found_no_room_enter_after_a_resume_and_in_a_fork() -> None:
+    inputs = tuple(planned(tick, b"same" if tick == 2 else b"%d" % n) for tick in (1, 2, 5) for n in range(3))
+    world = stage({spec("a"): acting(still)}, ticks=12, max_inputs=2)
+    world = msgspec.structs.replace(world, inputs=inputs)
+    whole = empty(world)
+    head = run(world, journal=whole, options=options()).head
+    assert [names.count("MESSAGE") for names in inputs_of(whole)[:8]] == [0, 2, 2, 2, 0, 2, 1, 0]
+    for ticks in range(1, 7):
+        part = empty(world)
+        assert run(world, journal=part, options=options(stop=stop_after(ticks))).status == "interrupted"
+        assert resume_journal(part, None, world=world, decisions={}, options=options()).head == head
+        assert fork(whole, at=ticks, world=world, options=options()).head == head
+
+
+def test_planned_inputs_whose_tick_is_past_do_not_enter_late() -> None:
+    world = stage({spec("a"): acting(still)}, ticks=12, max_inputs=2)
+    part = empty(world)
+    run(world, journal=part, options=options(stop=stop_after(2)))
+    later = msgspec.structs.replace(world, inputs=(planned(1, b"late"), planned(3, b"in time")))
+    resume_journal(part, None, world=later, decisions={}, options=options())
+    assert [names for names in inputs_of(part) if names] == [["MESSAGE", "CLOSE"]]
 
 
 def test_results_in_issue_order_enter_in_the_next_tick() -> None:
@@ -270,7 +299,7 @@ def test_operator_inputs_enter_before_results_and_results_before_rows() -> None:
     inbox = Inbox([Feed(feed(rows), rows)])
     inbox.offer([result(1)])
     inbox.recall([(0, Input(InputKind.RESULT, "effect", number=2))])
-    inbox.change([Input(InputKind.RESEED, "operator")], ())
+    inbox.change([Input(InputKind.RESEED, "operator")])
     taken = inbox.take(0, 10, closing=False)
     assert [(item.kind, item.number) for item in taken] == [
         (InputKind.RESEED, 0),
