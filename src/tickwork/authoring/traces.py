@@ -6,7 +6,7 @@ it moves, so a place in it is found again in the author's module, and from there
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from ..sandbox.rewriter import rewrite
 from ..sandbox.scan import scan
 from ..sandbox.wasm import CODE, Malformed, Module
 from .dwarf import Lines, Place
+from .names import function_names
 from .sourcemap import SourceMap
 
 _FRAME: Final = re.compile(r"^\s*\d+:\s+0x([0-9a-f]+) - .*<wasm function (\d+)>$", re.MULTILINE)
@@ -40,18 +41,27 @@ class CodePlace(NamedTuple):
 
 
 class Symbols(NamedTuple):
-    """What a build kept of a module's source: debugging information, a source map, or neither."""
+    """What a build kept of a module's source: debugging information, a source map, or neither.
+
+    Attributes:
+        names: Of functions by index, for places that only a source map knows.
+    """
 
     lines: Lines | None = None
     source_map: SourceMap | None = None
     map_shift: int = 0
+    names: Mapping[int, str] = {}
 
     def find(self, at: CodePlace) -> list[Place]:
         """Return where in the source an instruction comes from. Order: inner first; empty where nothing is known."""
         if self.lines is not None:
             return self.lines.find(at.offset)
         found = self.source_map.find(at.offset + self.map_shift) if self.source_map is not None else None
-        return [Place(f"function {at.function}", found.file, found.line, found.column)] if found is not None else []
+        return [Place(self.name(at), found.file, found.line, found.column)] if found is not None else []
+
+    def name(self, at: CodePlace) -> str:
+        """Return what an instruction's function is called."""
+        return self.names.get(at.function, f"function {at.function}")
 
 
 def code_digest(module: Module) -> str:
@@ -97,7 +107,7 @@ def find_symbols(module: Module, folders: Sequence[Path]) -> Symbols | None:
         kept = folder / f"{stem}{MAP_SUFFIX}"
         if kept.is_file():
             shift, _, text = kept.read_bytes().partition(b"\n")
-            return Symbols(source_map=SourceMap(text), map_shift=int(shift))
+            return Symbols(source_map=SourceMap(text), map_shift=int(shift), names=_kept_names(folder, stem))
     return None
 
 
@@ -107,6 +117,14 @@ def _read_debug(path: Path, stem: str) -> Symbols | None:
         return Symbols(Lines(debug)) if code_digest(debug) == stem and debug.custom(".debug_line") else None
     except (OSError, Malformed, ValueError):
         return None
+
+
+def _kept_names(folder: Path, stem: str) -> Mapping[int, str]:
+    try:
+        debug = wasm.parse((folder / f"{stem}{DEBUG_SUFFIX}").read_bytes())
+    except (OSError, Malformed):
+        return {}
+    return function_names(debug)
 
 
 def trap_places(detail: str, module: Module) -> Iterator[CodePlace]:
@@ -153,9 +171,10 @@ def explain(detail: str, data: bytes, folders: Sequence[Path]) -> str:
         missing = ""
     cause = _CAUSE.search(detail)
     lines = [cause[1] if cause else detail.partition("\n")[0]]
+    symbols = symbols or Symbols()
     for at in places:
-        found = symbols.find(at) if symbols is not None else []
-        lines += [f"  at {place}" for place in found] or [f"  at function {at.function}, byte {at.file_offset:#x}"]
+        unknown = f"{symbols.name(at)}, byte {at.file_offset:#x}"
+        lines += [f"  at {place}" for place in symbols.find(at) or [unknown]]
     if missing:
         lines.append(f"  ({missing} shows source lines)")
     return "\n".join(lines)

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..authoring.listing import Line, function_names, list_functions, pick_function
+from ..authoring.listing import Line, list_functions, pick_function
+from ..authoring.names import function_names
 from ..authoring.traces import DEBUG_SUFFIX, find_symbols
 from ..errors import ToolchainMissing
 from ..sandbox import gate, wasm

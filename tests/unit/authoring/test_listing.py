@@ -4,12 +4,13 @@ import pytest
 import wasmtime
 
 from tests.unit.sandbox.wat import assemble
-from tests.unit.sdk.seat import MODULES, ROOT
+from tests.unit.sdk.seat import MODULES
 from tickwork.authoring import opcodes
-from tickwork.authoring.listing import Line, function_names, list_functions, pick_function
+from tickwork.authoring.listing import Line, list_functions, pick_function
+from tickwork.authoring.names import function_names
 from tickwork.errors import UsageFault
 from tickwork.sandbox import wasm
-from tickwork.sandbox.wasm import CUSTOM, Malformed, encode_name, encode_section, leb
+from tickwork.sandbox.wasm import Malformed, leb
 
 ARGUMENTS = {
     opcodes.INDEX: "0", opcodes.LABEL: "0", opcodes.I32: "1", opcodes.I64: "1", opcodes.F32: "1", opcodes.F64: "1",
@@ -98,17 +99,11 @@ def test_each_line_stands_at_its_byte() -> None:
     assert offsets == sorted(set(offsets))
 
 
-def test_names_come_from_exports_and_from_the_debug_companion() -> None:
-    module = wasm.parse((ROOT / "tests" / "tour" / "c" / "tour-c.wasm").read_bytes())
+def test_a_function_is_picked_by_its_name_or_its_number() -> None:
+    module = wasm.parse((MODULES / "echo.wasm").read_bytes())
     names = function_names(module)
-    assert pick_function(module, names, "agent_step") == pick_function(
-        module, names, str(pick_function(module, names, "agent_step"))
-    )
-    section = encode_section(CUSTOM, encode_name("name") + b"\x01" + leb(7) + b"\x01\x00" + encode_name("first"))
-    debug = wasm.parse(module.data + section)
-    assert function_names(module, debug)[0] in {"first", "tw_desc"}
-    damaged = wasm.parse(module.data + encode_section(CUSTOM, encode_name("name") + b"\x01\xff"))
-    assert function_names(module, damaged) == names
+    number = pick_function(module, names, "agent_step")
+    assert pick_function(module, names, str(number)) == number
 
 
 @pytest.mark.parametrize("wanted", ["nobody", "99", "-1", "²", "9" * 5000])

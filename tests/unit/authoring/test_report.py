@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.unit.sandbox.wat import agent, assemble
 from tests.unit.sdk.seat import MODULES
-from tickwork.authoring.listing import function_names, list_functions
+from tickwork.authoring.listing import list_functions
+from tickwork.authoring.names import function_names
 from tickwork.authoring.report import Finding, Report, examine
 from tickwork.authoring.sections import without_custom_sections
 from tickwork.keys import generate_key

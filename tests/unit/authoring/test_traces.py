@@ -132,6 +132,7 @@ def test_a_trap_in_assemblyscript_names_its_line(tmp_path: Path) -> None:
     file, before = "assembly/index.ts", "    const since = tick() % this.every;"
     built, line = planted(tmp_path / "begun", "assemblyscript", file, before, "    if (this.total == 0) unreachable();")
     module = built.compiled.module
-    keep_symbols(tmp_path / "kept", module, None, built.compiled.source_map)
+    keep_symbols(tmp_path / "kept", module, built.compiled.debug, built.compiled.source_map)
     text = explain(trapped(module), module, [tmp_path / "kept"])
-    assert re.search(rf"\(\S*index\.ts:{line}\b", text), text
+    assert re.search(rf"step \(\S*index\.ts:{line}\b", text), text
+    assert "at function" not in text, "the debugging companion names every function"
