@@ -326,7 +326,8 @@ class _Reader:
         limits = _limits(table.limits, declared, base_pages=first_pages(base, file))
         handles = declared.grants
         spec = _spec(name, "wasm", bundle.manifest.name, base, table, handles, limits, clocked=declared.clock)
-        return msgspec.structs.replace(spec, source=codec.digest(self.keep(content)))
+        version = bundle.manifest.version
+        return msgspec.structs.replace(spec, version=version, source=codec.digest(self.keep(content)))
 
     def keep(self, content: bytes) -> bytes:
         """Keep a module or a bundle for the journal, and return it."""

@@ -59,6 +59,7 @@ def test_a_run_on_a_base_is_verified_from_its_journal_alone(tmp_path: Path, work
     world = load_world(tmp_path / "world.toml", allow_unsigned=True, bases=[BASES])
     spec = world.header.agents[0]
     assert spec.source == spec.package == hashlib.sha256(built(MARKET)).digest()
+    assert spec.version == "1.0.0", "the bundle's, as a module's"
     assert spec.limits.memory_pages > Limits().memory_pages
     assert spec.limits.depth == DEPTH
     options = Options(cache=BASES / "modules", workers=workers)
