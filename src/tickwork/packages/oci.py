@@ -9,6 +9,7 @@ Source: OCI distribution specification 1.1; CNCF TAG Runtime, Wasm OCI Artifact 
 import hashlib
 import importlib
 import tempfile
+import urllib.parse
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +32,8 @@ MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 TYPES: Final[Mapping[str, str]] = {"module": MODULE_TYPE, "bundle": BUNDLE_TYPE}
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts that are asked without encryption: what goes to them does not leave the machine."""
+CLEAR: Final = ("localhost", "127.0.0.1", "::1")
+"""The same as a URL's parts name them."""
 
 MANIFEST_BYTES: Final = 1 << 20
 CHUNK_BYTES: Final = 1 << 16
@@ -62,15 +65,25 @@ class _Answer(Protocol):
 
 
 class _Requests:
-    """Requests with a time limit, whose answers are closed at the end: oras forgets those that ask it to log in."""
+    """Requests with a time limit, whose answers are closed at the end: oras forgets those that ask it to log in.
+
+    Where to log in a registry says itself, so that no password goes anywhere in the clear but to this machine, and
+    what is answered there is read to a bound, as everything else is.
+    """
 
     def __init__(self, request: Callable[..., _Answer]) -> None:
         self._request = request
         self._answers: list[_Answer] = []
 
-    def __call__(self, *arguments: object, **options: object) -> _Answer:
-        answer = self._request(*arguments, timeout=TIMEOUT_S, **options)
+    def __call__(self, method: str, url: str, *, stream: bool = False, **options: object) -> _Answer:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme != "https" and parts.hostname not in CLEAR:
+            raise ValueError(f"it would be asked at {url[:200]}, without encryption")
+        answer = self._request(method, url, stream=True, timeout=TIMEOUT_S, **options)
         self._answers.append(answer)
+        if not stream:
+            content = _read(answer, url, MANIFEST_BYTES)
+            setattr(answer, "_content", content)  # noqa: B010  (Where requests keeps what it read.)
         return answer
 
     def close(self) -> None:
@@ -198,12 +211,7 @@ class OciRegistry:
                 return None
             if answer.status_code not in OK:
                 raise _unlike(url, f"it answers {answer.status_code} {escape(answer.reason)}")
-            content = bytearray()
-            for chunk in answer.iter_content(CHUNK_BYTES):
-                content += chunk
-                if len(content) > most:
-                    raise _unlike(url, f"it sends more than the {most:,} bytes that may come")
-            return bytes(content)
+            return _read(answer, url, most)
         finally:
             answer.close()
 
@@ -246,6 +254,15 @@ class OciRegistry:
     def _log_in(self, client: _Client, place: str) -> None:
         load: Callable[[object], object] = getattr(client, "auth").load_configs  # noqa: B009  (It has no types.)
         load(client.get_container(place))
+
+
+def _read(answer: _Answer, url: str, most: int) -> bytes:
+    content = bytearray()
+    for chunk in answer.iter_content(CHUNK_BYTES):
+        content += chunk
+        if len(content) > most:
+            raise _unlike(url, f"it sends more than the {most:,} bytes that may come")
+    return bytes(content)
 
 
 def _config(found: Package) -> bytes:

@@ -136,8 +136,11 @@ def liar() -> Iterator[Callable[[Answer, Answer], str]]:
     def start(manifest: Answer, blob: Answer) -> str:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, body = blob if "/blobs/" in self.path else manifest
+                status, body = manifest if "/manifests/" in self.path else blob
                 self.send_response(status)
+                if status == 401:
+                    here = self.headers["Host"].encode()
+                    self.send_header("Www-Authenticate", body.replace(b"HERE", here).decode())
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -182,6 +185,9 @@ def manifest(
         ((200, b" " * (2 << 20)), (200, b""), "more than"),
         ((500, b""), (200, b""), "answers 500"),
         ((403, b""), (200, b""), "authenticat"),
+        ((401, b'Bearer realm="http://registry.example/token"'), (200, b""), "without encryption"),
+        ((401, b'Bearer realm="http://HERE/token"'), (200, b" " * (2 << 20)), "more than"),
+        ((401, b'Bearer realm="http://HERE/token"'), (200, b"[" * 100_000), "recursion"),
     ],
 )
 def test_a_registry_that_lies_is_found_out(
