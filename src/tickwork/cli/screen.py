@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final, TextIO
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -17,6 +18,15 @@ from .output import printable
 PIPE_WIDTH: Final = 4096
 """Columns of a console that is no terminal: nothing is folded or cut there."""
 
+WIDE_GAP: Final = 3
+"""Columns between two of a table's."""
+
+NARROW_GAP: Final = 2
+"""The same, where there is little room."""
+
+LONG_WORD: Final = 12
+"""A longer word, such as a digest or a path, is broken where there is little room."""
+
 
 def console(stream: TextIO) -> Console:
     """Return a console that takes text as it is: no markup, no emoji, no guessed highlights."""
@@ -24,19 +34,58 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, width=width, no_color=not colours_wanted(), markup=False, emoji=False, highlight=False)
 
 
-def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a table; a column named with a leading ``#`` is aligned right."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(printable("" if cell is None else str(cell)) for cell in row))
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], width: int = PIPE_WIDTH) -> Table:
+    """Return a table; a column named with a leading ``#`` is aligned right.
+
+    Args:
+        width: Of the console. Where the table is wider, columns that say nothing are left out, the gaps shrink, and
+            lines are broken between words, in the widest column first. Units: characters.
+    """
+    cells = [[printable("" if cell is None else str(cell)) for cell in row] for row in rows]
+    chosen = [_Column(name, [row[index] for row in cells]) for index, name in enumerate(columns)]
+    gap = WIDE_GAP
+    if width < PIPE_WIDTH and sum(column.natural for column in chosen) + gap * (len(chosen) - 1) > width:
+        chosen, gap = [column for column in chosen if column.says_something()] or chosen, NARROW_GAP
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=gap == NARROW_GAP)
+    widths = _widths(chosen, width - gap * (len(chosen) - 1))
+    for column, size in zip(chosen, widths, strict=True):
+        table.add_column(column.title, justify="right" if column.is_number else "left", overflow="fold", width=size)
+    for line in zip(*(column.cells for column in chosen), strict=True):
+        table.add_row(*line)
     return table
+
+
+class _Column:
+    """One column: what stands in it, and how wide that is."""
+
+    def __init__(self, name: str, cells: Sequence[str]) -> None:
+        self.title = name.lstrip("#")
+        self.is_number = name.startswith("#")
+        self.cells = cells
+        texts = (self.title, *cells)
+        self.natural = max(cell_len(line) for text in texts for line in text.split("\n"))
+        self.least = min(LONG_WORD, max((cell_len(word) for text in texts for word in text.split()), default=0))
+
+    def says_something(self) -> bool:
+        """Return whether any cell holds more than nothing or a zero."""
+        return any(cell not in {"", "0"} for cell in self.cells)
+
+
+def _widths(columns: Sequence[_Column], room: int) -> list[int | None]:
+    """Return how wide each column is to be; None for all where no word would stay whole."""
+    widths = [max(column.least, min(column.natural, room)) for column in columns]
+    while sum(widths) > room:
+        slack = [(width, index) for index, width in enumerate(widths) if width > columns[index].least]
+        if not slack:
+            return [None] * len(columns)
+        widths[max(slack)[1]] -= 1
+    return [*widths]
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table to stdout."""
-    console(sys.stdout).print(make_table(columns, rows))
+    stream = console(sys.stdout)
+    stream.print(make_table(columns, rows, stream.width))
 
 
 @contextmanager

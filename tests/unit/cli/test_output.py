@@ -5,6 +5,7 @@ import json
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from tickwork.cli.output import printable, requested_format, write_facts, write_rows
 from tickwork.cli.screen import console, make_table
@@ -45,6 +46,32 @@ def test_a_table_is_not_cut_where_no_terminal_limits_it() -> None:
     stream = io.StringIO()
     console(stream).print(make_table(("a", "b"), [("x" * 200, "y" * 200)]))
     assert "x" * 200 + "   " + "y" * 200 in stream.getvalue()
+
+
+def narrow_table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=40).print(make_table(columns, rows, 40))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_a_table_on_a_narrow_terminal_leaves_out_what_says_nothing() -> None:
+    lines = narrow_table(
+        ("agent", "status", "#failures", "task", "code"), [("trader", "active", 0, "", "d418d071f4c9")]
+    )
+    assert lines[0] == "agent   status  code"
+    assert lines[2] == "trader  active  d418d071f4c9"
+
+
+def test_a_table_on_a_narrow_terminal_breaks_between_words() -> None:
+    lines = narrow_table(("agent", "#fuel", "detail"), [("trader", 12345, "out of bounds memory access in step")])
+    assert lines[0] == "agent    fuel  detail"
+    assert lines[2:] == ["trader  12345  out of bounds memory", "               access in step"]
+
+
+def test_a_table_far_too_wide_still_shows_everything() -> None:
+    names = tuple(f"column{number}" for number in range(9))
+    text = "".join("".join(narrow_table(names, [tuple("x" * 12 for _ in names)])).split())
+    assert text.count("x") == 12 * len(names)
 
 
 def test_facts_stand_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
