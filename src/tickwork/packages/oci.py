@@ -83,7 +83,7 @@ class _Requests:
         self._answers.append(answer)
         if not stream:
             content = _read(answer, url, MANIFEST_BYTES)
-            setattr(answer, "_content", content)  # noqa: B010  (Where requests keeps what it read.)
+            setattr(answer, "_content", content)  # Where requests keeps what it read.
         return answer
 
     def close(self) -> None:
