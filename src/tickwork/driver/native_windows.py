@@ -7,7 +7,7 @@ import msgspec
 from ..codec import FRAME
 from ..native import Write
 from ..records import AgentSpec, FrameKind, Outcome, Turn, Written
-from ..sandbox.windows import hash_written
+from ..sandbox.windows import WRITE_BYTES, hash_written
 
 
 class NativeRegions:
@@ -53,16 +53,20 @@ class NativeRegions:
 def with_writes(outcome: Outcome, writes: Sequence[Write]) -> Outcome:
     """Return a good outcome with what the agent wrote to windows, and its digests in the outbox.
 
-    As with a module, the first write to a window counts; the kernel refuses others.
+    As with a module, the first write to a window counts; the kernel refuses others. An outbox that is no row of frames
+    is left as it is, for the kernel to refuse.
     """
     contents: dict[int, bytes] = {}
     for write in writes:
         contents.setdefault(write.handle, bytes(write.content))
     written: list[Written] = []
     outbox, at = outcome.outbox, 0
-    while at < len(outbox):
+    while at + FRAME.size <= len(outbox):
         size, kind, _, _, handle, _, _ = FRAME.unpack_from(outbox, at)
-        if kind == FrameKind.WINDOW_WRITE and handle in contents:
+        following = at + ((size + 7) & ~7)
+        if size < FRAME.size or following > len(outbox):
+            return outcome
+        if kind == FrameKind.WINDOW_WRITE and size == WRITE_BYTES and handle in contents:
             written.append(Written(handle, at, contents.pop(handle)))
-        at += (size + 7) & ~7
+        at = following
     return hash_written(msgspec.structs.replace(outcome, written=tuple(written)))

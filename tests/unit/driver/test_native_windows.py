@@ -1,6 +1,9 @@
 """Windows of native agents."""
 
 import hashlib
+from collections.abc import Callable
+
+import pytest
 
 from tickwork.codec import encode_frame
 from tickwork.driver.native_windows import NativeRegions, with_writes
@@ -61,6 +64,14 @@ def test_the_first_write_to_a_window_counts_and_gets_its_digest() -> None:
     assert (written.handle, written.content) == (1, b"first")
     assert outcome.outbox.count(hashlib.sha256(b"first").digest()) == 1
     assert len(outcome.outbox) == len(outbox.encode())
+
+
+@pytest.mark.parametrize("spoilt", [lambda outbox: outbox[:-8], lambda outbox: bytes(32) + outbox])
+def test_a_spoilt_outbox_is_left_for_the_kernel_to_refuse(spoilt: Callable[[bytes], bytes]) -> None:
+    outbox = Outbox(SPEC)
+    outbox.write("two", b"first")
+    outcome = Outcome(Status.OK, 0, 0, spoilt(outbox.encode()))
+    assert with_writes(outcome, outbox.writes) == outcome
 
 
 def test_a_write_whose_frame_is_not_there_is_nothing() -> None:
