@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from tests.laws.recorded import Recorded, empty_journal, prefix, record
-from tests.support import ROOT, need
+from tests.support import ROOT
+from tests.unit.sdk.python_base import BASES, built
 from tickwork import codec
 from tickwork.driver.canary import canary
 from tickwork.driver.diff import diff
@@ -137,12 +138,13 @@ def test_the_new_modules_are_the_journals(made: Recorded) -> None:
     assert all(codec.digest(made.journal.content(digest)) == digest for digest in digests)
 
 
+@pytest.mark.slow
 def test_state_travels_into_python_and_back(tmp_path: Path) -> None:
-    base = Path(need("python-base"))
     grants = ("memory_pages:512", "fuel:5000000000", "depth:5000")
-    bundle = MARKET / "python" / "market-python.bundle"
-    away = Swap("t-1", bundle, 20, grants=grants, bases=(base.parent,))
-    options = Options(cache=base.parent / "modules")
+    bundle = tmp_path / "market-python.bundle"
+    bundle.write_bytes(built(MARKET / "python"))
+    away = Swap("t-1", bundle, 20, grants=grants, bases=(BASES,))
+    options = Options(cache=BASES / "modules")
     plain = record(market(tmp_path), options)
     moved = record(market(tmp_path, away, Swap("t-1", MODULES["rust"], 30)), options)
     turns = [[frame.turns for frame in each.journal.frames()] for each in (plain, moved)]
