@@ -261,7 +261,9 @@ def _hazards(module: Module, manifest: Manifest | None) -> Iterator[Finding]:
     if manifest.capabilities.windows and "tw_windows" not in exported:
         what = f"it asks for {len(manifest.capabilities.windows)} windows and exports no tw_windows"
         yield Finding("hazard", what, "the host cannot know where their content lies", "list them: TW_WINDOWS(...)")
-    if "tw_windows" in exported and not manifest.capabilities.windows:
+    # The SDK of AssemblyScript exports the function always: what a library exports there depends on nothing.
+    lists = "tw_windows" in exported and manifest.language != "assemblyscript"
+    if lists and not manifest.capabilities.windows:
         why = "without a name a window cannot be given to it"
         yield Finding("hazard", "it lists windows that its manifest does not name", why, "name them in agent.toml")
     if len({"agent_save", "agent_load"} & exported) == 1:

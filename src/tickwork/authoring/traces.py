@@ -174,7 +174,7 @@ def explain(detail: str, data: bytes, folders: Sequence[Path]) -> str:
     symbols = symbols or Symbols()
     for at in places:
         unknown = f"{symbols.name(at)}, byte {at.file_offset:#x}"
-        lines += [f"  at {place}" for place in symbols.find(at) or [unknown]]
+        lines += [f"  at {place}" for place in symbols.find(at)] or [f"  at {unknown}"]
     if missing:
         lines.append(f"  ({missing} shows source lines)")
     return "\n".join(lines)

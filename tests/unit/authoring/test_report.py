@@ -100,6 +100,7 @@ def test_hazards_are_told() -> None:
     assert "exports no tw_windows" in hazards(windows)[0]
     listing = plain(LISTED)
     assert "does not name" in hazards(MANIFEST, listing)[0]
+    assert hazards(msgspec.structs.replace(MANIFEST, language="assemblyscript"), listing) == [], "its SDK always does"
     assert any("1 windows" in finding.what for finding in examine(append_manifest(agent(), windows), "m").findings)
     assert hazards(MANIFEST, plain(SAVE)) == ["it exports agent_save without the other"]
     assert "may grow to 4,096 pages" in hazards(MANIFEST, (MODULES / "rogue.wasm").read_bytes())[0]

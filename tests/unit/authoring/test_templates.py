@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import need
+from tests.unit.authoring.projects import ENVIRONMENT, begun
+from tickwork.authoring.build import build
 from tickwork.authoring.languages import LANGUAGES
 from tickwork.authoring.project import read_project
+from tickwork.authoring.report import examine
 from tickwork.authoring.sdk import template_folder
 from tickwork.authoring.templates import PLACEHOLDER, write_template
 from tickwork.driver.world import read_world
@@ -31,3 +35,15 @@ def test_every_template_is_a_project_with_a_world_and_a_page(language: str, tmp_
     assert (project.name, project.table.language) == ("made", language)
     read_world(tmp_path / "made" / "world.toml")
     assert not any(PLACEHOLDER in path.read_text(encoding="utf-8") for path in written)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("language", "tool"), [("c", "zig"), ("cpp", "zig"), ("rust", "rust"), ("assemblyscript", "asc")]
+)
+def test_a_template_gives_no_cause_for_concern_and_saves_its_state(language: str, tool: str, tmp_path: Path) -> None:
+    need(tool)
+    report = examine(build(begun(tmp_path / "made", language), ENVIRONMENT).compiled.module, "made.wasm")
+    assert not report.refused
+    assert [finding.what for finding in report.findings if finding.level == "hazard"] == []
+    assert "another version of it can only begin anew" not in [finding.what for finding in report.findings]

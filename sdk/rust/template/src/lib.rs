@@ -4,7 +4,7 @@
 
 #![no_std]
 
-use tickwork::{Agent, Config, Encoding, Error, Event, Message, Result, Sleep, Text, Turn};
+use tickwork::{Agent, Config, Encoding, Error, Event, Message, Reader, Result, Save, Sleep, Text, Turn, Writer};
 
 /// Handles are the places in the lists of agent.toml.
 const ON_TOTALS: u32 = 0;
@@ -52,4 +52,19 @@ impl Agent for Counter {
     }
 }
 
-tickwork::agent!(Counter);
+/// The state, for the next version of this agent.
+impl Save for Counter {
+    fn save(&self, state: &mut Writer) -> Result {
+        state.u64(self.every)?.u64(self.total)?;
+        Ok(())
+    }
+
+    /// Takes a state in a new instance, in place of init.
+    fn load(state: &mut Reader) -> Result<Self> {
+        let loaded = Self { every: state.u64()?, total: state.u64()? };
+        state.end()?;
+        Ok(loaded)
+    }
+}
+
+tickwork::agent!(Counter, save);
