@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import ToolchainMissing
+from ..packages.files import replace_file
 from ..sandbox import wasm
 from ..sandbox.rewriter import rewrite
 from ..sandbox.scan import scan
@@ -77,10 +78,7 @@ def keep_symbols(folder: Path, module: bytes, debug: bytes | None, source_map: b
     kept = {f"{stem}{DEBUG_SUFFIX}": debug, f"{stem}{MAP_SUFFIX}": _shifted(source_map, parsed)}
     for name, content in kept.items():
         if content is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{name}.partial"
-            partial.write_bytes(content)
-            partial.replace(folder / name)
+            replace_file(folder / name, content)
 
 
 def _shifted(source_map: bytes | None, module: Module) -> bytes | None:

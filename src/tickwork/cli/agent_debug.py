@@ -15,10 +15,10 @@ from ..driver.compare import kind_name, shown
 from ..driver.debug import Break, BreakKind, Debugger
 from ..errors import TickworkError, UsageFault
 from ..records import OUTSIDE
-from .output import write_facts, write_line
+from .output import write_line
 from .screen import write_table
 from .session import Folder, Workers, options_for, trap_reader
-from .show import message_rows, write_agents
+from .show import message_rows, write_agents, write_run_facts, write_topics
 
 EXAMPLES: Final = """Examples:
 
@@ -183,18 +183,7 @@ class Session:
 
     def state(self, _: list[str]) -> None:
         """Show the run."""
-        state = self.debugger.state()
-        write_facts(
-            [
-                ("next tick", state.tick),
-                ("status", state.status),
-                ("messages", state.seq),
-                ("dead letters", state.dead_letters),
-                ("timers", state.timers),
-                ("open effects", ", ".join(state.effects) or "none"),
-                ("state digest", state.root),
-            ]
-        )
+        write_run_facts(self.debugger.state())
 
     def agents(self, _: list[str]) -> None:
         """Show the agents."""
@@ -202,8 +191,7 @@ class Session:
 
     def topics(self, _: list[str]) -> None:
         """Show the topics."""
-        rows = [(t.name, t.version, ", ".join(t.subscribers), t.value) for t in self.debugger.state().topics]
-        write_table(("topic", "#version", "subscribers", "value"), rows)
+        write_topics(self.debugger.state().topics)
 
     def turns(self, _: list[str]) -> None:
         """Show the turns of the tick before this place."""

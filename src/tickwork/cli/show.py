@@ -64,21 +64,11 @@ def show_state(request: Request) -> None:
         write_document(msgspec.to_builtins(state), request.form)
         return
     agents = chosen(state.agents, request.agent)
-    facts: list[tuple[str, object]] = [
-        ("next tick", state.tick),
-        ("status", state.status),
-        ("messages", state.seq),
-        ("dead letters", state.dead_letters),
-        ("timers", state.timers),
-        ("open effects", ", ".join(state.effects) or "none"),
-        ("state digest", state.root),
-    ]
-    write_facts(facts)
+    write_run_facts(state)
     write_line("")
     write_agents(agents)
     write_line("")
-    rows = [(topic.name, topic.version, ", ".join(topic.subscribers), topic.value) for topic in state.topics]
-    write_table(("topic", "#version", "subscribers", "value"), rows)
+    write_topics(state.topics)
     if state.windows:
         write_line("")
         windows = [
@@ -89,6 +79,27 @@ def show_state(request: Request) -> None:
     if state.tasks:
         write_line("")
         write_table(("task",), [(task,) for task in state.tasks])
+
+
+def write_run_facts(state: look.StateView) -> None:
+    """Print how a run stands, without its agents and topics."""
+    write_facts(
+        [
+            ("next tick", state.tick),
+            ("status", state.status),
+            ("messages", state.seq),
+            ("dead letters", state.dead_letters),
+            ("timers", state.timers),
+            ("open effects", ", ".join(state.effects) or "none"),
+            ("state digest", state.root),
+        ]
+    )
+
+
+def write_topics(topics: Sequence[look.TopicView]) -> None:
+    """Print topics and what they retain as a table."""
+    rows = [(topic.name, topic.version, ", ".join(topic.subscribers), topic.value) for topic in topics]
+    write_table(("topic", "#version", "subscribers", "value"), rows)
 
 
 def show_agents(request: Request) -> None:
