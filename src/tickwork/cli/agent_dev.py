@@ -185,13 +185,14 @@ class Bench:
         for script in find_scripts(project, []):
             trial = Trial(script, package_manifest(path), path, self._bases)
             try:
-                row, difference = run_script(trial, self._options, update=False, quick=True, show=False)
+                row = run_script(trial, self._options, update=False, quick=True)
             except AgentTestFailed as error:
                 cycle.scripts.append({"script": script.name, "result": "no golden file"})
                 cycle.differences.append(str(error))
                 continue
+            cycle.differences.append(str(row.pop("difference")))
+            del row["did"]
             cycle.scripts.append(row)
-            cycle.differences.append(difference)
 
 
 # -- printing ----------------------------------------------------------------------------------------------------------

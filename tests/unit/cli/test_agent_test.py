@@ -52,6 +52,17 @@ def test_a_difference_is_shown_as_a_diff_and_ends_with_1(project: Path) -> None:
     assert "differs" in answer.out
 
 
+def test_a_difference_is_part_of_the_one_document(project: Path) -> None:
+    golden = project / "tests" / "echoes.golden"
+    golden.write_text(golden.read_text().replace('"from a friend"', '"from a foe"'))
+    answer = tried(project, "-o", "json", "--show")
+    assert answer.status == 1
+    (row,) = answer.document()["scripts"]  # type: ignore[misc]
+    assert row["result"] == "differs"  # type: ignore[has-type]
+    assert '-    send friend "from a foe"' in row["difference"]  # type: ignore[has-type]
+    assert row["did"].startswith("tick 0 init\n")  # type: ignore[has-type]
+
+
 def test_a_missing_golden_file_is_told_and_update_keeps_one(project: Path) -> None:
     golden = project / "tests" / "echoes.golden"
     expected = golden.read_text()
@@ -96,7 +107,7 @@ def test_bench_measures_the_turns_of_each_script(project: Path) -> None:
     assert row["turns"] == 5  # type: ignore[has-type]
     assert row["fuel"] > row["most_fuel"] > 0  # type: ignore[has-type]
     text = call(*options).out
-    assert "fuel/turn" in text
+    assert "most fuel of a turn" in text
     assert text.endswith("medians over 2 rounds\n")
 
 
