@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
+import msgspec
 from msgspec import inspect as shapes
 
 from ..errors import WorldSchemaError
@@ -11,12 +12,15 @@ from . import places
 from .faults import Fault, choose, key_text, listed, nearest
 from .tables import MAX_INTEGER
 
+_ANOTHER_TEXT: Final = "choose another text"
+
 
 def shape_faults(value: object, shape: shapes.Type, path: places.Path) -> Iterator[Fault]:
     """Yield every way in which ``value`` is not of ``shape``: unknown keys, missing ones, types, ranges."""
     match shape:
         case shapes.Metadata():
-            yield from shape_faults(value, shape.type, path)
+            for fault in shape_faults(value, shape.type, path):
+                yield _explained(fault, shape) if fault.path == path and fault.fix == _ANOTHER_TEXT else fault
         case shapes.AnyType():
             pass
         case shapes.UnionType():
@@ -60,8 +64,35 @@ def _table_faults(value: dict[str, object], shape: shapes.StructType, path: plac
     for key, field in fields.items():
         if field.required and key not in value and key not in meant:
             what = f'{_table_name(path)} lacks "{key}"'
-            why = f"{key} is {_expected(field.type)} and has no default"
-            yield Fault(WorldSchemaError, path, what, why, f"add {key} = {'1' if key == 'schema' else '...'}")
+            example = _example(field.type)
+            why = f"{key} is {_description(field.type) if example else _expected(field.type)} and has no default"
+            given = "1" if key == "schema" else example or "..."
+            yield Fault(WorldSchemaError, path, what, why, f"add {key} = {given}")
+
+
+def _explained(fault: Fault, shape: shapes.Metadata) -> Fault:
+    """Return a fault of a text's form with words and an example in place of a pattern, where the shape brings them."""
+    example = _example(shape)
+    if not example:
+        return fault
+    return msgspec.structs.replace(fault, why=f"it is {_description(shape)}", fix=f"write {example}, for example")
+
+
+def _notes(shape: shapes.Type) -> Mapping[str, Any]:
+    if not isinstance(shape, shapes.Metadata):
+        return {}
+    notes: Mapping[str, Any] | None = shape.extra_json_schema  # pyright: ignore[reportUnknownMemberType]
+    return notes or {}
+
+
+def _example(shape: shapes.Type) -> str:
+    """Return a value that a shape allows, as TOML, where it brings one."""
+    return next((f'"{example}"' for example in _notes(shape).get("examples", ())), "")
+
+
+def _description(shape: shapes.Type) -> str:
+    text = str(_notes(shape)["description"])
+    return text[0].lower() + text[1:].rstrip(".")
 
 
 def _table_name(path: places.Path) -> str:
@@ -108,7 +139,7 @@ def _range_faults(value: object, shape: shapes.Type, path: places.Path) -> Itera
             yield Fault(WorldSchemaError, path, what, f"it must be {_expected(shape)}", f"write {_expected(shape)}")
         case shapes.StrType() if isinstance(value, str) and not _is_allowed_text(value, shape):
             what = f"{key_text(path)}: {value!r} cannot be used here"
-            yield Fault(WorldSchemaError, path, what, f"it must be {_expected(shape)}", "choose another text")
+            yield Fault(WorldSchemaError, path, what, f"it must be {_expected(shape)}", _ANOTHER_TEXT)
         case _:
             pass
 

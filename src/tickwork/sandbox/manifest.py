@@ -6,7 +6,7 @@ Source: RFC 8785, without its rules for floats.
 """
 
 import json
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -32,13 +32,16 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock: bool = False
 
 
+Quota = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class ManifestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the author says the agent needs; 0 where it says nothing. Units as in ``records.Limits``."""
 
-    fuel: int = 0
-    memory_pages: int = 0
-    depth: int = 0
-    outbox_bytes: int = 0
+    fuel: Quota = 0
+    memory_pages: Quota = 0
+    depth: Quota = 0
+    outbox_bytes: Quota = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -73,6 +73,7 @@ def test_the_json_is_canonical() -> None:
         encode_manifest(FULL).replace(b'"alarms"', b'"sensor_data"'),
         encode_manifest(FULL).replace(b"1000", b"1000.5"),
         encode_manifest(FULL).replace(b'"fuel":1000', b'"fuel":1000,"fuel":1000'),
+        encode_manifest(FULL).replace(b'"fuel":1000', b'"fuel":-1000'),
     ],
 )
 def test_anything_else_is_refused(content: bytes) -> None:
