@@ -1,15 +1,19 @@
 """Seeds: the simulation over all of its drawn worlds, and what it reaches."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from tests.sim.mixed import draw_mixed
 from tests.support import python
+from tickwork.driver.options import Options
 from tickwork.sim import shrink, simulate
 from tickwork.sim.faults import HOWS, POINTS
 
 SEEDS = 2000
 BATCH = 250
+MIXED = 150
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +24,14 @@ def test_every_seed_is_well(first: int) -> None:
         report = simulate(seed)
         if not report.ok:
             pytest.fail(f"{report}\nsmallest case found:\n{shrink(report)}")
+
+
+def test_every_seed_of_worlds_with_modules_and_swaps_is_well(tmp_path: Path) -> None:
+    options = Options(cache=tmp_path)
+    for seed in range(MIXED):
+        report = simulate(seed, world=draw_mixed, options=options)
+        if not report.ok:
+            pytest.fail(f"{report}\nsmallest case found:\n{shrink(report, world=draw_mixed, options=options)}")
 
 
 def test_the_faults_that_strike_are_all_there_are() -> None:

@@ -126,6 +126,22 @@ def _call(scene: Scene) -> None:
         scene.outbox.call(scene.draw.pick(skills), scene.body(), encoding=Encoding.BYTES)
 
 
+def _infer(scene: Scene) -> None:
+    models = scene.context.spec.models
+    if models:
+        scene.outbox.infer(scene.draw.pick(models), scene.body(), encoding=Encoding.BYTES)
+
+
+def _write(scene: Scene) -> None:
+    """Write to windows; now and then where it is not the writer, too much, not at the start, or twice."""
+    windows = scene.context.spec.windows
+    for _ in range(scene.draw.between(1, 3) if windows else 0):
+        body = scene.body()[scene.draw.below(8) :] * scene.draw.pick((0, 1, 1, 1, 4))
+        own = f"w{scene.context.agent}"  # Drawn worlds tend to make it the agent's to write.
+        name = own if own in windows and scene.draw.chance(70) else scene.draw.pick(windows)
+        scene.outbox.write(name, body, offset=3 if scene.draw.chance(5) else 0)
+
+
 def _spawn(scene: Scene) -> None:
     templates = scene.context.spec.spawn
     if templates and scene.life.children < MAX_CHILDREN:
@@ -146,6 +162,8 @@ HABITS: Final[dict[str, Callable[[Scene], None]]] = {
     "time": _time,
     "delegate": _delegate,
     "call": _call,
+    "infer": _infer,
+    "write": _write,
     "spawn": _spawn,
     "tell": _tell,
 }
@@ -164,6 +182,8 @@ class Actor:
         mix = state.mix
         for message in inbox:
             mix = zlib.crc32(message.body, mix ^ message.seq ^ message.kind)
+        for name, content in sorted(context.windows.items()):
+            mix = zlib.crc32(content, mix ^ len(name))
         mix ^= context.wall_us & 0xFFFFFFFF
         draw, traits = Draw(context.seed ^ mix), state.traits
         if draw.chance(traits.raises):
@@ -183,7 +203,7 @@ class Actor:
         """Say something last: it reaches nobody, or an effect."""
         outbox = context.outbox()
         scene = Scene(Draw(context.seed ^ state.mix), state, (), context, outbox)
-        for habit in scene.draw.some([name for name in state.traits.habits if name in ("talk", "call")], 50):
+        for habit in scene.draw.some([name for name in state.traits.habits if name in ("talk", "call", "write")], 50):
             HABITS[habit](scene)
         return state, outbox
 

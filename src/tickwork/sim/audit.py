@@ -21,6 +21,7 @@ from ..kernel.swap import read_order, why_not
 from ..records import (
     DIRECT,
     OUTSIDE,
+    AgentSpec,
     Derived,
     DerivedKind,
     Frame,
@@ -93,6 +94,8 @@ class Audit:
         self._offered = 0
         self._taken = 0
         self._newcomer = 0
+        self._stopping: set[int] = set()
+        self._specs: dict[int, AgentSpec] = {}
         self._heard: dict[tuple[int, str, int], int] = {}
 
     def run(self) -> list[str]:
@@ -109,6 +112,8 @@ class Audit:
         before = _waiting(machine)
         self._offered = self._taken = 0
         inputs = read_inputs(self.journal, frame)
+        self._stopping = {agent.number for agent in state.agents if agent.status == AgentStatus.STOPPED}
+        self._specs = {}
         for item in inputs:
             self._count_input(item)
         gone = {agent.number for agent in state.agents if agent.status == AgentStatus.STOPPED}
@@ -146,13 +151,35 @@ class Audit:
             self.topics.retain(names.index(item.target))
         elif item.kind == InputKind.SWAP_AGENT and not item.code:
             self._count_swap(item)
+        elif item.kind in (InputKind.GRANT, InputKind.REVOKE):
+            self._count_grant(item, granted=item.kind == InputKind.GRANT)
+        elif item.kind == InputKind.STOP_AGENT and item.target in self.machine.cast.numbers:
+            self._stopping.add(self.machine.cast.numbers[item.target])
+            self.topics.leave_all(self.machine.cast.numbers[item.target])
+
+    def _count_grant(self, item: Input, *, granted: bool) -> None:
+        """Join or leave a topic whose subscription is granted or revoked."""
+        word, number = item.body.decode(errors="replace"), self.machine.cast.numbers.get(item.target)
+        key, _, name = word.partition(":")
+        if number is None or number in self._stopping or key != "subscribe":
+            return
+        spec = self._specs.get(number, self.machine.state.agents[number].spec)
+        if name not in spec.subscribe or name not in self.machine.header.topics or (word in spec.denied) != granted:
+            return
+        rest = tuple(known for known in spec.denied if known != word)
+        self._specs[number] = msgspec.structs.replace(spec, denied=rest if granted else (*rest, word))
+        if granted:
+            self._offered += self.topics.join(number, self._topic(name))
+        else:
+            self.topics.hearing[self._topic(name)].discard(number)
 
     def _count_swap(self, item: Input) -> None:
         """Leave the topics that a new version may not hear, and join those that only it declares."""
         order, number = read_order(item), self.machine.cast.numbers.get(item.target)
         agent = self.machine.state.agents[number] if number is not None else None
-        if order is None or agent is None or why_not(agent, item.target, order):
+        if order is None or agent is None or why_not(agent, item.target, order) or agent.number in self._specs:
             return
+        self._specs[agent.number] = order.spec
         names, new = self.machine.header.topics, order.spec
         granted = {name for name in new.subscribe if f"subscribe:{name}" not in new.denied}
         for topic, name in enumerate(names):

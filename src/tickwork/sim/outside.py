@@ -12,7 +12,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import msgspec
 
 from .. import codec
-from ..records import DerivedKind, Effect, EffectClass, Encoding, Refusal, Result
+from ..records import INFER_PREFIX, DerivedKind, Effect, EffectClass, Encoding, Header, Refusal, Result
 from .disk import Disk
 from .draw import Draw
 from .faults import Fate
@@ -201,6 +201,11 @@ class Slip(Future[T]):
         """Wait for the result."""
         self.work()
         return self._worth[0]
+
+
+def asked_names(header: Header) -> tuple[str, ...]:
+    """Return the names under which agents of a world ask for effects."""
+    return (*(skill.name for skill in header.skills), *(INFER_PREFIX + model for model in header.models))
 
 
 def performers(outside: Outside, skills: tuple[str, ...]) -> dict[str, Any]:

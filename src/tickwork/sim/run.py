@@ -15,7 +15,7 @@ from ..driver.fork import fork
 from ..driver.options import Options
 from ..driver.resolve import World
 from ..driver.run import resume_journal, run
-from ..driver.verify import Run, replay
+from ..driver.verify import Run, replay, verify
 from ..errors import EffectUndecided, JournalWriteFailed, TickworkError, WorkerLost
 from ..kernel.state import MAX_DRAIN_TICKS, NEVER
 from ..records import EffectClass, Environment, Header
@@ -23,7 +23,7 @@ from .audit import Audit, read_effects
 from .disk import Disk
 from .draw import Draw
 from .faults import Fate, Fault, Struck, draw_faults
-from .outside import Outside, draw_manner, performers
+from .outside import Outside, asked_names, draw_manner, performers
 from .world import draw_world, reduce_world
 
 SETTLE_TICKS: Final = 400
@@ -189,7 +189,7 @@ class Simulation:
         return msgspec.structs.replace(
             self.options,
             clock=clock,
-            performers=performers(outside, tuple(skill.name for skill in self.world.header.skills)),
+            performers=performers(outside, asked_names(self.world.header)),
             stop=stop,
             edge=edge,
             executor=outside.executor,
@@ -290,6 +290,8 @@ class Simulation:
         again = replay(disk)
         if again.head != done.head:
             self.failures.append(f"a replay has head {again.head.hex()[:16]}, the run has {done.head.hex()[:16]}")
+        if not verify(disk, world=self.world, options=self.options).equal:
+            self.failures.append("a verification comes to other records than the run")
         unknown = set(outside.effects) - read_effects(disk).asked
         if unknown:
             self.failures.append(f"{len(unknown)} effects were performed that the journal does not know")

@@ -12,9 +12,22 @@ import msgspec
 from .. import codec
 from ..driver.resolve import World, make_world, new_header
 from ..kernel.policy import POLICIES
-from ..records import AgentSpec, EffectClass, Encoding, FeedSpec, Header, Limits, SkillSpec, Supervision, TaskSpec
+from ..kernel.windows import KINDS
+from ..records import (
+    AgentSpec,
+    EffectClass,
+    Encoding,
+    FeedSpec,
+    Header,
+    Limits,
+    SkillSpec,
+    Supervision,
+    TaskSpec,
+    WindowSpec,
+)
 from .actors import ENTRY, HABITS, Actor, Traits
 from .draw import Draw
+from .operator import draw_inputs
 
 SKILLS: Final = (
     SkillSpec("read", EffectClass.PURE),
@@ -22,6 +35,7 @@ SKILLS: Final = (
     SkillSpec("pay", EffectClass.UNSAFE),
 )
 OVERFLOWS: Final = ("reject", "drop_new", "drop_old", "defer")
+LISTS: Final = ("publish", "subscribe", "send", "skills", "spawn", "models", "windows")
 SUPERVISIONS: Final = ("stop", "restart", "retry", "suspend", "escalate")
 
 
@@ -31,6 +45,8 @@ def draw_world(draw: Draw) -> World:
     topics = tuple(f"t{number}" for number in range(draw.below(4)))
     skills = tuple(draw.some(SKILLS, 60)) if draw.chance(60) else ()
     cast = _Cast(draw, names, topics, tuple(skill.name for skill in skills))
+    cast.models = tuple(f"m{number}" for number in range(draw.between(1, 2))) if draw.chance(30) else ()
+    cast.windows = tuple(f"w{number}" for number in range(draw.between(1, 3))) if draw.chance(50) else ()
     templates = tuple(cast.spec(name, ()) for name in ("child",) if draw.chance(35))
     spawnable = tuple(template.name for template in templates)
     feed = _feed_body(draw) if draw.chance(35) else b""
@@ -51,8 +67,12 @@ def draw_world(draw: Draw) -> World:
         skills=skills,
         tasks=_tasks(draw, names) if draw.chance(35) else (),
         feeds=(_feed(draw, feed, names, topics),) if feed else (),
+        models=cast.models,
+        windows=tuple(_window(draw, name, names) for name in cast.windows),
     )
-    return make_world(header, feeds=(feed,) if feed else (), natives={ENTRY: Actor})
+    world = make_world(header, feeds=(feed,) if feed else (), natives={ENTRY: Actor})
+    inputs = draw_inputs(draw.branch(1), header) if draw.chance(50) else ()
+    return msgspec.structs.replace(world, inputs=inputs)
 
 
 class _Cast:
@@ -66,13 +86,17 @@ class _Cast:
         self.habits = tuple(draw.some(tuple(HABITS), 60)) or ("talk",)
         self.trouble = draw.pick((0, 0, 3, 12))
         self.tight = draw.chance(50)
+        self.denials = draw.pick((0, 0, 10))
         self.overflows = draw.some(OVERFLOWS, 50) or [draw.pick(OVERFLOWS)]
         self.clock = draw.chance(20)
+        self.models: tuple[str, ...] = ()
+        self.windows: tuple[str, ...] = ()
 
     def spec(self, name: str, spawnable: tuple[str, ...]) -> AgentSpec:
         """Return an agent, or a template."""
         draw = self.draw
-        return AgentSpec(
+        windows = tuple(draw.some(self.windows, 85))
+        spec = AgentSpec(
             name,
             "native",
             ENTRY,
@@ -88,7 +112,12 @@ class _Cast:
             clock=self.clock and draw.chance(50),
             limits=self.limits(),
             supervision=Supervision(draw.pick(SUPERVISIONS), draw.pick((0, 1, 3))),
+            models=tuple(draw.some(self.models, 80)),
+            windows=windows,
+            regions=tuple(draw.pick((16, 300)) for _ in windows) if self.tight and draw.chance(30) else (),
         )
+        denied = draw.some([f"{key}:{name}" for key in LISTS for name in getattr(spec, key)], self.denials)
+        return msgspec.structs.replace(spec, denied=tuple(denied))
 
     def traits(self) -> Traits:
         """Return what the actor is like."""
@@ -126,6 +155,16 @@ def _tasks(draw: Draw, names: tuple[str, ...]) -> tuple[TaskSpec, ...]:
     )
 
 
+def _window(draw: Draw, name: str, names: tuple[str, ...]) -> WindowSpec:
+    """Return a window of agents that are there and one that may be spawned."""
+    names = (*names, f"child-{len(names)}")
+    writer = names[int(name[1:])] if draw.chance(70) else draw.pick(names)
+    readers = tuple(reader for reader in draw.some(names, 60) if reader != writer)
+    return WindowSpec(
+        name, draw.pick(KINDS), draw.pick((8, 50, 300)), writer, readers, draw.pick((0, 0, 3)), draw.pick((0, 0, 7))
+    )
+
+
 def _feed_body(draw: Draw) -> bytes:
     ticks: list[int] = []
     for _ in range(draw.between(1, 8)):
@@ -151,7 +190,8 @@ def reduce_world(world: World, dropped: tuple[str, ...], ticks: int | None) -> W
     reduced = msgspec.structs.replace(
         header, agents=agents, tasks=_kept_tasks(header, dropped), ticks=header.ticks if ticks is None else ticks
     )
-    return msgspec.structs.replace(world, header=reduced)
+    inputs = tuple(planned for planned in world.inputs if planned[1].target not in dropped)
+    return msgspec.structs.replace(world, header=reduced, inputs=inputs)
 
 
 def _without(spec: AgentSpec, dropped: tuple[str, ...]) -> AgentSpec:

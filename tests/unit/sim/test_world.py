@@ -4,6 +4,7 @@ import msgspec
 
 from tickwork import codec
 from tickwork.kernel.policy import POLICIES
+from tickwork.kernel.windows import KINDS
 from tickwork.records import EffectClass
 from tickwork.sim import Draw
 from tickwork.sim.actors import HABITS, Traits
@@ -28,10 +29,20 @@ def test_the_worlds_drawn_have_every_feature() -> None:
     assert {spec.supervision.policy for spec in specs} == set(SUPERVISIONS)
     assert {habit for known in traits for habit in known.habits} == set(HABITS)
     assert {skill.effect_class for header in headers for skill in header.skills} == set(EffectClass)
-    for feature in ("templates", "tasks", "feeds", "topics", "turns_per_tick"):
+    for feature in ("templates", "tasks", "feeds", "topics", "turns_per_tick", "models", "windows"):
         assert {bool(getattr(header, feature)) for header in headers} == {False, True}, feature
     for trouble in ("raises", "fails", "tears", "strays", "ends", "pace"):
         assert {bool(getattr(known, trouble)) for known in traits} == {False, True}, trouble
+
+
+def test_windows_are_drawn_of_every_kind_with_writers_and_readers() -> None:
+    headers = [draw_world(Draw(seed).branch(1)).header for seed in range(300)]
+    windows = [window for header in headers for window in header.windows]
+    assert {window.kind for window in windows} == set(KINDS)
+    assert {bool(window.closes) for window in windows} == {bool(window.readers) for window in windows} == {False, True}
+    assert any(name.startswith("child") for window in windows for name in (window.writer, *window.readers))
+    assert any(spec.denied for header in headers for spec in header.agents)
+    assert any(spec.regions for header in headers for spec in header.agents)
 
 
 def test_a_reduced_world_names_nobody_who_was_dropped() -> None:
