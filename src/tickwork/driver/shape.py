@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 
 import msgspec
 from msgspec import inspect as shapes
@@ -81,7 +81,7 @@ def _explained(fault: Fault, shape: shapes.Metadata) -> Fault:
 def _notes(shape: shapes.Type) -> Mapping[str, Any]:
     if not isinstance(shape, shapes.Metadata):
         return {}
-    notes: Mapping[str, Any] | None = shape.extra_json_schema  # pyright: ignore[reportUnknownMemberType]
+    notes = cast("Mapping[str, Any] | None", shape.extra_json_schema)  # pyright: ignore[reportUnknownMemberType]
     return notes or {}
 
 
