@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from ..errors import BuildFailed, BuildNotReproducible
+from ..packages.files import replace_file
 from ..sandbox import gate
 from ..sandbox.manifest import append_manifest
 from ..sandbox.scan import scan
@@ -84,10 +85,9 @@ def write_built(project: Project, built: Built, sign: Signer | None = None) -> l
     if compiled.source_map is not None:
         outputs[project.folder / f"{project.name}.wasm.map"] = compiled.source_map
     for path, content in outputs.items():
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            partial.write_bytes(content)
-            partial.replace(path)
+            # A project may hold a link where a file is to be written: what it points to is left alone.
+            replace_file(path, content)
         except OSError as error:
             raise BuildFailed(
                 f"{path.name} cannot be written",

@@ -17,6 +17,9 @@ from ..sandbox.manifest import Capabilities, Manifest, ManifestLimits
 
 FILE: Final = "agent.toml"
 ABI_VERSION: Final = "1.0"
+OTHERS: Final = frozenset({"node_modules", "target"})
+"""Folders that tools of languages fill, with links too; what lies in them is no source of the project."""
+
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_-]*$"
 NAME_CHARACTERS: Final = 64
 VERSION_PATTERN: Final = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?$"
@@ -55,10 +58,13 @@ class ProjectTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Meta(
             pattern=NAME_PATTERN,
             max_length=NAME_CHARACTERS,
-            description="Names the agent, its files and its package.",
+            description="A name of lower-case letters, digits, - and _ for the agent, its files and its package.",
+            examples=["counter"],
         ),
     ]
-    version: Annotated[str, Meta(pattern=VERSION_PATTERN, description="Semantic version of the agent.")]
+    version: Annotated[
+        str, Meta(pattern=VERSION_PATTERN, description="A semantic version of three numbers.", examples=["1.0.0"])
+    ]
     language: Annotated[Language, Meta(description="What it is written in.")]
     build: BuildTable = BuildTable()
     capabilities: Annotated[
@@ -91,8 +97,17 @@ class Project(msgspec.Struct, frozen=True):
         return self.table.build
 
     def files(self, *patterns: str) -> list[Path]:
-        """Return the project's files that match one of the glob patterns. Order: by path, each once."""
-        return sorted({path for pattern in patterns for path in self.folder.glob(pattern) if path.is_file()})
+        """Return the project's files that match one of the glob patterns. Order: by path, each once.
+
+        Raises:
+            ProjectInvalid: TW5004, one is a link to a file outside the folder.
+        """
+        found = sorted({path for pattern in patterns for path in self.folder.glob(pattern) if path.is_file()})
+        for path in found:
+            inside = path.relative_to(self.folder)
+            if OTHERS.isdisjoint(inside.parts):
+                self._inside(path, str(inside), str(path))
+        return found
 
     def entry(self, otherwise: str) -> Path:
         """Return the file the build begins with: the one ``[build] source`` names, else ``otherwise``.
@@ -102,13 +117,7 @@ class Project(msgspec.Struct, frozen=True):
         """
         named = self.build.source or otherwise
         path = self.folder / named
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise ProjectInvalid(
-                f"the source {named} lies outside the project",
-                where=f"{self.folder / FILE}, build.source",
-                why="a project is built from its own folder, so that it builds the same anywhere",
-                fix="move the file into the project",
-            )
+        self._inside(path, named, f"{self.folder / FILE}, build.source")
         if not path.is_file():
             raise ProjectInvalid(
                 f"the source {named} does not exist",
@@ -117,6 +126,15 @@ class Project(msgspec.Struct, frozen=True):
                 fix="write it, or name another file as [build] source",
             )
         return path
+
+    def _inside(self, path: Path, named: str, where: str) -> None:
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ProjectInvalid(
+                f"the source {named} lies outside the project",
+                where=where,
+                why="a project is built from its own folder, so that it builds the same anywhere",
+                fix="move the file into the project",
+            )
 
     def manifest(self, *, sdk: str, sources: Iterable[Path], pages: int, base: str = "", wasi: str = "") -> Manifest:
         """Return the manifest of what is built: the project's tables and what the build knows.

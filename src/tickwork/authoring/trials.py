@@ -18,6 +18,7 @@ from ..driver.fold import read_turns
 from ..driver.options import Options
 from ..errors import AgentTestFailed
 from ..journal.memory import MemoryJournal
+from ..packages.files import replace_file
 from ..records import (
     AGAIN,
     RAW_AGENT,
@@ -226,6 +227,4 @@ def compare(trial: Trial, played: Played) -> str:
 
 def keep(trial: Trial, played: Played) -> None:
     """Make what an agent does now its golden file."""
-    partial = trial.script.golden.with_suffix(".partial")
-    partial.write_text(played.text, encoding="utf-8", newline="\n")
-    partial.replace(trial.script.golden)
+    replace_file(trial.script.golden, played.text.encode())

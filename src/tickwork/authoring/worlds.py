@@ -1,6 +1,5 @@
 """A world run in a test: what its agents did, and whether every way to run it comes to the same head."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from ..driver.verify import replay, verify
 from ..errors import AgentNotFound, AgentTestFailed, WorldReferenceError
 from ..journal.memory import MemoryJournal
 from ..kernel import Machine
+from ..packages.files import replace_file
 from ..packages.package import strip_package
 from ..records import Encoding, FrameKind, Input, InputKind, Operation, Status
 from .build import Built, Signer, build
@@ -283,9 +283,7 @@ class Builder:
         if package.exists() and strip_package(package.read_bytes(), name=package.name) == module:
             return
         # Several processes of one test run may come here at once; each replaces the file by the same bytes.
-        partial = package.with_name(f".{package.name}.{os.getpid()}.partial")
-        partial.write_bytes(self._sign(module, package.name) if self._sign else module)
-        partial.replace(package)
+        replace_file(package, self._sign(module, package.name) if self._sign else module)
 
 
 def find_world(name: Path | str, start: Path) -> Path:

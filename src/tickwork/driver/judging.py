@@ -7,11 +7,13 @@ its own business and enters no digest.
 from collections.abc import Callable
 
 from .. import codec
-from ..errors import SignatureInvalid
+from ..errors import CapabilityBeyondKey, SignatureInvalid
 from ..packages.judge import Verdict, judge, note, refuse_revoked
+from ..packages.rights import KINDS, beyond
 from ..packages.signature import content_digest
 from ..packages.trust import Trust, load_trust
 from ..records import AgentSpec, Header
+from ..sandbox.manifest import Capabilities
 from .options import Options
 
 
@@ -42,10 +44,10 @@ class Judge:
         Raises:
             PackageError: TW3201 to TW3208, TW3210. ModuleUnsigned: TW3004. ModuleManifestInvalid: TW3006.
         """
+        verdict = self.judge_package(content(spec.package), spec.name)
+        _refuse_undeclared(spec, verdict)
         if not spec.source:
-            self.judge_package(content(spec.digest), spec.name)
             return
-        verdict = self.judge_package(content(spec.source), spec.name)
         refuse_revoked((content_digest(content(spec.digest), spec.name), spec.digest), self._loaded(), spec.name)
         manifest = verdict.package.manifest
         if manifest is None or manifest.base != spec.digest.hex():
@@ -93,3 +95,19 @@ class Judge:
         if self._at_us is None:
             self._at_us = self._options.clock.now_us()
         return self._at_us
+
+
+def _refuse_undeclared(spec: AgentSpec, verdict: Verdict) -> None:
+    """Refuse an agent that a journal gives more than its signed package asks for, which is what the key was asked."""
+    manifest = verdict.package.manifest
+    if verdict.key is None or manifest is None:
+        return
+    lists = {kind: getattr(spec, kind) for kind in KINDS}
+    more = beyond(Capabilities(**lists, clock=spec.clock), manifest.capabilities)
+    if more:
+        raise CapabilityBeyondKey(
+            f"agent {spec.name!r} is given more than its package asks for: {', '.join(more)}",
+            where=f"package {manifest.name!r}",
+            why="its key was believed for what the manifest declares, and for nothing else",
+            fix="run the world that the journal is said to come from; such a journal was not written by Tickwork",
+        )

@@ -145,6 +145,6 @@ def _check_files(files: Mapping[str, bytes]) -> None:
     for name in files:
         parts = name.split("/")
         if not name.isprintable() or len(name.encode()) > NAME_BYTES or "\\" in name or ":" in name:
-            raise invalid("", f"the name {name!r} may not stand in a bundle")
+            raise invalid("", f"the name {name[:NAME_BYTES]!r} may not stand in a bundle")
         if any(part in ("", ".", "..") for part in parts):
             raise invalid("", f"the name {name!r} leads out of the bundle or nowhere")

@@ -3,6 +3,7 @@
 ``tickwork agent build`` signs with it, so that what one has just built runs at once and without an exception.
 """
 
+import os
 import stat
 import sys
 from pathlib import Path
@@ -63,8 +64,8 @@ def read_private_key(path: Path) -> bytes:
         TrustFileInvalid: TW3210, it cannot be read, holds no key, or others may read it.
     """
     try:
-        found = path.stat()
         with path.open("rb") as file:
+            found = os.fstat(file.fileno())
             key = file.read(KEY_BYTES + 1)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error), "make one: tickwork agent keygen FILE") from error

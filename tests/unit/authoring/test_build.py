@@ -105,3 +105,15 @@ def test_a_package_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     found = Found("none", "1", (), ENVIRONMENT)
     with pytest.raises(BuildFailed, match=r"small\.wasm cannot be written"):
         write_built(project, Built(Compiled(b"package"), found, 1))
+
+
+def test_a_link_where_the_package_goes_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    project = small(tmp_path / "p")
+    victim = tmp_path / "victim"
+    victim.write_text("mine", encoding="utf-8")
+    for name in ("small.wasm", ".small.wasm.partial", "small.debug.wasm"):
+        (project.folder / name).symlink_to(victim)
+    write_built(project, Built(Compiled(b"code", b"lines"), Found("none", "1", (), ENVIRONMENT), 1))
+    assert (project.folder / "small.wasm").read_bytes() == b"code"
+    assert not (project.folder / "small.wasm").is_symlink()
+    assert victim.read_text(encoding="utf-8") == "mine"

@@ -36,6 +36,26 @@ def test_every_fault_is_told_with_its_line_and_the_nearest_name(tmp_path: Path) 
     assert 'did you mean "publish"?' in error.fix
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "why", "fix"),
+    [
+        ('"1.2.3"', '"1"', "it is a semantic version of three numbers", 'write "1.0.0", for example'),
+        ('version = "1.2.3"', "", "version is a semantic version of three numbers and has no default", "add version ="),
+        (
+            "[capabilities]",
+            "[limits]\nfuel = -5\n[capabilities]",
+            "an integer, 0 or more",
+            "write an integer, 0 or more",
+        ),
+        ("[capabilities]", '[limits]\nfuel = ""\n[capabilities]', "found the text ''", "write an integer, 0 or more"),
+    ],
+)
+def test_what_a_key_may_be_is_said_in_words(before: str, after: str, why: str, fix: str, tmp_path: Path) -> None:
+    error = refused(tmp_path, TOML.format(language="c").replace(before, after))
+    assert why in error.why
+    assert fix in error.fix
+
+
 @pytest.mark.parametrize("name", ["Small", "a/b", "", "1a", "a" * 65, "ä"])
 def test_a_name_is_one_that_files_and_packages_can_have(name: str, tmp_path: Path) -> None:
     assert "name" in refused(tmp_path, TOML.format(language="c").replace('"small"', f'"{name}"')).where
@@ -93,3 +113,13 @@ def test_the_project_on_that_page_is_one(tmp_path: Path) -> None:
     [shown] = [block for block in blocks(page) if block.language == "toml"]
     (tmp_path / "agent.toml").write_text(shown.text, encoding="utf-8")
     assert read_project(tmp_path).table.capabilities.send == ("*",)
+
+
+def test_a_link_that_leads_out_of_the_folder_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "secret.py").write_text("PASSWORD = 'x'\n", encoding="utf-8")
+    project = small(tmp_path / "p")
+    (project.folder / "mine.py").write_text("", encoding="utf-8")
+    assert [path.name for path in project.files("*.py")] == ["mine.py"]
+    (project.folder / "settings.py").symlink_to(tmp_path / "secret.py")
+    with pytest.raises(ProjectInvalid, match="lies outside the project"):
+        project.files("*.py")

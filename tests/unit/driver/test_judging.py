@@ -14,6 +14,7 @@ from tickwork.driver.resolve import World, load_world, make_world, new_header
 from tickwork.driver.run import resume, run
 from tickwork.driver.verify import replay, verify
 from tickwork.errors import (
+    CapabilityBeyondKey,
     KeyExpired,
     KeyRevoked,
     KeyUntrusted,
@@ -151,3 +152,13 @@ def test_a_bundle_vouches_for_the_base_that_runs_it_and_for_no_other(trusting: P
         Judge(new_header("w", 1, ()), options(trusting)).judge_spec(
             AgentSpec("a", "wasm", "echo", base, source=b"s" * 32), bodies.__getitem__
         )
+
+
+@pytest.mark.parametrize("more", [{"skills": ("order",)}, {"clock": True}, {"publish": ("orders",)}])
+def test_an_agent_is_given_no_more_than_its_signed_package_asks_for(trusting: Path, more: dict[str, object]) -> None:
+    signed = sign_package(package(), PRIVATE)
+    made = world(signed)
+    spec: AgentSpec = msgspec.structs.replace(made.header.agents[0], **more)
+    with pytest.raises(CapabilityBeyondKey, match="is given more than its package asks for"):
+        Judge(made.header, options(trusting)).judge_spec(spec, lambda _: signed)
+    Judge(made.header, options(trusting)).judge_spec(made.header.agents[0], lambda _: signed)
