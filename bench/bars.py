@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
+from .authoring import NEW_BARS, SAVE_BARS, new_agents, saves
 from .bus import messages
 from .journals import folds, journal
 from .measure import Effort, Line, say
@@ -37,6 +38,8 @@ GROUPS: Final = (
     Group(("snapshot", "snapshot-copy"), snapshots),
     Group(("import", "version"), start),
     Group(("install",), install),
+    Group(NEW_BARS, new_agents),
+    Group(SAVE_BARS, saves),
 )
 
 BARS: Final = tuple(bar for group in GROUPS for bar in group.bars)
