@@ -89,8 +89,8 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 @contextmanager
-def progress_bar(verb: str) -> Generator[Callable[[Report], None]]:
-    """Show how far a verb is, on stderr."""
+def progress_bar(verb: str) -> Generator[tuple[Callable[[Report], None], Callable[[str], None]]]:
+    """Show how far a verb is, on stderr; yield what is told of its ticks, and of what takes long besides."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -104,4 +104,7 @@ def progress_bar(verb: str) -> Generator[Callable[[Report], None]]:
         def watch(report: Report) -> None:
             bars.update(task, completed=report.tick, total=report.ticks or None, turns=report.turns)
 
-        yield watch
+        def notice(text: str) -> None:
+            bars.print(printable(text))
+
+        yield watch, notice

@@ -16,6 +16,7 @@ from ..driver.look import Explain
 from ..driver.options import Options
 from ..errors import JournalWriteFailed, UsageFault
 from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key, symbols_folder, trust_folder
+from .output import talk
 
 OWN: Final = Path(".tickwork")
 RUNS: Final = OWN / "runs"
@@ -98,7 +99,10 @@ def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None 
         if sys.stderr.isatty():
             from .screen import progress_bar  # Loads rich, which is for eyes only.
 
-            options = msgspec.structs.replace(options, progress=shown.enter_context(progress_bar(verb)))
+            watch, notice = shown.enter_context(progress_bar(verb))
+            options = msgspec.structs.replace(options, progress=watch, notice=notice)
+        else:
+            options = msgspec.structs.replace(options, notice=talk)
         yield options
 
 

@@ -64,11 +64,13 @@ def _admit(
 ) -> Admitted:
     """Return what an agent runs, admitted; of several bundles on one base, the base is admitted once."""
     if not spec.source:
-        return admit(content(spec.digest), name=f"{spec.entry}.wasm", cache=options.cache, opt_level=options.opt_level)
+        name, notice = f"{spec.entry}.wasm", options.notice
+        return admit(content(spec.digest), name=name, cache=options.cache, opt_level=options.opt_level, notice=notice)
     base = next((known for known in admitted.values() if known.digest == spec.digest and known.source), None)
     if base is None:
         wasm = content(spec.digest)
-        base = admit(wasm, name=spec.name, cache=options.cache, opt_level=options.opt_level, base=True)
+        level, notice = options.opt_level, options.notice
+        base = admit(wasm, name=spec.name, cache=options.cache, opt_level=level, base=True, notice=notice)
     bundle = read_bundle(content(spec.source), spec.name)
     return msgspec.structs.replace(base, manifest=bundle.manifest, source=bundle.content)
 

@@ -48,6 +48,7 @@ class Options(msgspec.Struct, frozen=True):
         folder: Where native agents' sources lie, if not in the world's own folder.
         performers: By skill; they win over what the world file configures.
         progress: Called about every ``progress_ticks`` ticks.
+        notice: Called with what is about to take seconds, such as compiling a large module for the first time.
         stop: Asked after each tick; true ends the run there, resumable.
         edge: Called with the name of each phase edge; for simulation.
         executor: Makes what runs performers; None runs them on a few threads.
@@ -63,6 +64,7 @@ class Options(msgspec.Struct, frozen=True):
     clock: Clock = SystemClock()
     progress: Callable[[Progress], None] | None = None
     progress_ticks: int = 64
+    notice: Callable[[str], None] | None = None
     stop: Callable[[], bool] | None = None
     edge: Callable[[str], None] | None = None
     executor: Callable[[], Executor] | None = None

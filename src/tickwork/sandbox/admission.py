@@ -8,8 +8,9 @@ import hashlib
 import io
 import platform
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -32,6 +33,10 @@ BASE_CPU_SECONDS: Final = 60
 
 STALL: Final = 6
 """Seconds on the clock that the child gets for each CPU second."""
+
+
+LARGE_BYTES: Final = 1_000_000
+"""A module of that size takes about a second to compile, measured: whoever waits is told."""
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -63,7 +68,13 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 def admit(
-    wasm: bytes, *, name: str, cache: Path | None = None, opt_level: str = "speed", base: bool = False
+    wasm: bytes,
+    *,
+    name: str,
+    cache: Path | None = None,
+    opt_level: str = "speed",
+    base: bool = False,
+    notice: Callable[[str], None] | None = None,
 ) -> Admitted:
     """Return the module, checked, rewritten and compiled. Whether it is believed is the caller's question.
 
@@ -71,6 +82,7 @@ def admit(
         name: How messages call it: its file.
         cache: Folder for compiled modules; made if absent.
         base: Whether it is the base module that a source bundle names: it may be larger and take longer to compile.
+        notice: Told where a large module has to be compiled, which takes seconds.
 
     Raises:
         ModuleError: TW3001 to TW3006, it is refused.
@@ -81,7 +93,8 @@ def admit(
     gate.check_wasi(module, name, declared=manifest is not None and manifest.wasi == "virtual")
     digest = hashlib.sha256(wasm).digest()
     bounds = (BASE_CPU_SECONDS, gate.BASE_BYTES) if base else (CPU_SECONDS, gate.MODULE_BYTES)
-    compiled, data = _compiled(Request(name, opt_level, wasm, *bounds), digest, cache)
+    what = f"the base module of {name}" if base else name
+    compiled, data = _compiled(Request(name, opt_level, wasm, *bounds), digest, cache, _Notice(what, notice))
     abi = (compiled.descriptor.major, compiled.descriptor.minor)
     if manifest is not None and manifest.version_pair() != abi:
         raise ModuleAbiMismatch(
@@ -104,11 +117,25 @@ def cache_name(digest: bytes, opt_level: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _compiled(request: Request, digest: bytes, folder: Path | None) -> tuple[Compiled, bytes]:
+class _Notice(NamedTuple):
+    """Who is told of a compilation that takes seconds, and what the module is called."""
+
+    what: str
+    tell: Callable[[str], None] | None
+
+    def give(self, request: Request, *, kept: bool) -> None:
+        if self.tell is not None and len(request.wasm) >= LARGE_BYTES:
+            size = f"{len(request.wasm) / 1e6:.0f} MB"
+            told = f"compiling {gate.escape(self.what)}, {size}"
+            self.tell(f"{told}, for this run and all that follow" if kept else told)
+
+
+def _compiled(request: Request, digest: bytes, folder: Path | None, notice: _Notice) -> tuple[Compiled, bytes]:
     cache, key = Cache(folder) if folder else None, cache_name(digest, request.opt_level)
     kept = cache.get(key) if cache else None
     if kept is not None:
         return decode_compiled(kept), kept
+    notice.give(request, kept=cache is not None)
     data = _compile_in_child(request)
     if cache:
         cache.put(key, data)

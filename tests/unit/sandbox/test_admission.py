@@ -144,6 +144,18 @@ def test_a_cached_module_is_not_compiled_again(tmp_path: Path, monkeypatch: pyte
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def test_whoever_waits_for_a_large_module_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    admit(wat.agent(), name="small", cache=tmp_path / "cache", notice=told.append)
+    assert told == []
+    monkeypatch.setattr(admission, "LARGE_BYTES", 1)
+    for _ in range(2):
+        admit(wat.agent(extra="(global i32 (i32.const 1))"), name="large", cache=tmp_path / "cache", notice=told.append)
+    assert told == ["compiling large, 0 MB, for this run and all that follow"]
+    admit(wat.agent(), name="large", base=True, notice=told.append)
+    assert told[1:] == ["compiling the base module of large, 0 MB"]
+
+
 def test_damage_anywhere_in_a_cached_file_makes_it_worthless(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     cache.put("name", b"native code")
