@@ -186,6 +186,7 @@ def manifest(
         ((500, b""), (200, b""), "answers 500"),
         ((403, b""), (200, b""), "authenticat"),
         ((401, b'Bearer realm="http://registry.example/token"'), (200, b""), "without encryption"),
+        ((401, b'Bearer realm="http://127.0.0.1:80@registry.example/"'), (200, b""), "without encryption"),
         ((401, b'Bearer realm="http://HERE/token"'), (200, b" " * (2 << 20)), "more than"),
         ((401, b'Bearer realm="http://HERE/token"'), (200, b"[" * 100_000), "recursion"),
     ],
