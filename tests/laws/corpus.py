@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tests.golden.listener import Listener
+from tests.laws.everything import everything
 from tickwork import codec
 from tickwork.driver.options import Options
 from tickwork.driver.resolve import World, canonical_json, make_world, new_header
@@ -54,7 +55,7 @@ def options(cache: Path | None, **changes: Any) -> Options:
         Options(
             cache=cache,
             snapshot_ticks=SNAPSHOT_TICKS,
-            performers=dict.fromkeys(("artifact.write", "read", "write", "pay", "infer:brain"), steady),
+            performers=dict.fromkeys(("artifact.write", "read", "write", "pay", "work", "infer:brain"), steady),
         ),
         **changes,
     )
@@ -272,6 +273,8 @@ WASM: dict[str, Callable[[], World]] = {
     "fed": fed,
     "panes": panes,
     "panes-linear": partial(panes, "linear"),
+    "everything": everything,
+    "everything-linear": partial(everything, "linear", "round_robin", 1),
 }
 NATIVE: dict[str, Callable[[], World]] = {f"drawn-{seed}": partial(drawn, seed) for seed in (2, 5, 11, 18, 23, 42)}
 CORPUS = WASM | NATIVE
