@@ -131,6 +131,11 @@ def read_descriptor(raw: bytes, pages: int) -> Descriptor:
     return descriptor
 
 
+def encode_descriptor(descriptor: Descriptor) -> bytes:
+    """Return the 32 bytes of a descriptor. Law: ``read_descriptor`` gives it again."""
+    return DESCRIPTOR.pack(DESCRIPTOR_MAGIC, *msgspec.structs.astuple(descriptor))
+
+
 def _mismatch(why: str) -> ModuleAbiMismatch:
     return ModuleAbiMismatch(
         "a module's descriptor does not fit", why=why, fix="build the agent with the SDK of this version"

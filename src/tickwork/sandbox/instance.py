@@ -12,7 +12,15 @@ from typing import Final, NamedTuple
 from ..codec import CONTEXT, CONTEXT_OUTPUT_OFFSET, DESCRIPTOR, FRAME
 from ..errors import EngineUnsuitable, InternalError, ModuleAbiMismatch, ModuleRefused
 from ..records import Limits, Operation, Outcome, Refusal, Status, Turn
-from .compiled import CONTEXT_BYTES, WHOLE_TURN, Compiled, Descriptor, decode_compiled, read_descriptor
+from .compiled import (
+    CONTEXT_BYTES,
+    WHOLE_TURN,
+    Compiled,
+    Descriptor,
+    decode_compiled,
+    encode_descriptor,
+    read_descriptor,
+)
 from .engine import (
     PAGE,
     READY_ARGUMENTS,
@@ -191,7 +199,13 @@ class Instance:
             raw = bytes(guest_slice(self._memory, at, DESCRIPTOR.size))
         except OutOfBounds as error:
             raise StartFault(Fault(Status.ABI_VIOLATION, 0, f"tw_desc: {error}")) from error
-        return read_descriptor(raw, self._compiled.pages)
+        known = self._compiled.descriptor
+        if not known.major:
+            return read_descriptor(raw, self._compiled.pages)
+        # Hosts and images go by what admission saw, before the module had a source that it could go by instead.
+        if raw != encode_descriptor(known):
+            raise StartFault(Fault(Status.ABI_VIOLATION, 0, "tw_desc: it says something else than at admission"))
+        return known
 
     def _prepare(self, name: str, *given: int) -> int:
         """Return what a function that runs before the first turn returned, 0 where there is none."""

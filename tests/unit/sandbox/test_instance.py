@@ -157,3 +157,13 @@ def test_an_image_of_another_form_is_refused_before_it_is_written(change: str) -
     variables = whole.globals[16:] if change == "another count of globals" else whole.globals
     with pytest.raises(InternalError, match="an image belongs to another module"):
         Instance(loaded, Limits(), Image(memory, variables))
+
+
+@pytest.mark.parametrize(("at", "value"), [(12, 4096), (24, 1 << 17), (0, 0)])
+def test_buffers_do_not_move_when_a_base_has_its_source(at: int, value: int) -> None:
+    moving = f"""(func (export "tw_source") (param i32) (result i32)
+      (i32.store (i32.const {wat.DESCRIPTOR + at}) (i32.const {value})) (i32.const {wat.SCRATCH}))"""
+    loaded = load(wat.compiled(wat.agent(extra=moving)))
+    Instance(loaded, Limits()).close()
+    with pytest.raises(StartFault, match="something else than at admission"):
+        Instance(loaded, Limits(), source=b"source")
