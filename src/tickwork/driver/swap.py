@@ -13,6 +13,7 @@ import msgspec
 from .. import codec
 from ..errors import AgentNotFound, SwapRefused, TickOutOfRange, TickworkError
 from ..kernel.swap import shown_version
+from ..packages.rights import KINDS
 from ..records import AgentSpec, Header, Input, InputKind, Limits, Refusal, SwapMode, SwapOrder, SwapPlan
 from ..sandbox.admission import Admitted
 from ..sandbox.compiled import Compiled, decode_compiled
@@ -91,7 +92,10 @@ def order_swap(spec: AgentSpec, plan: SwapPlan, versions: Versions, header: Head
             why="only a module takes the place of a module; native code lies outside the journal",
             fix="change its source and fork the run from a new world",
         )
-    new = versions.version(msgspec.structs.replace(spec, digest=plan.digest, source=plan.source))
+    # What the old version was granted says nothing of the new one: it may declare less.
+    nothing = dict.fromkeys(KINDS, ())
+    bare = msgspec.structs.replace(spec, digest=plan.digest, source=plan.source, clock=False, **nothing)
+    new = versions.version(bare)
     changed = next_spec(spec, plan, new.admitted, header, where)
     if new.admitted.pages > changed.limits.memory_pages:
         raise SwapRefused(

@@ -1,13 +1,15 @@
 """What a swap comes to for an agent: handles, grants, limits, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.support import ROOT
 from tests.unit.driver.successors import counter, counting, options, version
 from tests.unit.sandbox import wat
-from tickwork import codec
+from tickwork import codec, load_world, run, verify
 from tickwork.driver.crew import open_versions, pin_capacities
 from tickwork.driver.judging import Judge
 from tickwork.driver.plans import Swap, plan_swaps
@@ -20,6 +22,7 @@ from tickwork.sandbox.manifest import ManifestLimits
 pytestmark = pytest.mark.slow
 
 FIRST = version()
+EXAMPLES = ROOT / "examples"
 
 
 def order(new: bytes, mode: str = "migrate", *grants: str, old: AgentSpec | None = None, **fields: Any) -> SwapOrder:
@@ -220,6 +223,24 @@ def test_an_unsigned_version_is_refused_where_the_run_wants_signatures() -> None
     versions.bring(modules)
     with pytest.raises(ModuleUnsigned):
         check_plans(plans, strict, {"c0": world.header.agents[0]}, versions)
+
+
+def test_a_signed_version_that_declares_less_takes_the_place_of_one_that_declares_more(tmp_path: Path) -> None:
+    topics = "[topics.orders]\n[topics.price]\n[topics.echoes]\n"
+    module = (EXAMPLES / "market" / "c" / "market-c.wasm").as_posix()
+    text = f'schema = 1\nname = "a"\nticks = 9\n{topics}[agents.trader]\nmodule = "{module}"\n'
+    (tmp_path / "world.toml").write_text(text)
+    echo = EXAMPLES / "echo" / "c" / "echo-c.wasm"
+    swap = Swap("trader", echo, 5, "restart", ("publish:echoes",))
+    done = run(load_world(tmp_path / "world.toml"), journal=tmp_path / "a.twk", swaps=[swap])
+    assert (done.status, done.failed) == ("complete", 0)
+    assert verify(tmp_path / "a.twk").equal
+    with pytest.raises(SwapRefused, match="declares more than it was granted: publish:echoes"):
+        run(
+            load_world(tmp_path / "world.toml"),
+            journal=tmp_path / "b.twk",
+            swaps=[msgspec.structs.replace(swap, grants=())],
+        )
 
 
 def test_a_version_for_a_newer_abi_is_refused() -> None:
