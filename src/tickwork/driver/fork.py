@@ -1,12 +1,13 @@
 """Fork: a new run that shares a prefix with another and goes on live."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import msgspec
 
 from .. import codec
-from ..errors import TickOutOfRange
+from ..errors import JournalIncomplete, TickOutOfRange
 from ..journal.store import Journal, JournalReader
 from ..kernel import RunStatus
 from ..records import Effect, Environment, Frame, Input, InputKind, SwapPlan
@@ -152,11 +153,19 @@ def _copy_prefix(
 def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
     """Return the bodies a frame's records name by digest."""
     digests = [item.digest for item in codec.decode_inputs(frame.inputs) if item.digest]
-    digests += module_digests(read_inputs(parent, frame))
     digests += [turn.digest for turn in codec.decode_turns(frame.turns) if turn.digest]
     named = codec.decode_hints(frame.hints).snapshot
     pages = snapshot_bodies(parent, named) if named else ()
-    return [*(parent.content(digest) for digest in digests), *pages]
+    return [*(parent.content(digest) for digest in digests), *_brought(parent, frame), *pages]
+
+
+def _brought(parent: JournalReader, frame: Frame) -> Iterator[bytes]:
+    """Yield the modules that a frame's swaps bring; what a swap failed for because it was nowhere is nowhere here."""
+    swaps = [item for item in read_inputs(parent, frame) if item.kind == InputKind.SWAP_AGENT]
+    for item in swaps:
+        for digest in module_digests([item]):
+            with suppress(JournalIncomplete) if item.code else nullcontext():
+                yield parent.content(digest)
 
 
 def _recorded_results(

@@ -68,6 +68,7 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._book = PageBook()
+        self._held = set[int]()
 
     def take(self, machine: Machine, crew: Crew, turns: int, failed: int) -> tuple[bytes, list[bytes]] | None:
         """Return a snapshot's digest, and the bodies to keep; None where a native agent's state has no encoding."""
@@ -75,6 +76,9 @@ class Snapshots:
         images = crew.images([agent.number for agent in running])
         if images is None:
             return None
+        numbers = {agent.number for agent in running}
+        self._book.forget(list(self._held - numbers))  # Whoever has stopped is not kept in memory for ever.
+        self._held = numbers
         bodies: list[bytes] = []
         agents: list[AgentSnapshot] = []
         for agent, image in zip(running, images, strict=True):

@@ -212,6 +212,21 @@ def test_an_agent_that_was_never_spawned_is_a_recorded_failure(tmp_path: Path) -
     assert verify(path, options=options()).equal
 
 
+def test_a_fork_lacks_only_what_a_failed_swap_lacked(tmp_path: Path) -> None:
+    path = tmp_path / "a.twk"
+    first = version(subscribe=("counts",))
+    world = counting(one=first)
+    child = msgspec.structs.replace(world.header.agents[0], name="child")
+    header = msgspec.structs.replace(world.header, templates=(child,))
+    world = with_swaps(msgspec.structs.replace(world, header=header), [Swap("child-9", TWO, 4)])
+    head = run(world, journal=path, options=options()).head
+    with SqliteJournal.open(path) as journal:
+        copy = MemoryJournal(*journal.header(), [first])
+        for frame in journal.frames():
+            copy.append(frame, [])
+    assert fork(copy, at=8, options=options()).head == head
+
+
 def test_the_second_of_two_versions_is_judged_by_what_became_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "a.twk"
     broken = version("2.0.0", load="(i32.const -1)", publish=("counts",), subscribe=("counts",))

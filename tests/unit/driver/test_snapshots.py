@@ -1,7 +1,7 @@
 """driver/snapshots.py: what a snapshot holds, which one is taken up, and what makes one useless."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -10,23 +10,28 @@ from tests.laws.corpus import CORPUS, options
 from tests.laws.recorded import Recorded, prefix, record
 from tests.unit.driver.troupe import acting, spec, stage
 from tickwork import codec
+from tickwork.driver.crew import Crew
+from tickwork.driver.fold import open_machine
 from tickwork.driver.opening import executing
 from tickwork.driver.options import Options
 from tickwork.driver.run import resume_journal
 from tickwork.driver.snapshots import (
     VERSION,
     Snapshot,
+    Snapshots,
     last_snapshot,
     read_snapshot,
     restore_machine,
     snapshot_bodies,
 )
-from tickwork.driver.windows import WindowPieces
+from tickwork.driver.windows import WindowPieces, WindowStore
 from tickwork.errors import JournalDamaged, JournalIncomplete
 from tickwork.journal.memory import MemoryJournal
-from tickwork.kernel import decode_state
+from tickwork.kernel import AgentStatus, decode_state
 from tickwork.native import Context, Outbox
 from tickwork.records import Input, InputKind, Message
+from tickwork.sandbox.image import Image
+from tickwork.sandbox.pages import PAGE_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +193,23 @@ def test_a_native_agent_sees_the_same_spec_before_and_after_a_snapshot() -> None
     assert record(world, Options()).run.head == made.run.head
     cut = prefix(made, 9)
     assert resume_journal(cut, None, world=world, decisions={}, options=made.options).head == made.run.head
+
+
+def test_whoever_has_stopped_is_not_kept_in_memory(gossip: Recorded) -> None:
+    class Crews:
+        windows = WindowStore()
+
+        def images(self, agents: Sequence[int]) -> list[Image]:
+            return [Image(bytes([agent + 1]) * PAGE_BYTES, b"") for agent in agents]
+
+    _, machine = open_machine(gossip.journal.header()[0])
+    for agent in machine.state.agents[:2]:
+        agent.started = True
+    taker, crew = Snapshots(), cast(Crew, Crews())
+    taker.take(machine, crew, 0, 0)
+    machine.state.agents[0].status = AgentStatus.STOPPED
+    taker.take(machine, crew, 0, 0)
+    assert list(taker._book._known) == [1]
 
 
 def test_equal_pages_are_kept_once(gossip: Recorded) -> None:
