@@ -78,7 +78,10 @@ class Lines:
         self._extents: list[_Extent] = []
         try:
             self._read(module)
-        except (DWARFError, ELFError, ConstructError, KeyError, IndexError, AssertionError, OverflowError) as error:
+        except (
+            DWARFError, ELFError, ConstructError, LookupError, AssertionError, OverflowError, NotImplementedError,
+            RecursionError,
+        ) as error:  # fmt: skip
             raise ValueError(f"debugging information cannot be read: {error}") from error
         self._rows.sort(key=lambda row: (row.address, not row.end))
         self._addresses = [row.address for row in self._rows]

@@ -16,6 +16,8 @@ _DIGITS: Final = {
     sign: value for value, sign in enumerate(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 }
 _MORE: Final = 32
+_BITS: Final = 32
+"""No number of a map is longer."""
 
 
 class Place(NamedTuple):
@@ -85,6 +87,8 @@ def _numbers(segment: str) -> list[int]:
         digit = _DIGITS.get(sign)
         if digit is None:
             raise ValueError(f"a mapping holds the sign {chr(sign)!r}")
+        if shift > _BITS:
+            raise ValueError("a mapping holds a number without end")
         value |= (digit & ~_MORE) << shift
         shift += 5
         if not digit & _MORE:

@@ -104,8 +104,9 @@ def find_symbols(module: Module, folders: Sequence[Path]) -> Symbols | None:
                 return found
         kept = folder / f"{stem}{MAP_SUFFIX}"
         if kept.is_file():
-            shift, _, text = kept.read_bytes().partition(b"\n")
-            return Symbols(source_map=SourceMap(text), map_shift=int(shift), names=_kept_names(folder, stem))
+            found = _read_map(kept, _kept_names(folder, stem))
+            if found is not None:
+                return found
     return None
 
 
@@ -114,6 +115,14 @@ def _read_debug(path: Path, stem: str) -> Symbols | None:
         debug = wasm.parse(path.read_bytes())
         return Symbols(Lines(debug)) if code_digest(debug) == stem and debug.custom(".debug_line") else None
     except (OSError, Malformed, ValueError):
+        return None
+
+
+def _read_map(path: Path, names: Mapping[int, str]) -> Symbols | None:
+    try:
+        shift, _, text = path.read_bytes().partition(b"\n")
+        return Symbols(source_map=SourceMap(text), map_shift=int(shift), names=names)
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -44,6 +44,7 @@ def test_an_empty_map_knows_nothing() -> None:
         source_map("QDAA"),
         source_map("Q*AA"),
         source_map("QAAg"),
+        source_map("g" * 1_000_000 + "A"),
     ],
 )
 def test_what_is_no_source_map_is_a_value_error(text: bytes) -> None:

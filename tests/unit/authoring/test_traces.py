@@ -9,7 +9,7 @@ from tests.support import need
 from tests.unit.authoring.projects import ENVIRONMENT, begun, small
 from tests.unit.sandbox import wat
 from tickwork.authoring.build import Built, build
-from tickwork.authoring.traces import explain, keep_symbols, trap_places
+from tickwork.authoring.traces import code_digest, explain, keep_symbols, trap_places
 from tickwork.records import Operation, Status
 from tickwork.sandbox import wasm
 from tickwork.sandbox.pool import open_pool
@@ -67,6 +67,14 @@ def test_the_debug_companion_in_the_project_s_folder_is_found(built: Built, tmp_
     (tmp_path / "small.debug.wasm").write_bytes(built.compiled.debug)
     module = built.compiled.module
     assert ":7:" in explain(trapped(module), module, [tmp_path / "absent", tmp_path])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [b"", b"0\nno map", b"x\n{}", b'0\n{"x":' + b"[" * 100_000])
+def test_a_damaged_source_map_is_no_source_map(built: Built, tmp_path: Path, kept: bytes) -> None:
+    module = built.compiled.module
+    (tmp_path / f"{code_digest(wasm.parse(module))}.wasm.map").write_bytes(kept)
+    assert "function" in explain(trapped(module), module, [tmp_path])
 
 
 @pytest.mark.slow
