@@ -95,6 +95,8 @@ def _of_spec(spec: AgentSpec) -> Iterator[tuple[str, Locked]]:
 def _of_model(name: str, file: str, folder: Path) -> Locked:
     if not file:
         return Locked(name)
+    if (folder / file).exists() and not (folder / file).is_file():
+        raise unusable(folder / file, "it is no file", "name the model's file")
     try:
         with (folder / file).open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()

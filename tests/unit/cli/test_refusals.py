@@ -1,5 +1,7 @@
 """Every rule that refuses a package, a module, a build or a swap: with status 4, the rule, and how to go on."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -305,3 +307,15 @@ def test_what_a_message_tells_to_type_holds_nothing_that_a_shell_would_do(trust:
     wanted = "tickwork trust approve 'acme; rm -rf ~'\n"
     assert wanted in refused(call(*verify(sign_package(package, PRIVATE))), "TW3207")
     assert wanted in call("trust", "list").out
+
+
+def test_a_pipe_where_a_file_should_be_is_not_waited_for(world: Path) -> None:
+    rows = world.with_name("rows.csv")
+    rows.unlink()
+    if sys.platform == "win32":
+        rows.mkdir()
+    else:
+        os.mkfifo(rows)
+    answer = call("run", world)
+    assert answer.err.startswith("TW1103: ")
+    assert "it is no file" in answer.err
