@@ -153,8 +153,15 @@ class ClangToolchain:
             )
         pages, stack = (LIBRARY_PAGES, LIBRARY_STACK_BYTES) if build.libc else (PAGES, STACK_BYTES)
         request = Request(units, project.folder, build.pages or pages, build.stack_bytes or stack, build.libc)
-        return compile_units(self.dialect, request, found, out)
+        try:
+            return compile_units(self.dialect, request, found, out)
+        except BuildFailed as error:
+            if _HEADER_MISSING in error.what and not build.libc:
+                error.fix = "do without it, or link the C library: libc = true under [build] in agent.toml"
+            raise
 
+
+_HEADER_MISSING: Final = "' file not found"
 
 toolchain: Final = ClangToolchain("c", C)
 cpp_toolchain: Final = ClangToolchain("cpp", CPP)

@@ -75,8 +75,10 @@ def _swap(word: str, *, ticks: bool) -> Swap:
     tick = ""
     if ticks:
         file, _, tick = file.rpartition("@")
-    if not agent or not file or (ticks and not tick.isdecimal()):
-        raise UsageFault(f"--swap {word} is not understood", fix=_WITH_TICK if ticks else _WITHOUT_TICK)
+    misplaced = _without_mode(file)[0] != file
+    if not agent or not file or misplaced or (ticks and not tick.isdecimal()):
+        why = "the mode stands behind the tick" if misplaced else ""
+        raise UsageFault(f"--swap {word} is not understood", why=why, fix=_WITH_TICK if ticks else _WITHOUT_TICK)
     return Swap(agent, Path(file), int(tick) if ticks else None, mode)
 
 

@@ -40,6 +40,14 @@ def test_no_folder_of_this_machine_is_named_in_debugging_information(tmp_path: P
 
 
 @pytest.mark.slow
+def test_who_wants_the_c_library_is_told_how_to_get_it(tmp_path: Path) -> None:
+    need("zig")
+    with pytest.raises(BuildFailed, match=r"'stdio\.h' file not found") as caught:
+        build(small(tmp_path, "c", "#include <stdio.h>\n" + SOURCE), ENVIRONMENT)
+    assert "libc = true" in caught.value.fix
+
+
+@pytest.mark.slow
 def test_a_source_that_does_not_compile_is_told_with_its_line(tmp_path: Path) -> None:
     need("zig")
     source = '#include "tickwork.h"\nstatic int32_t init(void) { return nothing; }\n'

@@ -43,7 +43,9 @@ def test_a_swap_is_an_agent_a_file_a_tick_and_a_mode() -> None:
     assert (forked.module, forked.at, forked.mode) == (Path("b@c.wasm"), None, "restart")
 
 
-@pytest.mark.parametrize("word", ["a", "a=", "=b@1", "a=b.wasm", "a=b.wasm@x", "a=@1", "a=b.wasm@1:leap", "a=b@-1"])
+@pytest.mark.parametrize(
+    "word", ["a", "a=", "=b@1", "a=b.wasm", "a=b.wasm@x", "a=@1", "a=b.wasm@1:leap", "a=b@-1", "a=b.wasm:restart@1"]
+)
 def test_what_is_no_swap_is_told_how_to_write_one(word: str) -> None:
     with pytest.raises(UsageFault) as caught:
         parse_swaps([word], [], ticks=True)
