@@ -76,12 +76,10 @@ class Lines:
             ) from error
         self._rows: list[_Row] = []
         self._extents: list[_Extent] = []
+        damaged = (DWARFError, ELFError, ConstructError, LookupError, AssertionError, OverflowError, RuntimeError)
         try:
             self._read(module)
-        except (
-            DWARFError, ELFError, ConstructError, LookupError, AssertionError, OverflowError, NotImplementedError,
-            RecursionError,
-        ) as error:  # fmt: skip
+        except damaged as error:
             raise ValueError(f"debugging information cannot be read: {error}") from error
         self._rows.sort(key=lambda row: (row.address, not row.end))
         self._addresses = [row.address for row in self._rows]
