@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
@@ -20,6 +21,9 @@ EXAMPLES: Final = """Examples:
 Runs nothing. A refusal keeps the package from running anywhere and ends with
 status 4; a hazard may keep it from running as you mean it; advice would make
 it better."""
+
+WRAPPED: Final = 66
+"""Characters of a list of names in one line: with the names of the facts before it, a terminal of 80 columns."""
 
 app = App(name="check", help_epilogue=EXAMPLES)
 
@@ -73,8 +77,9 @@ def facts(report: Report) -> Iterator[tuple[str, object]]:
             "code",
             f"{report.functions:,} functions, {report.code_bytes:,} bytes, {report.largest_function:,} in the largest",
         )
-        yield "imports", ", ".join(item.name for item in report.imports) or "nothing"
-        yield "exports", ", ".join(item.name for item in report.exports) or "nothing"
+        for title, links in (("imports", report.imports), ("exports", report.exports)):
+            lines = wrap(", ".join(item.name for item in links), WRAPPED, break_on_hyphens=False) or ["nothing"]
+            yield from ((title if index == 0 else "", line) for index, line in enumerate(lines))
         odd = [f"{item.name}: {item.note}" for item in (*report.imports, *report.exports) if item.note not in _PLAIN]
         lacking = [f"{item.name} {item.type} is missing ({item.note})" for item in report.missing]
         yield from (("against ABI" if index == 0 else "", text) for index, text in enumerate([*odd, *lacking]))

@@ -4,6 +4,7 @@ A version is a folder of one file, made beside its place and moved there whole: 
 all, and of two writers at once one is told that it came second.
 """
 
+import difflib
 import hashlib
 import os
 import shutil
@@ -14,10 +15,12 @@ from typing import Final
 from ..errors import RegistryFailed
 from .files import replace_file
 from .package import Package
-from .registry import PACKAGE_BYTES, VERSION, Pulled, absent, changed, check_name, named
+from .registry import NAME, PACKAGE_BYTES, VERSION, Pulled, absent, changed, check_name, named
 from .rights import version_order
 
 SUFFIXES: Final = {"module": ".wasm", "bundle": ".bundle"}
+SHOWN: Final = 10
+"""Versions that a message names, the newest of them."""
 
 
 class FolderRegistry:
@@ -72,7 +75,7 @@ class FolderRegistry:
         try:
             files = [path for path in place.iterdir() if path.suffix in SUFFIXES.values()] if place.is_dir() else []
             if not files:
-                raise absent(name, version, str(place))
+                raise absent(name, version, str(place), why=self._instead(name))
             package = _read(files[0])
         except OSError as error:
             raise _unreadable(place, error, "make it readable") from error
@@ -86,11 +89,26 @@ class FolderRegistry:
         return Pulled(package, version, str(files[0]))
 
     def _newest(self, name: str) -> str:
+        found = self._versions(name)
+        if not found:
+            raise absent(name, "", str(self._root / name), why=self._instead(name))
+        return found[-1]
+
+    def _versions(self, name: str) -> list[str]:
         folder = self._root / name
         found = [path.name for path in folder.iterdir() if VERSION.fullmatch(path.name)] if folder.is_dir() else []
-        if not found:
-            raise absent(name, "", str(folder))
-        return max(found, key=version_order)
+        return sorted(found, key=version_order)
+
+    def _instead(self, name: str) -> str:
+        """Return what there is in place of a package that is not there: other versions, or another name like it."""
+        versions = self._versions(name)
+        if versions:
+            return f"its versions are {', '.join(versions[-SHOWN:])}"
+        if not self._root.is_dir():
+            return f"{self._root} is no folder"
+        names = [path.name for path in self._root.iterdir() if NAME.fullmatch(path.name)]
+        near = difflib.get_close_matches(name, names, 1)
+        return f"there is {near[0]!r}" if near else "nothing there has a name like it"
 
 
 def _read(path: Path) -> bytes:

@@ -93,11 +93,15 @@ def check_name(name: str, version: str) -> None:
         )
 
 
-def absent(name: str, version: str, where: str) -> RegistryFailed:
-    """Return the error of a package that is not there."""
+def absent(name: str, version: str, where: str, *, why: str = "") -> RegistryFailed:
+    """Return the error of a package that is not there.
+
+    Args:
+        why: What there is instead, as far as the registry says.
+    """
     shown = f"{name} {version}" if version else name
     return RegistryFailed(
-        f"there is no package {shown}", where=where, fix="look at the name, the version and the place"
+        f"there is no package {shown}", where=where, why=why, fix="look at the name, the version and the place"
     )
 
 

@@ -74,6 +74,15 @@ def test_of_two_at_once_one_comes_second(tmp_path: Path) -> None:
 def test_a_package_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "no package a" in failed(tmp_path, "a").what
     assert "no package a 1.0" in failed(tmp_path, "a", "1.0").what
+    assert failed(tmp_path / "none", "a").why.endswith("is no folder")
+
+
+def test_what_is_there_instead_is_told(tmp_path: Path) -> None:
+    push(tmp_path, version("1.0.0"))
+    push(tmp_path, version("1.1.0"))
+    assert failed(tmp_path, "acme-trader", "9.0.0").why == "its versions are 1.0.0, 1.1.0"
+    assert failed(tmp_path, "acme-trade").why == "there is 'acme-trader'"
+    assert failed(tmp_path, "weather").why == "nothing there has a name like it"
 
 
 def test_a_damaged_package_is_refused(tmp_path: Path) -> None:
