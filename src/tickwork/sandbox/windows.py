@@ -88,11 +88,21 @@ class _Buffers:
     def lend(self, size: int) -> memoryview:
         """Return so many bytes of anything; they come back by themselves when the view is gone."""
         place = next((at for at, spare in enumerate(self._spare) if size <= len(spare) <= 2 * size), -1)
-        buffer = self._spare.pop(place) if place >= 0 else bytearray(size)
-        self._bytes -= len(buffer) if place >= 0 else 0
+        buffer = self._pick(place) if place >= 0 else bytearray()
+        if len(buffer) < size:
+            buffer = bytearray(size)
         view = memoryview(buffer)[:size]
         weakref.finalize(view, self._take_back, buffer).atexit = False
         return view
+
+    def _pick(self, place: int) -> bytearray:
+        """Return the spare buffer at a place, or whatever lies there by now: others come back at any moment."""
+        try:
+            buffer = self._spare.pop(place)
+        except IndexError:
+            return bytearray()
+        self._bytes -= len(buffer)
+        return buffer
 
     def _take_back(self, buffer: bytearray) -> None:
         self._spare.append(buffer)

@@ -215,6 +215,19 @@ def test_buffers_are_lent_again_when_nobody_looks_at_them_any_more() -> None:
     assert buffers.lend(900).obj is address
 
 
+class Shifting(list[bytearray]):
+    """Spare buffers that another thread takes from just before this one does."""
+
+    def pop(self, place: object = -1) -> bytearray:
+        return super().pop(0) if len(self) > 1 else super().pop(9)
+
+
+def test_a_buffer_that_another_took_meanwhile_is_made_anew() -> None:
+    buffers = windows._Buffers()
+    buffers._spare = Shifting([bytearray(10), bytearray(1000)])
+    assert [len(buffers.lend(1000)) for _ in range(2)] == [1000, 1000]
+
+
 def test_spare_buffers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "SPARE_BYTES", 2500)
     buffers = windows._Buffers()
