@@ -12,6 +12,7 @@ import msgspec
 from .. import codec
 from ..driver.crew import admit_modules, pin_capacities
 from ..driver.fork import fork
+from ..driver.opening import describe_engine
 from ..driver.options import Options
 from ..driver.resolve import World
 from ..driver.run import resume_journal, run
@@ -135,6 +136,8 @@ class Simulation:
         self.flush_ticks = self.draw.pick((1, 2, 5, 256))
         self.snapshot_ticks = self.draw.pick((0, 1, 3, 8))
         self.hasty = self.draw.chance(50)
+        # What another engine recorded as failed is believed; what this one did is executed again.
+        self.engine = describe_engine() if self.draw.chance(50) else ""
         self.by_arrival = self.world.header.ordering == "arrival"
         # Where results enter by arrival, one that takes longer after a crash makes another run, and a lawful one.
         self.late = self.by_arrival and self.draw.chance(15)
@@ -198,7 +201,7 @@ class Simulation:
         )
 
     def _new_disk(self, kind: type[Disk], fate: Fate) -> Disk:
-        environment = codec.encode(Environment("simulated", 0, "", "", "", ""))
+        environment = codec.encode(Environment("simulated", 0, "", "", self.engine, ""))
         return kind(codec.encode(self.header), environment, self.world.contents, fate)
 
     def _first_life(self, disk: Disk, outside: Outside) -> Run:

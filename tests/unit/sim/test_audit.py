@@ -5,10 +5,12 @@ import pytest
 
 from tests.laws.corpus import drawn
 from tests.laws.recorded import record
+from tests.unit.driver.troupe import Memory, acting, spec, stage
 from tickwork import codec
 from tickwork.driver.options import Options
 from tickwork.journal.memory import MemoryJournal
-from tickwork.records import DerivedKind, Effect, Frame, Result
+from tickwork.native import Context, Outbox
+from tickwork.records import DerivedKind, Effect, Frame, Input, InputKind, Message, Result
 from tickwork.sim.audit import Audit, read_effects
 
 
@@ -53,3 +55,18 @@ def test_effects_are_read_from_records_alone(journal: MemoryJournal) -> None:
     found = read_effects(journal)
     assert len(found.asked) == sum(item.kind == DerivedKind.EFFECT for item in derived)
     assert found.open == {}
+
+
+def test_a_value_that_a_grant_hands_out_was_said_before() -> None:
+    def step(state: Memory, inbox: tuple[Message, ...], context: Context, outbox: Outbox) -> None:
+        if context.name == "a" and not state.turns:
+            outbox.publish("t", b"kept", retain=True)
+
+    hears = spec("b", subscribe=("t",), denied=("subscribe:t",))
+    world = stage({spec("a", publish=("t",)): acting(step), hears: acting(step)}, ticks=9)
+    orders = [(InputKind.GRANT, 4), (InputKind.REVOKE, 5), (InputKind.GRANT, 5), (InputKind.STOP_AGENT, 6)]
+    inputs = tuple((tick, Input(kind, "operator", "b", body=b"subscribe:t")) for kind, tick in orders)
+    found = record(msgspec.structs.replace(world, inputs=inputs), Options())
+    assert Audit(found.journal).run() == []
+    named = [item.kind for frame in found.journal.frames() for item in codec.decode_derived(frame.derived)]
+    assert (named.count(DerivedKind.JOINED), named.count(DerivedKind.LEFT)) == (2, 2)
