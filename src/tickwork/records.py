@@ -567,7 +567,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Environment(msgspec.Struct, frozen=True, array_like=True):
-    """Where and with what a run was made, ``swaps`` planned then, the digest of what a fork ``owed`` then; a hint in F."""
+    """Where and with what a run was made, the ``swaps`` planned, the digest of what a fork ``owed``; a hint in F."""
 
     run_id: str
     started_us: int

@@ -16,7 +16,7 @@ from ..errors import ReplayDivergence, UsageFault
 from .config import base_folders
 from .documents import divergence_document, run_document
 from .output import Document, Output, write_document, write_facts, write_line
-from .session import Folder, Workers, options_for
+from .session import Folder, Unsigned, Workers, options_for
 
 EXAMPLES: Final = """Examples:
 
@@ -51,6 +51,7 @@ def canary(
         Parameter(negative="", help="What it may do beyond the old version, such as publish:TOPIC; may be repeated."),
     ] = None,
     apply: Annotated[Path | None, Parameter(help="Fork the run with the new version into this journal.")] = None,
+    allow_unsigned: Unsigned = False,
     workers: Workers = None,
     folder: Folder = None,
     output: Output = "text",
@@ -60,6 +61,7 @@ def canary(
         raise UsageFault(f"--at {at} is no tick", fix="name a tick from 0 on")
     swap = Swap(agent, module, at, mode, tuple(grant or ()), base_folders())
     with options_for("canary", workers=workers, folder=folder) as options:
+        options = msgspec.structs.replace(options, allow_unsigned=allow_unsigned)
         found = try_version(journal, swap, ticks=ticks, options=options)
         applied: Run | None = None
         if apply is not None and not found.failed:

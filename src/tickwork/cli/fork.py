@@ -17,7 +17,7 @@ from ..records import Header, Input, InputKind
 from .grants import ForkGrants, Revokes, parse_grants, split_grants
 from .output import Output
 from .run import decisions, finish
-from .session import Decide, Folder, Workers, next_journal, options_for, stop_on_signal
+from .session import Decide, Folder, Unsigned, Workers, next_journal, options_for, stop_on_signal
 from .swaps import ForkSwaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
@@ -79,6 +79,7 @@ def fork(
     grant: ForkGrants = None,
     revoke: Revokes = None,
     decide: Decide = None,
+    allow_unsigned: Unsigned = False,
     workers: Workers = None,
     folder: Folder = None,
     output: Output = "text",
@@ -91,7 +92,7 @@ def fork(
     swaps = tuple(parse_swaps(swap or [], of_swaps, ticks=False))
     edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped, swaps)
     with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
-        options = msgspec.structs.replace(options, stop=stop)
+        options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
         target, decided = to or next_journal(header.name), decisions(decide or [])
         done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, options=options)
     return finish(done, stop, output, {"parent": environment.run_id, "forked_at": at})

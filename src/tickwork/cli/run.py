@@ -20,7 +20,18 @@ from ..packages.lock import LOCK_FILE, check_lock
 from .config import base_folders
 from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
-from .session import RUNS, Decide, Folder, StopRequest, Workers, next_journal, options_for, stop_on_signal, trap_reader
+from .session import (
+    RUNS,
+    Decide,
+    Folder,
+    StopRequest,
+    Unsigned,
+    Workers,
+    next_journal,
+    options_for,
+    stop_on_signal,
+    trap_reader,
+)
 from .swaps import Grants, Swaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
@@ -48,9 +59,7 @@ def run(
     workers: Workers = None,
     seed: Annotated[int | None, Parameter(help="Seed instead of the world's.")] = None,
     ticks: Annotated[int | None, Parameter(help="Ticks instead of the world's.")] = None,
-    allow_unsigned: Annotated[
-        bool, Parameter(negative="", help="Let unsigned modules run; the header says so.")
-    ] = False,
+    allow_unsigned: Unsigned = False,
     resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
     decide: Decide = None,
     swap: Swaps = None,
@@ -62,7 +71,7 @@ def run(
     refuse_mixed(resume=resume, seed=seed, ticks=ticks, decide=decide)
     swaps = parse_swaps(swap or [], grant or [], ticks=True)
     with stop_on_signal() as stop, options_for("run", workers=workers, folder=folder) as options:
-        options = msgspec.structs.replace(options, stop=stop)
+        options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
         if resume:
             world, path = resumed(source, journal, allow_unsigned=allow_unsigned)
             decided = decisions(decide or [])

@@ -84,6 +84,9 @@ def stop_on_signal() -> Generator[StopRequest]:
             signal.signal(number, handler)
 
 
+Unsigned = Annotated[bool, Parameter(negative="", help="Let unsigned modules run; the run's header says so.")]
+
+
 @contextmanager
 def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None = None) -> Generator[Options]:
     """Yield the driver's options for a verb, with a progress bar where stderr is a terminal."""

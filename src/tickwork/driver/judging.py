@@ -24,10 +24,13 @@ class Judge:
         at_us: The moment at which keys must be valid; None is now. Units: microseconds of UTC.
         update: Whether what is judged may be an update of what ran here before: so where a world is run. A journal
             pins its modules, and older ones than the newest seen are no surprise there.
+        live: Whether the run goes on from a journal: that its header allowed unsigned modules is then only its word.
     """
 
-    def __init__(self, header: Header, options: Options, *, at_us: int | None = None, update: bool = False) -> None:
-        self._allow_unsigned = header.allow_unsigned
+    def __init__(
+        self, header: Header, options: Options, *, at_us: int | None = None, update: bool = False, live: bool = False
+    ) -> None:
+        self._allow_unsigned = header.allow_unsigned and (options.allow_unsigned or not live)
         self._options = options
         self._at_us = at_us
         self._update = update

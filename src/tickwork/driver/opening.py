@@ -178,7 +178,7 @@ def executing(
     _, environment = read_header(journal)
     header, machine = open_machine(journal.header()[0])
     snapshot = last_snapshot(journal, until)
-    judge = Judge(header, options, at_us=None if live else environment.started_us)
+    judge = Judge(header, options, at_us=None if live else environment.started_us, live=live)
     admitted, versions = open_versions(header, journal.content, options, judge)
     folder = native_folder(world, environment, options)
     same = environment.engine == describe_engine()

@@ -45,6 +45,8 @@ class Options(msgspec.Struct, frozen=True):
         signing_key: Raw Ed25519 private key that signs the last head; None leaves it unsigned. Shape: 32 bytes.
         snapshot_ticks: Ticks between two snapshots, where resuming and forking begin; 0 for none.
         trust: Folder of ``trust.toml``; None believes the keys of the modules that Tickwork ships, and keeps no notes.
+        allow_unsigned: Whether a journal's own word that unsigned modules were allowed holds where it is resumed or
+            forked; it may come from anybody, so the command line asks each time.
         folder: Where native agents' sources lie, if not in the world's own folder.
         performers: By skill; they win over what the world file configures.
         progress: Called about every ``progress_ticks`` ticks.
@@ -58,6 +60,7 @@ class Options(msgspec.Struct, frozen=True):
     opt_level: str = "speed"
     cache: Path | None = None
     signing_key: bytes | None = None
+    allow_unsigned: bool = True
     folder: Path | None = None
     trust: Path | None = None
     performers: Mapping[str, Performer] = {}

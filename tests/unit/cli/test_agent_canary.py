@@ -21,7 +21,7 @@ def recorded(counting: Path) -> Path:  # noqa: F811 - A fixture takes a fixture 
 
 
 def test_a_version_that_does_the_same_ends_with_status_0(recorded: Path) -> None:
-    asked = ("agent", "canary", recorded, "--agent", "c-0", "--module", "same.wasm", "--ticks", "8")
+    asked = ("agent", "canary", recorded, "--allow-unsigned", "--agent", "c-0", "--module", "same.wasm", "--ticks", "8")
     answer = call(*asked)
     assert answer.status == 0
     assert "equal: every record came out again" in answer.out
@@ -31,14 +31,29 @@ def test_a_version_that_does_the_same_ends_with_status_0(recorded: Path) -> None
 
 
 def test_a_version_that_differs_ends_with_status_3_and_says_where(recorded: Path) -> None:
-    answer = call("agent", "canary", recorded, "--agent", "c-0", "--module", "two.wasm", "--at", "8")
+    answer = call(
+        "agent", "canary", recorded, "--allow-unsigned", "--agent", "c-0", "--module", "two.wasm", "--at", "8"
+    )
     assert answer.status == 3
     assert "of the agent: first difference at tick 8" in answer.out
     assert "of the run: first difference at tick 8" in answer.out
 
 
 def test_apply_forks_the_run_with_the_new_version(recorded: Path) -> None:
-    asked = ("agent", "canary", recorded, "--agent", "c-0", "--module", "two.wasm", "--at", "8", "--apply", "b.twk")
+    asked = (
+        "agent",
+        "canary",
+        recorded,
+        "--allow-unsigned",
+        "--agent",
+        "c-0",
+        "--module",
+        "two.wasm",
+        "--at",
+        "8",
+        "--apply",
+        "b.twk",
+    )
     document = call(*asked, "-o", "json").document()
     applied = document["applied"]
     assert isinstance(applied, dict)
@@ -48,7 +63,7 @@ def test_apply_forks_the_run_with_the_new_version(recorded: Path) -> None:
 
 
 def test_a_swap_that_fails_is_told_and_not_applied(recorded: Path) -> None:
-    asked = ("agent", "canary", recorded, "--agent", "c-0", "--module", "broken.wasm", "--at", "8")
+    asked = ("agent", "canary", recorded, "--allow-unsigned", "--agent", "c-0", "--module", "broken.wasm", "--at", "8")
     answer = call(*asked, "--apply", "b.twk")
     assert answer.status == 3
     assert "agent_load returned -9" in answer.out
@@ -56,8 +71,8 @@ def test_a_swap_that_fails_is_told_and_not_applied(recorded: Path) -> None:
 
 
 def test_no_such_tick_agent_or_file_is_told(recorded: Path) -> None:
-    asked = ("agent", "canary", recorded, "--agent", "c-0", "--module", "same.wasm")
+    asked = ("agent", "canary", recorded, "--allow-unsigned", "--agent", "c-0", "--module", "same.wasm")
     assert call(*asked, "--at", "-1").status == 2
     assert call(*asked, "--at", "900").status == 8
-    assert call("agent", "canary", recorded, "--agent", "x", "--module", "same.wasm").status == 8
-    assert call("agent", "canary", recorded, "--agent", "c-0", "--module", "gone.wasm").status == 4
+    assert call("agent", "canary", recorded, "--allow-unsigned", "--agent", "x", "--module", "same.wasm").status == 8
+    assert call("agent", "canary", recorded, "--allow-unsigned", "--agent", "c-0", "--module", "gone.wasm").status == 4

@@ -86,7 +86,11 @@ def test_a_world_file_plans_swaps(counting: Path) -> None:
 @pytest.mark.slow
 def test_a_fork_swaps(counting: Path) -> None:
     call("run", counting, "--allow-unsigned", "--journal", "a.twk")
-    assert call("fork", "a.twk", "--at", "6", "--swap", "c-1=two.wasm", "--journal", "b.twk").status == 0
+    forked = ("fork", "a.twk", "--at", "6", "--swap", "c-1=two.wasm", "--journal", "b.twk")
+    refused = call(*forked)
+    assert (refused.status, "TW3004" in refused.err) == (4, True), "that a journal says so is not its reader's word"
+    assert not Path("b.twk").exists()
+    assert call(*forked, "--allow-unsigned").status == 0
     assert "swapped c-1" in call("show", "b.twk", "frame", "--tick", "6").out
 
 
