@@ -13,7 +13,7 @@ from tickwork.driver.run import run
 from tickwork.errors import JournalDamaged, JournalIncomplete, ReplayDivergence
 from tickwork.journal.memory import MemoryJournal
 from tickwork.kernel import Commit, Flip
-from tickwork.records import AgentSpec, Frame, Input, Outcome, Status, Turn
+from tickwork.records import Frame, Input, Outcome, Status, Turn
 
 
 def made(visibility: str = "next") -> MemoryJournal:
@@ -39,7 +39,7 @@ class Liar(Crew):
     def flip(self, flips: Sequence[Flip]) -> None:
         return
 
-    def adopt(self, swapped: Sequence[tuple[int, AgentSpec]]) -> None:
+    def adopt(self, commit: Commit) -> None:
         return
 
     def close(self) -> None:

@@ -328,11 +328,16 @@ def test_a_run_is_not_quiet_while_a_reader_has_something_to_see() -> None:
     assert here.machine.quiet
 
 
+def tells_twice(outbox: Outbox) -> None:
+    outbox.send("x", b"1")
+    outbox.send("x", b"2")
+
+
 def test_a_reader_that_waits_for_a_full_mailbox_keeps_no_run_awake() -> None:
     small = spec("x", limits=msgspec.structs.replace(spec("x").limits, mailbox_messages=1, overflow="defer"))
     here = stage("frame", 100, agent("w"), agent("r", send=("x",)), agent("s"), small)
     run(here, Input(InputKind.SUSPEND_AGENT, "operator", "x"), message("r"), message("r"))
-    run(here, message("r"), r=lambda outbox: [outbox.send("x", b"1"), outbox.send("x", b"2")])
+    run(here, message("r"), r=tells_twice)
     run(here, w=write(3))
     run(here)
     assert here.agent("r").deferred
