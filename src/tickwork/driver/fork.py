@@ -20,7 +20,7 @@ from .performers import Dispatch
 from .plans import Swap, in_order
 from .resolve import World
 from .run import create_journal, finish, open_feeds, undecided_error
-from .settle import further_plans, module_digests, resumed_plans
+from .settle import further_plans, judge_plans, module_digests, resumed_plans
 from .snapshots import snapshot_bodies
 from .verify import Run, fold_prefix
 
@@ -97,6 +97,7 @@ def fork(
             again, decided, undecided = settle_unknown(waiting, decisions or {})
             if undecided:
                 raise undecided_error(undecided)
+            judge_plans(planned, fold.machine, fold.crew)
             plans = further_plans(edit.swaps, fold.machine, fold.crew)
             edits = [*owed.pending(at), *_edits(edit, plans)] if at == parent.length() else _edits(edit, plans)
             inbox.schedule(plans)

@@ -23,7 +23,7 @@ from .owed import read_owed
 from .performers import Dispatch
 from .plans import Swap
 from .resolve import World
-from .settle import further_plans, resumed_plans
+from .settle import further_plans, judge_plans, resumed_plans
 from .swap import check_plans
 from .verify import Run, fold_prefix
 
@@ -166,9 +166,11 @@ def resume_journal(
     with executing(journal, world, options, until=journal.length(), live=True) as (header, environment, fold):
         assert fold.crew is not None
         inbox = Inbox(open_feeds(header, journal.content))
-        inbox.schedule(resumed_plans(environment, world, fold.crew))
+        plans = resumed_plans(environment, world, fold.crew)
+        inbox.schedule(plans)
         inbox.recall(world.inputs if world is not None else ())
         heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
+        judge_plans(plans, fold.machine, fold.crew)
         inbox.schedule(further_plans(swaps, fold.machine, fold.crew))
         state, owed = fold.machine.state, read_owed(environment, journal)
         open_ = state.effects if state.status < RunStatus.COMPLETE else []

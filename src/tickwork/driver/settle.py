@@ -129,6 +129,22 @@ def resumed_plans(environment: Environment, world: World | None, crew: Crew) -> 
     return world.swaps
 
 
+def judge_plans(plans: Iterable[SwapPlan], machine: Machine, crew: Crew) -> None:
+    """Refuse to go on where a planned version is not believed: the run that was interrupted believed it.
+
+    What this run's own course makes impossible is not looked at. That is recorded when its tick comes.
+
+    Raises:
+        PackageError: TW3201 to TW3210. ModuleUnsigned: TW3004.
+    """
+    assert crew.versions is not None, "who executes a journal knows where modules come from"
+    for plan in plans:
+        agent = _agent(machine, plan.agent)
+        if plan.at >= machine.state.tick and agent is not None and agent.status != AgentStatus.STOPPED:
+            with suppress(AgentCodeMissing, JournalIncomplete):
+                crew.versions.judge(msgspec.structs.replace(agent.spec, digest=plan.digest, source=plan.source))
+
+
 def further_plans(swaps: Iterable[Swap], machine: Machine, crew: Crew) -> tuple[SwapPlan, ...]:
     """Return swaps asked for between two ticks as plans, judged by the agents as they are.
 

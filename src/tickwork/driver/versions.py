@@ -70,6 +70,14 @@ class Versions:
             self._judge.note()
         return known
 
+    def judge(self, spec: AgentSpec) -> None:
+        """Judge what an agent is to run, and compile nothing yet.
+
+        Raises:
+            PackageError: TW3201 to TW3210, it is not believed. ModuleUnsigned: TW3004.
+        """
+        self._judge.judge_spec(spec, self.body)
+
     def note(self) -> None:
         """Note what was judged so far as seen on this machine, once it runs.
 

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 
 from tests.support import ROOT
+from tests.unit.driver.troupe import stop_after
 from tickwork.driver.clock import SteppedClock
 from tickwork.driver.fork import fork
 from tickwork.driver.judging import Judge
 from tickwork.driver.options import Options
-from tickwork.driver.resolve import World, load_world, make_world, new_header
+from tickwork.driver.plans import Swap
+from tickwork.driver.resolve import World, load_world, make_world, new_header, with_swaps
 from tickwork.driver.run import resume, run
 from tickwork.driver.verify import replay, verify
 from tickwork.errors import (
@@ -162,3 +164,18 @@ def test_an_agent_is_given_no_more_than_its_signed_package_asks_for(trusting: Pa
     with pytest.raises(CapabilityBeyondKey, match="is given more than its package asks for"):
         Judge(made.header, options(trusting)).judge_spec(spec, lambda _: signed)
     Judge(made.header, options(trusting)).judge_spec(made.header.agents[0], lambda _: signed)
+
+
+@pytest.mark.slow
+def test_a_swap_still_to_come_is_judged_before_a_run_goes_on(trusting: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.twk"
+    signed = sign_package(package(), PRIVATE)
+    planned = with_swaps(world(signed, unsigned=True), [Swap("a", package(version="2.0.0"), 2, "restart")])
+    head = run(planned, options=options(trusting)).head
+    run(planned, journal=path, options=msgspec.structs.replace(options(trusting), stop=stop_after(1)))
+    careful = msgspec.structs.replace(options(trusting), allow_unsigned=False)
+    with pytest.raises(ModuleUnsigned):
+        resume(path, options=careful)
+    with pytest.raises(ModuleUnsigned):
+        fork(path, at=1, options=careful)
+    assert resume(path, options=options(trusting)).head == head
