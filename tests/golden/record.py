@@ -1,11 +1,14 @@
 """Records a new golden journal: python tests/golden/record.py NAME
 
-A journal that exists is never written again: what it proves is that later versions still read it.
+NAME is one of ``WORLDS``. A journal that exists is never written again: what it proves is that later versions still
+read it.
 """
 
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 GOLDEN = Path(__file__).resolve().parent
 ROOT = GOLDEN.parent.parent
@@ -16,6 +19,7 @@ if __name__ == "__main__":
 import msgspec  # noqa: E402
 
 from tests.laws.corpus import listener, options, wasm, world  # noqa: E402
+from tests.laws.everything import everything  # noqa: E402
 from tickwork import codec  # noqa: E402
 from tickwork.driver.clock import SteppedClock  # noqa: E402
 from tickwork.driver.resolve import World  # noqa: E402
@@ -64,13 +68,36 @@ def golden_world() -> World:
     )
 
 
+def moving_world() -> World:
+    """Return a world of modules with windows, denials, grants, models, swaps across languages and a snapshot."""
+    whole = everything()
+    header = msgspec.structs.replace(
+        whole.header,
+        name="moving",
+        agents=tuple(spec for spec in whole.header.agents if spec.kind == "wasm"),
+        windows=tuple(
+            msgspec.structs.replace(window, readers=tuple(name for name in window.readers if name == "reader"))
+            for window in whole.header.windows
+            if window.name != "notes"
+        ),
+    )
+    inputs = tuple(planned for planned in whole.inputs if planned[1].target not in ("peer", "second"))
+    return msgspec.structs.replace(whole, header=header, inputs=inputs, natives={})
+
+
+WORLDS: Final[Mapping[str, Callable[[], World]]] = {"first": golden_world, "moving": moving_world}
+
+
 def main() -> int:
     """Record the journal and print its line of heads.txt."""
     path = GOLDEN / f"{sys.argv[1]}.twk"
     with tempfile.TemporaryDirectory() as cache:
         chosen = options(Path(cache), clock=SteppedClock(), signing_key=SIGNING_KEY)
+        steady = chosen.performers["artifact.write"]
+        performers = {**chosen.performers, "work": steady, "infer:brain": steady}
+        chosen = msgspec.structs.replace(chosen, performers=performers)
         # The folder is written into the journal as a hint; the root is on every machine.
-        made = msgspec.structs.replace(golden_world(), folder=Path("/"))
+        made = msgspec.structs.replace(WORLDS[path.stem](), folder=Path("/"))
         done = run(made, journal=path, options=chosen)
     sys.stdout.write(f"{path.stem} {done.head.hex()}\n")
     return 0
