@@ -91,7 +91,7 @@ def test_unsafe_effects_that_go_out_again_unasked_are_found(monkeypatch: pytest.
 
 def test_a_fork_that_performs_again_what_has_a_result_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def unread(*arguments: object) -> tuple[list[Effect], list[object]]:
-        return list(arguments[-1]), []  # type: ignore[call-overload]
+        return list(arguments[2]), []  # type: ignore[call-overload]
 
     monkeypatch.setattr(fork, "_recorded_results", unread)
     assert "whose results" in str(find())
