@@ -306,37 +306,39 @@ class Machine:
     def commit(self, turns: Sequence[Turn], outcomes: Sequence[Outcome]) -> None:
         """Apply the outcomes in slot order. May be called several times in a tick when visibility is linear."""
         state, bus, ports = self.state, self.bus, self.cast.ports
-        agents, parts, fuel = state.agents, self._parts, self._fuel
-        bus.visible = state.tick if self._linear else state.tick + 1
+        agents, parts, fuel, linear = state.agents, self._parts, self._fuel, self._linear
+        bus.visible = state.tick if linear else state.tick + 1
         bus.drain_deferred()
         for turn, outcome in zip(turns, outcomes, strict=True):
             bus.slot += 1
-            number, outbox = turn.agent, outcome.outbox
+            number, outbox, used = turn.agent, outcome.outbox, outcome.fuel
             agent = agents[number]
             limits = agent.spec.limits
             charged = 0
             if limits.window_ticks:
-                charged = outcome.fuel
+                charged = used
                 agent.window_fuel += charged
-            if outcome.status == 0:
+            fuel.append(used)
+            status = outcome.status
+            if status == 0:
                 actions = read_outbox(ports, number, outbox) if outbox else []
                 if limits.messages_per_turn and len(actions) > limits.messages_per_turn:
                     actions = Refused(Status.DENIED, "", TOO_MANY)
                 if isinstance(actions, Refused):
-                    outcome = Outcome(actions.status, actions.code, outcome.fuel, b"", actions.detail)
+                    outcome = Outcome(actions.status, actions.code, used, b"", actions.detail)
+                    status = actions.status
                     self.done.undo.append(number)
                 else:
                     self._apply(agent, turn, outcome.code, actions)
-            fuel.append(outcome.fuel)
-            if outcome.status != 0:
-                if outcome.status == Status.DENIED:
+            if status != 0:
+                if status == Status.DENIED:
                     outcome = self._note_denial(ports[number], agent, outcome)
                 self._details.append((bus.slot, outcome.detail))
                 supervise(self.cast, agent, turn, outcome)
             detached = encode_turn(number, turn.operation, outcome, charged, parts)
             if detached is not None:
                 self._content.append(detached)
-            if self._linear:
+            if linear:
                 bus.flush_retained()
 
     def _note_denial(self, port: Port, agent: AgentState, outcome: Outcome) -> Outcome:

@@ -132,13 +132,14 @@ class Slot:
             image = instance.take_image()
             ledger.keep(image, len(image.memory))
         outcome = instance.run(turn)
-        if instance.regions is not None and not outcome.status:
-            outcome = instance.collect(outcome)
-        if outcome.status:
-            ledger.undoable = False
-            self.drop()
-        else:
-            ledger.add(turn, outcome.fuel)
+        if not outcome.status:
+            if instance.regions is not None:
+                outcome = instance.collect(outcome)
+            if not outcome.status:
+                ledger.add(turn, outcome.fuel)
+                return outcome
+        ledger.undoable = False
+        self.drop()
         return outcome
 
     def _revive(self) -> Instance:
