@@ -62,7 +62,8 @@ _EPILOGUE: Final = """Begin with:
     tickwork run world.toml
     tickwork verify .tickwork/runs/NAME-1.twk
 
-Every command has --help with examples, and -o json for programs."""
+Every command has --help with examples, and all but agent debug, which is for
+people, have -o json for programs."""
 
 
 def build_app() -> App:
