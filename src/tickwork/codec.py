@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from .records import DETACH_BYTES, Derived, Environment, Frame, Header, Input, Message, Outcome, Status
+from .records import DETACH_BYTES, Derived, Environment, Frame, Header, Input, Message, ModelNote, Outcome, Status
 
 FRAME: Final = struct.Struct("<IHHIIQQ")
 """Header of a message frame: size, kind, encoding, source, destination, seq, tick. Source: the agent ABI."""
@@ -133,11 +133,13 @@ class Hints(msgspec.Struct, frozen=True, array_like=True):
         fuel: Used by each turn, in slot order.
         details: Texts about failed turns, by slot.
         snapshot: Digest of the snapshot that was taken after the tick, or empty.
+        models: Who answered requests to models whose answers arrived with this tick. Order: arrival.
     """
 
     fuel: list[int] = []
     details: list[tuple[int, str]] = []
     snapshot: bytes = b""
+    models: tuple[ModelNote, ...] = ()
 
 
 _hints = msgspec.msgpack.Decoder(Hints)

@@ -54,6 +54,22 @@
     │   ├── BuildNotReproducible    TW5003  exit 4   the same source gave other bytes
     │   ├── ProjectInvalid          TW5004  exit 78  agent.toml or a test script is not what it must be
     │   └── AgentTestFailed         TW5005  exit 1   a script's outputs are not the golden ones
+    ├── ModelError                  exit 4
+    │   ├── ModelNotFound           TW6001  exit 8   no such model, version or file in the store
+    │   ├── ModelInvalid            TW6002  the file is no model, or needs more than a load may take
+    │   ├── ModelDamaged            TW6003  exit 3   bytes are not those of their digest
+    │   ├── ModelInputInvalid       TW6004  exit 2   a tensor of the wrong name, type or shape
+    │   ├── ModelTooLarge           TW6005  exit 5   more memory than the budget allows
+    │   ├── ModelTimeout            TW6006  exit 1   no answer before the deadline
+    │   ├── ModelCrashed            TW6007  exit 69  the worker process ended
+    │   ├── ProviderMissing         TW6008  exit 69  an execution provider is absent or failed
+    │   ├── ModelHostLost           TW6009  exit 69  the process that owns the workers cannot be reached
+    │   ├── ModelQueueFull          TW6010  exit 69  too many requests wait already
+    │   ├── ModelExists             TW6011  exit 7   the version is there with other bytes
+    │   ├── ModelsMissing           TW6012  exit 69  a package that models need is not installed
+    │   ├── ReexecutionRefused      TW6013  this machine's numerics are not those of the recorded answers
+    │   ├── ModelRunFailed          TW6014  exit 1   the model itself reported an error
+    │   └── ModelUnfit              TW6015  the profile or batching asked for does not hold for this model
     └── InternalError               TW9001  exit 70  our bug, never the user's
 
 A module's misbehaviour while it runs is not here: a trap or an endless loop is a turn's outcome, a record in the
@@ -447,6 +463,114 @@ class AgentTestFailed(AuthoringError):
 
     code = "TW5005"
     exit_status = 1
+
+
+class ModelError(TickworkError):
+    """A model that cannot be kept, loaded or asked."""
+
+    exit_status = 4
+
+
+class ModelNotFound(ModelError):
+    """The store has no such model or version, or a file that was named is absent."""
+
+    code = "TW6001"
+    exit_status = 8
+
+
+class ModelInvalid(ModelError):
+    """The file is no model that can be loaded, or loading it takes more than is allowed."""
+
+    code = "TW6002"
+
+
+class ModelDamaged(ModelError):
+    """Bytes in the store are not those of their digest."""
+
+    code = "TW6003"
+    exit_status = 3
+
+
+class ModelInputInvalid(ModelError):
+    """A tensor that does not fit the model: its name, type, rank or shape."""
+
+    code = "TW6004"
+    exit_status = 2
+
+
+class ModelTooLarge(ModelError):
+    """The model needs more memory than its budget allows."""
+
+    code = "TW6005"
+    exit_status = 5
+
+
+class ModelTimeout(ModelError):
+    """The model did not answer before its deadline."""
+
+    code = "TW6006"
+    exit_status = 1
+
+
+class ModelCrashed(ModelError):
+    """The model's worker process ended while it worked."""
+
+    code = "TW6007"
+    exit_status = 69
+
+
+class ProviderMissing(ModelError):
+    """An execution provider that was asked for is absent or failed, and no fallback was allowed."""
+
+    code = "TW6008"
+    exit_status = 69
+
+
+class ModelHostLost(ModelError):
+    """The process that owns the models' workers cannot be reached."""
+
+    code = "TW6009"
+    exit_status = 69
+
+
+class ModelQueueFull(ModelError):
+    """Too many requests wait for the model already."""
+
+    code = "TW6010"
+    exit_status = 69
+
+
+class ModelExists(ModelError):
+    """The store has that version with other bytes."""
+
+    code = "TW6011"
+    exit_status = 7
+
+
+class ModelsMissing(ModelError):
+    """A Python package that models need is not installed; the fix is one line to run."""
+
+    code = "TW6012"
+    exit_status = 69
+
+
+class ReexecutionRefused(ModelError):
+    """Recorded answers cannot be compared here: the numerics of this machine are others."""
+
+    code = "TW6013"
+
+
+class ModelRunFailed(ModelError):
+    """The model was run and reported an error."""
+
+    code = "TW6014"
+    exit_status = 1
+
+
+class ModelUnfit(ModelError):
+    """The model has operators that the profile or the way of batching does not allow."""
+
+    code = "TW6015"
 
 
 class InternalError(TickworkError):

@@ -240,6 +240,7 @@ class InputKind(IntEnum):
     REVOKE = 15
     OPEN_WINDOW = 16
     CLOSE_WINDOW = 17
+    SWAP_MODEL = 18
 
 
 class Input(msgspec.Struct, frozen=True, array_like=True):
@@ -307,6 +308,8 @@ class DerivedKind(IntEnum):
     WINDOW_CLOSED = 29
     SWAPPED = 30
     SWAP_FAILED = 31
+    MODEL_SWAPPED = 32
+    MODEL_SWAP_FAILED = 33
 
 
 class Derived(msgspec.Struct, frozen=True, array_like=True):
@@ -345,6 +348,7 @@ class Effect(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         number: The run-wide sequence number of the frame that asked for it.
         key: Idempotency key: SHA-256 over (lineage, agent, tick, number). Shape: 32 bytes.
+        model: For a request to a model, digest of the version that was current when it was made, else empty.
     """
 
     number: int
@@ -355,6 +359,37 @@ class Effect(msgspec.Struct, frozen=True, array_like=True):
     key: bytes
     encoding: int
     body: bytes
+    model: bytes = b""
+
+
+class NoteKind(IntEnum):
+    """What a note about a model says."""
+
+    SESSION = 1
+    ANSWER = 2
+    FALLBACK = 3
+    CRASH = 4
+    EVICTED = 5
+
+
+class ModelNote(msgspec.Struct, frozen=True, array_like=True):
+    """A hint about who answered a request to a model, and with what.
+
+    Attributes:
+        kind: A ``NoteKind``.
+        model: The model's name in the run.
+        number: The effect (ANSWER), else 0.
+        batch: ANSWER: number of the first effect of the batch it was answered in; its own where it was alone.
+        session: SHA-256 of the session's encoded fingerprint. Shape: 32 bytes, empty where there was none.
+        body: SESSION: the encoded fingerprint. FALLBACK, CRASH, EVICTED: why, as text.
+    """
+
+    kind: int
+    model: str
+    number: int = 0
+    batch: int = 0
+    session: bytes = b""
+    body: bytes = b""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -362,12 +397,14 @@ class Result(msgspec.Struct, frozen=True):
 
     Attributes:
         code: 0, or a ``Refusal`` when the effect failed for good.
+        notes: What is worth knowing about how it came about; hints.
     """
 
     number: int
     code: int
     encoding: int
     body: bytes
+    notes: tuple[ModelNote, ...] = ()
 
 
 class Limits(msgspec.Struct, frozen=True, array_like=True):
@@ -504,6 +541,44 @@ class WindowSpec(msgspec.Struct, frozen=True, array_like=True):
     closes: int = 0
 
 
+class ModelSpec(msgspec.Struct, frozen=True, array_like=True):
+    """A model that agents may ask, as the run's header pins it.
+
+    Attributes:
+        digest: SHA-256 of the model's manifest; empty for one that a performer given with the run answers for.
+        version: The model's own version.
+        profile: ``exact-1``, ``exact-portable`` or ``fast``.
+        batch: ``row`` (each request alone), ``tick`` (a tick's requests in slot order) or ``certified``.
+        most: Requests one batch may hold.
+        delivery: ``barrier`` (answers enter the next tick) or ``async`` (when they are there).
+        deadline_ms: After which a request is answered with TIMEOUT. Units: milliseconds.
+        fallback: What follows from a provider that fails: ``strict``, ``on_load`` or ``on_run``.
+    """
+
+    name: str
+    digest: bytes = b""
+    version: str = ""
+    profile: str = "exact-1"
+    batch: str = "row"
+    most: int = 64
+    delivery: str = "barrier"
+    deadline_ms: int = 30_000
+    fallback: str = "strict"
+
+
+class ModelOrder(msgspec.Struct, frozen=True, array_like=True):
+    """Body of a SWAP_MODEL input.
+
+    Attributes:
+        replaces: Digest of the version that ``spec`` is to take the place of.
+        reason: Why the swap failed; empty for one that did not.
+    """
+
+    spec: ModelSpec
+    replaces: bytes
+    reason: str = ""
+
+
 class SkillSpec(msgspec.Struct, frozen=True, array_like=True):
     """A skill agents may call, and what a lost result means for it."""
 
@@ -562,7 +637,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     skills: tuple[SkillSpec, ...] = ()
     tasks: tuple[TaskSpec, ...] = ()
     feeds: tuple[FeedSpec, ...] = ()
-    models: tuple[str, ...] = ()
+    models: tuple[ModelSpec, ...] = ()
     windows: tuple[WindowSpec, ...] = ()
 
 

@@ -21,7 +21,7 @@ import msgspec  # noqa: E402
 from tests.laws.corpus import listener, options, wasm, world  # noqa: E402
 from tests.laws.everything import everything  # noqa: E402
 from tickwork import codec  # noqa: E402
-from tickwork.driver.clock import SteppedClock  # noqa: E402
+from tickwork.clock import SteppedClock  # noqa: E402
 from tickwork.driver.resolve import World  # noqa: E402
 from tickwork.driver.run import run  # noqa: E402
 from tickwork.records import FeedSpec, Limits, Supervision, TaskSpec  # noqa: E402

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tickwork.driver.clock import SystemClock
+from tickwork.clock import SystemClock
 from tickwork.packages.judge import judge
 from tickwork.packages.trust import PUBLISHERS, load_trust
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ..driver.clock import Clock
+from ..clock import Clock
 from ..driver.crew import open_versions
 from ..driver.fold import open_machine, read_inputs, read_turns
 from ..driver.judging import Judge

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from ..driver.clock import SystemClock
+from ..clock import SystemClock
 from ..errors import UsageFault
 from ..packages.judge import Verdict, judge
 from ..packages.package import Package

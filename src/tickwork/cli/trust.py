@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..driver.clock import SystemClock
+from ..clock import SystemClock
 from ..errors import UsageFault
 from ..packages.editing import Rights, add_key, approve, find_keys, remove_key, revoke
 from ..packages.identity import PublicKey, read_public_key

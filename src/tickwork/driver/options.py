@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from .clock import Clock, SystemClock
+from ..clock import Clock, SystemClock
 from .performers import Performer
 
 FLUSH_TICKS: Final = 256

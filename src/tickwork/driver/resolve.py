@@ -32,6 +32,7 @@ from ..records import (
     Header,
     Input,
     Limits,
+    ModelSpec,
     SkillSpec,
     Supervision,
     SwapPlan,
@@ -149,7 +150,7 @@ def load_world(
         skills=tuple(SkillSpec(name, _EFFECT_CLASSES[skill.effect_class]) for name, skill in table.skills.items()),
         tasks=_tasks(table.tasks),
         feeds=tuple(reader.feed(name, feed) for name, feed in table.feeds.items()),
-        models=tuple(table.models),
+        models=tuple(ModelSpec(name) for name in table.models),
         windows=tuple(_window(name, window) for name, window in table.windows.items()),
     )
     refuse_undeclared_windows(file, header)

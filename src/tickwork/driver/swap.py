@@ -249,7 +249,7 @@ def _refuse_useless(old: AgentSpec, changed: AgentSpec, plan: SwapPlan, header: 
         "subscribe": header.topics,
         "skills": tuple(skill.name for skill in header.skills),
         "spawn": tuple(template.name for template in header.templates),
-        "models": header.models,
+        "models": tuple(model.name for model in header.models),
         "windows": tuple(window.name for window in header.windows),
     }
     for word in plan.grants:

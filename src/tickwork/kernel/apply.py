@@ -26,6 +26,7 @@ from ..records import (
 )
 from .cast import Cast
 from .grants import grant, revoke
+from .models import admit_model_swap
 from .outbox import TASK_HEAD_BYTES, Action
 from .random import stream_key
 from .state import (
@@ -170,15 +171,19 @@ def _skill(cast: Cast, agent: AgentState, action: Action) -> None:
 
 def _infer(cast: Cast, agent: AgentState, action: Action) -> None:
     """Ask a model. Nothing outside changes by it, so a request whose answer a crash has lost goes out again."""
-    name = INFER_PREFIX + cast.header.models[action[1]]
-    _ask(cast, agent, action, name, EffectClass.PURE, MODEL_HANDLE | action[2])
+    model = cast.state.models[action[1]]
+    name = INFER_PREFIX + model.name
+    _ask(cast, agent, action, name, EffectClass.PURE, MODEL_HANDLE | action[2], model.digest)
 
 
-def _ask(cast: Cast, agent: AgentState, action: Action, name: str, effect_class: int, answer_to: int) -> None:
+def _ask(
+    cast: Cast, agent: AgentState, action: Action, name: str, effect_class: int, answer_to: int, model: bytes = b""
+) -> None:
     """Issue an effect.
 
     Args:
         answer_to: Destination of an answer that says it was refused.
+        model: Digest of the version that is asked.
     """
     kind, _, _, encoding, size, body = action
     state, bus = cast.state, cast.bus
@@ -190,7 +195,8 @@ def _ask(cast: Cast, agent: AgentState, action: Action, name: str, effect_class:
         return
     agent.effects += 1
     key = effect_key(state.lineage, agent.number, state.tick, number)
-    effect = Effect(number, state.tick, agent.number, name, effect_class, key, encoding, body[: size - FRAME.size])
+    asked = body[: size - FRAME.size]
+    effect = Effect(number, state.tick, agent.number, name, effect_class, key, encoding, asked, model)
     state.effects.append(effect)
     cast.done.effects.append(effect)
     bus.note(DerivedKind.EFFECT, agent.number, number, name, key)
@@ -418,4 +424,5 @@ _INPUTS: Final[dict[int, Callable[[Cast, Input], str]]] = {
     InputKind.REVOKE: revoke,
     InputKind.OPEN_WINDOW: _on_open_window,
     InputKind.CLOSE_WINDOW: _on_close_window,
+    InputKind.SWAP_MODEL: admit_model_swap,
 }

@@ -76,7 +76,7 @@ def _exists(cast: Cast, capability: str) -> bool:
         return any(skill.name == name for skill in header.skills)
     if key == "spawn":
         return any(template.name == name for template in header.templates)
-    return key != "models" or name in header.models
+    return key != "models" or any(model.name == name for model in header.models)
 
 
 def _follow(cast: Cast, agent: AgentState, capability: str, *, denied: bool) -> None:

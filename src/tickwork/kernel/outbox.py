@@ -47,7 +47,7 @@ class Handles:
     def __init__(self, header: Header) -> None:
         self.topics = {name: index for index, name in enumerate(header.topics)}
         self.skills = {skill.name: index for index, skill in enumerate(header.skills)}
-        self.models = {name: index for index, name in enumerate(header.models)}
+        self.models = {model.name: index for index, model in enumerate(header.models)}
         self.templates = {template.name: index for index, template in enumerate(header.templates)}
 
 

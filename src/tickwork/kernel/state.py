@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from ..codec import encode
-from ..records import AgentSpec, Effect, Header, WindowSpec
+from ..records import AgentSpec, Effect, Header, ModelSpec, WindowSpec
 from .random import stream_key
 
 NEVER: Final = 1 << 62
@@ -197,6 +197,7 @@ class State(msgspec.Struct, array_like=True):
         closing_since: Tick at which the run was asked to close, ``NEVER`` before.
         drained: Ticks spent draining.
         wall_us: The wall-clock sample of this tick, if one was taken.
+        models: The version of each model that answers requests from now on. Order: the header's.
     """
 
     tick: int
@@ -215,6 +216,7 @@ class State(msgspec.Struct, array_like=True):
     tasks: list[TaskState]
     effects: list[Effect]
     windows: list[WindowState] = []
+    models: list[ModelSpec] = []
 
 
 def new_agent(number: int, name: str, spec: AgentSpec, parent: int, seed: int, tick: int) -> AgentState:
@@ -231,7 +233,10 @@ def initial_state(header: Header, lineage: bytes) -> State:
     agents = [new_agent(n, spec.name, spec, -1, header.seed, 0) for n, spec in enumerate(header.agents)]
     topics = [TopicState(name) for name in header.topics]
     windows = [WindowState(spec) for spec in header.windows]
-    return State(0, 0, header.seed, lineage, RunStatus.OPEN, 0, NEVER, 0, 0, 0, agents, topics, [], [], [], windows)
+    models = list(header.models)
+    return State(
+        0, 0, header.seed, lineage, RunStatus.OPEN, 0, NEVER, 0, 0, 0, agents, topics, [], [], [], windows, models
+    )
 
 
 def encode_state(state: State) -> bytes:

@@ -73,7 +73,10 @@ def make_lock(header: Header, engine: str, folder: Path, models: Mapping[str, st
     for spec in (*header.agents, *header.templates):
         for kind, locked in _of_spec(spec):
             found[kind].add(locked)
-    used = {*header.models, *(name for spec in (*header.agents, *header.templates) for name in spec.models)}
+    used = {
+        *(model.name for model in header.models),
+        *(name for spec in (*header.agents, *header.templates) for name in spec.models),
+    }
     for name in sorted(set(models) - used):
         fix = f"name one of {', '.join(sorted(used))}" if used else "leave it out"
         raise unusable(folder / LOCK_FILE, f"the world uses no model {name!r}", fix)
@@ -146,7 +149,10 @@ def check_lock(path: Path, header: Header, engine: str) -> Lock:
     """
     lock = read_lock(path)
     used = {model.name: model.file for model in lock.models if model.file}
-    known = {*header.models, *(name for spec in (*header.agents, *header.templates) for name in spec.models)}
+    known = {
+        *(model.name for model in header.models),
+        *(name for spec in (*header.agents, *header.templates) for name in spec.models),
+    }
     fresh = make_lock(header, engine, path.parent, {name: file for name, file in used.items() if name in known})
     found = list(differences(lock, fresh))
     if found:

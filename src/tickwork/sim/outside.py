@@ -205,7 +205,7 @@ class Slip(Future[T]):
 
 def asked_names(header: Header) -> tuple[str, ...]:
     """Return the names under which agents of a world ask for effects."""
-    return (*(skill.name for skill in header.skills), *(INFER_PREFIX + model for model in header.models))
+    return (*(skill.name for skill in header.skills), *(INFER_PREFIX + model.name for model in header.models))
 
 
 def performers(outside: Outside, skills: tuple[str, ...]) -> dict[str, Any]:

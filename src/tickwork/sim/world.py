@@ -20,6 +20,7 @@ from ..records import (
     FeedSpec,
     Header,
     Limits,
+    ModelSpec,
     SkillSpec,
     Supervision,
     TaskSpec,
@@ -67,7 +68,7 @@ def draw_world(draw: Draw) -> World:
         skills=skills,
         tasks=_tasks(draw, names) if draw.chance(35) else (),
         feeds=(_feed(draw, feed, names, topics),) if feed else (),
-        models=cast.models,
+        models=tuple(ModelSpec(name) for name in cast.models),
         windows=tuple(_window(draw, name, names) for name in cast.windows),
     )
     world = make_world(header, feeds=(feed,) if feed else (), natives={ENTRY: Actor})

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.unit.driver.troupe import stop_after
-from tickwork.driver.clock import SteppedClock
+from tickwork.clock import SteppedClock
 from tickwork.driver.fork import fork
 from tickwork.driver.judging import Judge
 from tickwork.driver.options import Options

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.unit.driver.troupe import Echo, asking, chat, empty, frames_of
-from tickwork.driver.clock import SteppedClock
+from tickwork.clock import SteppedClock
 from tickwork.driver.options import Options
 from tickwork.driver.resolve import World
 from tickwork.driver.run import run

@@ -168,7 +168,7 @@ def test_windows_and_models_enter_the_header(write: Write) -> None:
     world = write(NATIVE + 'windows = ["w"]\nmodels = ["m"]\n' + WINDOWS + 'windows = ["w"]\n')
     header = load_world(world).header
     assert header.windows == (WindowSpec("w", "log", 64, "a", ("c",)),)
-    assert header.models == header.agents[0].models == ("m",)
+    assert [model.name for model in header.models] == list(header.agents[0].models) == ["m"]
     assert header.agents[0].windows == ("w",)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.driver.troupe import Echo, asking, chat, empty, options, stop_after
 from tickwork import codec
-from tickwork.driver.clock import SteppedClock
+from tickwork.clock import SteppedClock
 from tickwork.driver.fork import fork
 from tickwork.driver.resolve import World, make_world, new_header
 from tickwork.driver.run import resume, resume_journal, run

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tickwork import codec
-from tickwork.driver.clock import SteppedClock
+from tickwork.clock import SteppedClock
 from tickwork.driver.options import Options
 from tickwork.driver.performers import Performer
 from tickwork.driver.resolve import World, make_world, new_header

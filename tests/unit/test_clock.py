@@ -1,6 +1,6 @@
 """Clocks."""
 
-from tickwork.driver.clock import SteppedClock, SystemClock
+from tickwork.clock import SteppedClock, SystemClock
 
 
 def test_the_systems_clock_is_of_this_age_and_never_goes_back() -> None:

@@ -1,0 +1,1 @@
+"""Models: kept by digest, run in processes of their own, asked by tensors."""
