@@ -9,7 +9,10 @@ import pytest
 from tests.house.tree import modules
 from tests.support import ROOT
 
-LOCKS = ["requirements-bench.lock", "requirements-build.lock", "requirements-dev.lock", "requirements.lock"]
+LOCKS = [
+    "requirements-bench.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-minilm.lock",
+    "requirements.lock",
+]  # fmt: skip
 DISTRIBUTIONS = 25
 
 
@@ -36,6 +39,18 @@ def test_the_readme_gives_a_reason_for_every_dependency() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `([a-z0-9-]+)` \| \S.+ \|$", text, flags=re.MULTILINE)
     assert [name for name in listed if name in _base()] == _base()
+
+
+def test_the_readme_gives_a_reason_for_every_package_of_an_extra() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    extras = _project()["project"]["optional-dependencies"]
+    missing = [
+        (extra, name)
+        for extra, lines in extras.items()
+        for name in map(_name, lines)
+        if f"`{name}`" not in text or f"tickwork[{extra}]" not in text
+    ]
+    assert missing == []
 
 
 def test_every_dependency_is_imported() -> None:
@@ -80,5 +95,5 @@ def test_the_base_install_stays_small() -> None:
 def test_every_declared_dependency_is_locked() -> None:
     project = _project()
     groups = project["dependency-groups"]
-    wanted = {*_base(), *(_name(line) for name in ("test", "check", "build") for line in groups[name])}
+    wanted = {*_base(), *(_name(line) for name in ("test", "check", "build", "sdk", "models") for line in groups[name])}
     assert sorted(wanted - _locked("requirements-dev.lock").keys()) == []
