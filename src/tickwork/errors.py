@@ -69,7 +69,9 @@
     │   ├── ModelsMissing           TW6012  exit 69  a package that models need is not installed
     │   ├── ReexecutionRefused      TW6013  this machine's numerics are not those of the recorded answers
     │   ├── ModelRunFailed          TW6014  exit 1   the model itself reported an error
-    │   └── ModelUnfit              TW6015  the profile or batching asked for does not hold for this model
+    │   ├── ModelUnfit              TW6015  the profile or batching asked for does not hold for this model
+    │   ├── ModelKept               TW6016  exit 7   a pinned or aliased version, which is not removed
+    │   └── ModelStoreFailed        TW6017  exit 69  the store's folder cannot be read or written
     └── InternalError               TW9001  exit 70  our bug, never the user's
 
 A module's misbehaviour while it runs is not here: a trap or an endless loop is a turn's outcome, a record in the
@@ -571,6 +573,20 @@ class ModelUnfit(ModelError):
     """The model has operators that the profile or the way of batching does not allow."""
 
     code = "TW6015"
+
+
+class ModelKept(ModelError):
+    """The version is pinned, or an alias names it, and is not removed."""
+
+    code = "TW6016"
+    exit_status = 7
+
+
+class ModelStoreFailed(ModelError):
+    """The folder of the store cannot be read or written; what was in it before is in it still."""
+
+    code = "TW6017"
+    exit_status = 69
 
 
 class InternalError(TickworkError):
