@@ -22,12 +22,15 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True):
         profile: ``exact-1``, ``exact-portable`` or ``fast``.
         providers: In the order they are tried; empty for the host's own order. The exact profiles run on ``cpu`` alone.
         fallback: ``strict``, ``on_load`` or ``on_run``: when the next provider may take the place of one that fails.
+        batch: ``row``, ``tick`` or ``certified``: what batches must be safe for. A model that its operators forbid to
+            be batched so is not loaded (TW6015). A batch asked of a session for ``row`` joins what may be joined.
     """
 
     model: bytes
     profile: str = "exact-1"
     providers: tuple[str, ...] = ()
     fallback: str = "strict"
+    batch: str = "row"
 
 
 class Incident(msgspec.Struct, frozen=True, array_like=True):
