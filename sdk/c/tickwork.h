@@ -110,7 +110,7 @@ enum {
 };
 
 /* How a body reads. */
-enum { TW_BYTES = 0, TW_JSON = 1, TW_MSGPACK = 2, TW_TENSOR = 3, TW_ARTIFACT = 4 };
+enum { TW_BYTES = 0, TW_JSON = 1, TW_MSGPACK = 2, TW_TENSOR = 3, TW_ARTIFACT = 4, TW_IN_WINDOW = 5 };
 
 #define TW_OUTSIDE 0xffffffffu   /* Source of a message that no agent sent. */
 #define TW_DIRECT 0xffffffffu    /* Destination of a message that came by no topic. */
@@ -441,6 +441,14 @@ TW_API int32_t tw_call(uint32_t handle, uint16_t encoding, const void *body, uin
 TW_API int32_t tw_infer(uint32_t handle, uint16_t encoding, const void *body, uint32_t length)
 {
     return tw_write(TW_INFER, encoding, handle, body, length);
+}
+
+/* Asks a model for what lies in a window the agent writes or reads: `length` bytes of tensors at `offset`, as the window is when the
+ * tick is over. */
+TW_API int32_t tw_infer_window(uint32_t handle, uint32_t window, uint64_t offset, uint64_t length)
+{
+    const struct { uint32_t window, zero; uint64_t offset, length; } place = {window, 0, offset, length};
+    return tw_write(TW_INFER, TW_IN_WINDOW, handle, &place, sizeof place);
 }
 
 /* Makes bytes of a window's region the window's content when the tick is committed. `handle` is the window's place in the

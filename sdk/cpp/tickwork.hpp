@@ -182,7 +182,7 @@ private:
     int32_t number_;
 };
 
-enum class Encoding : uint16_t { bytes, json, msgpack, tensor, artifact };
+enum class Encoding : uint16_t { bytes, json, msgpack, tensor, artifact, in_window };
 
 /* Kinds of frames an agent gets; from `user` on they are agents' own. */
 enum class Kind : uint16_t {

@@ -83,6 +83,7 @@ class Encoding(IntEnum):
     MSGPACK = 2
     TENSOR = 3
     ARTIFACT = 4
+    WINDOW = 5
 
 
 class Operation(IntEnum):

@@ -23,6 +23,7 @@ from tickwork.records import (
     Header,
     Limits,
     Message,
+    ModelSpec,
     Result,
     SkillSpec,
     Supervision,
@@ -247,7 +248,13 @@ def panes(visibility: str = "next") -> World:
         WindowSpec("fourth", "frame", 8, "last", ()),
     )
     found = world(
-        "panes", 40, agents, windows=windows, models=("mute", "brain"), visibility=visibility, checkpoint_every=8
+        "panes",
+        40,
+        agents,
+        windows=windows,
+        models=(ModelSpec("mute"), ModelSpec("brain")),
+        visibility=visibility,
+        checkpoint_every=8,
     )
     return msgspec.structs.replace(found, natives={**found.natives, GLAZIER: Glazier})
 

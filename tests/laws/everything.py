@@ -16,6 +16,7 @@ from tickwork.records import (
     InputKind,
     Limits,
     Message,
+    ModelSpec,
     SkillSpec,
     Supervision,
     TaskSpec,
@@ -136,7 +137,7 @@ def everything(visibility: str = "next", policy: str = "fifo", max_inputs: int =
         topics=("news", "seen", "orders", "price"),
         templates=(child,),
         skills=(SkillSpec("work", EffectClass.IDEMPOTENT),),
-        models=("brain",),
+        models=(ModelSpec("brain"),),
         tasks=(TaskSpec("first", "tour", 0, 0, b"1"), TaskSpec("second", "t2", 1, 0, b"2", (0,))),
         windows=(
             WindowSpec("board", "frame", 64, "tour", ("peer",)),

@@ -53,6 +53,7 @@ export const JSON: u16 = 1;
 export const MSGPACK: u16 = 2;
 export const TENSOR: u16 = 3;
 export const ARTIFACT: u16 = 4;
+export const IN_WINDOW: u16 = 5;
 
 /** Source of a message that no agent sent. */
 export const OUTSIDE: u32 = 0xffffffff;

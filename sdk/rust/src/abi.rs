@@ -58,6 +58,8 @@ impl Encoding {
     pub const TENSOR: Self = Self(3);
     /// A reference to an artifact.
     pub const ARTIFACT: Self = Self(4);
+    /// Of a request to a model: its tensors lie in a window.
+    pub const IN_WINDOW: Self = Self(5);
 }
 
 /// A frame's header. `size` counts header and body without the padding.

@@ -18,15 +18,16 @@ from ..records import (
     DerivedKind,
     Effect,
     EffectClass,
+    Encoding,
     FrameKind,
     Input,
     InputKind,
     Refusal,
     WindowSpec,
 )
-from .cast import Cast
+from .cast import Cast, Request
 from .grants import grant, revoke
-from .models import admit_model_swap
+from .models import admit_model_swap, place_tensors
 from .outbox import TASK_HEAD_BYTES, Action
 from .random import stream_key
 from .state import (
@@ -165,41 +166,61 @@ def _connect(cast: Cast, task: TaskState, dependencies: list[TaskState]) -> None
 
 
 def _skill(cast: Cast, agent: AgentState, action: Action) -> None:
-    skill = cast.header.skills[action[1]]
-    _ask(cast, agent, action, skill.name, skill.effect_class, DIRECT)
+    _issue(cast, agent, cast.bus.next_seq(), action, _body(action))
 
 
 def _infer(cast: Cast, agent: AgentState, action: Action) -> None:
     """Ask a model. Nothing outside changes by it, so a request whose answer a crash has lost goes out again."""
-    model = cast.state.models[action[1]]
-    name = INFER_PREFIX + model.name
-    _ask(cast, agent, action, name, EffectClass.PURE, MODEL_HANDLE | action[2], model.digest)
+    number = cast.bus.next_seq()
+    if action[3] == Encoding.WINDOW:
+        cast.requests.append(Request(cast.bus.slot, agent.number, number, action))
+    else:
+        _issue(cast, agent, number, action, _body(action))
 
 
-def _ask(
-    cast: Cast, agent: AgentState, action: Action, name: str, effect_class: int, answer_to: int, model: bytes = b""
-) -> None:
-    """Issue an effect.
+def issue_requests(cast: Cast) -> None:
+    """Issue the requests of a tick whose tensors lie in windows, now that these have flipped. Order: number."""
+    requests, cast.requests = cast.requests, []
+    for request in requests:
+        cast.bus.slot = request.slot
+        agent, action = cast.state.agents[request.agent], request.action
+        found = place_tensors(cast, agent, action)
+        if isinstance(found, tuple):
+            code, text = found
+            _refuse(cast, agent, request.number, action, code, text)
+        else:
+            _issue(cast, agent, request.number, action, found.encode())
 
-    Args:
-        answer_to: Destination of an answer that says it was refused.
-        model: Digest of the version that is asked.
-    """
-    kind, _, _, encoding, size, body = action
-    state, bus = cast.state, cast.bus
-    number = bus.next_seq()
+
+def _body(action: Action) -> bytes:
+    return action[5][: action[4] - FRAME.size]
+
+
+def _issue(cast: Cast, agent: AgentState, number: int, action: Action, body: bytes) -> None:
+    """Issue a request or a call as an effect, or refuse it by a record and an ERROR frame."""
     if agent.effects >= MAX_EFFECTS:
         text = f"more than {MAX_EFFECTS} effects without result"
-        bus.note(DerivedKind.DENIED, agent.number, kind, text)
-        bus.refuse(agent.number, Refusal.TOO_BIG, kind, number, text, destination=answer_to)
+        _refuse(cast, agent, number, action, Refusal.TOO_BIG, text)
         return
     agent.effects += 1
+    state, index, encoding = cast.state, action[1], action[3]
+    if action[0] == FrameKind.INFER:
+        model = state.models[index]
+        name, effect_class, version = INFER_PREFIX + model.name, int(EffectClass.PURE), model.digest
+    else:
+        skill = cast.header.skills[index]
+        name, effect_class, version = skill.name, skill.effect_class, b""
     key = effect_key(state.lineage, agent.number, state.tick, number)
-    asked = body[: size - FRAME.size]
-    effect = Effect(number, state.tick, agent.number, name, effect_class, key, encoding, asked, model)
-    state.effects.append(effect)
-    cast.done.effects.append(effect)
-    bus.note(DerivedKind.EFFECT, agent.number, number, name, key)
+    effect = Effect(number, state.tick, agent.number, name, effect_class, key, encoding, body, version)
+    insort(state.effects, effect, key=_effect_number)
+    insort(cast.done.effects, effect, key=_effect_number)
+    cast.bus.note(DerivedKind.EFFECT, agent.number, number, name, key)
+
+
+def _refuse(cast: Cast, agent: AgentState, number: int, action: Action, code: Refusal, text: str) -> None:
+    kind, answer_to = action[0], MODEL_HANDLE | action[2] if action[0] == FrameKind.INFER else DIRECT
+    cast.bus.note(DerivedKind.DENIED, agent.number, kind, text)
+    cast.bus.refuse(agent.number, code, kind, number, text, destination=answer_to)
 
 
 def _window_write(cast: Cast, agent: AgentState, action: Action) -> None:

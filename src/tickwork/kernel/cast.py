@@ -5,12 +5,14 @@ Invariants:
     * What the shell must do about an agent (make, undo, reset, retire) is noted in ``done`` as it is decided.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from ..records import AgentSpec, Derived, DerivedKind, Effect, FrameKind, Header
 from . import graph
 from .bus import Bus, kind_of
-from .outbox import Handles, Port
+from .outbox import Action, Handles, Port
 from .state import AgentState, AgentStatus, RunStatus, State, TaskState, new_agent
 from .windows import Windows
 
@@ -37,8 +39,26 @@ class Commit(msgspec.Struct):
     effects: list[Effect] = []
 
 
+class Request(NamedTuple):
+    """A request to a model whose tensors lie in a window, until the tick's windows have flipped.
+
+    Attributes:
+        slot: Place in the schedule of the turn that made it.
+        number: The sequence number it was given.
+    """
+
+    slot: int
+    agent: int
+    number: int
+    action: Action
+
+
 class Cast:
-    """The agents of one run, their ports, and the bus between them."""
+    """The agents of one run, their ports, and the bus between them.
+
+    Attributes:
+        requests: Those of this tick to models that are still to be issued. Order: number.
+    """
 
     def __init__(self, header: Header, state: State) -> None:
         self.header = header
@@ -52,6 +72,7 @@ class Cast:
         self._unbound: dict[str, list[Port]] = {}
         self.ports: list[Port] = []
         self.done = Commit()
+        self.requests: list[Request] = []
         self.reseeded = False
         self.windows = Windows(state, self.bus, self.numbers)
         self.clocked = self._reads_clock()

@@ -31,7 +31,7 @@ from ..records import (
     Turn,
 )
 from . import graph
-from .apply import admit_input, apply_action
+from .apply import admit_input, apply_action, issue_requests
 from .cast import Cast, Commit
 from .outbox import TOO_MANY, USER_KINDS, Action, Port, Refused, denial, read_outbox
 from .policy import POLICIES
@@ -416,8 +416,10 @@ class Machine:
     def seal(self) -> Sealed:
         """End the tick and return its records."""
         state, bus = self.state, self.bus
-        bus.slot = -1
         bus.visible = state.tick + 1
+        if self.cast.requests:
+            issue_requests(self.cast)
+        bus.slot = -1
         bus.flush_retained()
         self._advance()
         every = self.header.checkpoint_every

@@ -157,7 +157,6 @@ def _rebinding(old: AgentSpec, new: AgentSpec) -> _Rebound:
         FrameKind.RETAINED: topics,
         FrameKind.RESULT: skills | models,
         FrameKind.ERROR: models,
-        FrameKind.ERROR: models,
     }
 
     def rebound(frame: bytes) -> bytes | None:

@@ -99,6 +99,10 @@ class Windows:
             elif not window.open and spec.opens == tick:
                 self._open(window)
 
+    def place(self, name: str) -> int:
+        """Return a window's index in the run's state, -1 for none of that name."""
+        return self._places.get(name, -1)
+
     def open(self, name: str, spec: WindowSpec | None) -> str:
         """Open a window; return why not, or nothing.
 
@@ -293,6 +297,11 @@ class Windows:
 def grants(spec: AgentSpec, name: str) -> bool:
     """Return whether an agent declares a window and is granted it."""
     return name in spec.windows and f"windows:{name}" not in spec.denied
+
+
+def extent(window: WindowState) -> int:
+    """Return how many bytes of a window hold something."""
+    return min(window.total, window.spec.size)
 
 
 def flaw_of(name: str, spec: WindowSpec) -> str:

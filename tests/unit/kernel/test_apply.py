@@ -20,6 +20,7 @@ from tickwork.records import (
     FrameKind,
     Input,
     InputKind,
+    ModelSpec,
     Refusal,
     SkillSpec,
     Status,
@@ -554,7 +555,7 @@ def test_limits_of_the_header_are_not_touched_by_a_change() -> None:
 
 def asking() -> tuple[Stage, int]:
     """Return an agent that has asked the second of its models, and the effect's number."""
-    stage = Stage(world(spec("a", models=("n", "m")), models=("m", "n")))
+    stage = Stage(world(spec("a", models=("n", "m")), models=(ModelSpec("m"), ModelSpec("n"))))
     stage.start()
     tick = stage.tick(message("a"), a=lambda outbox: outbox.infer("m", b"what?", encoding=0))
     (effect,) = tick.effects

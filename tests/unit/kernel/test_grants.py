@@ -9,7 +9,7 @@ from tickwork.codec import encode_frame
 from tickwork.kernel import Machine, decode_state, encode_state
 from tickwork.kernel.grants import change, declared
 from tickwork.native import Outbox
-from tickwork.records import DerivedKind, FrameKind, Input, InputKind, SkillSpec, Status, WindowSpec
+from tickwork.records import DerivedKind, FrameKind, Input, InputKind, ModelSpec, SkillSpec, Status, WindowSpec
 
 
 def stage(**fields: Any) -> Stage:
@@ -31,7 +31,7 @@ def stage(**fields: Any) -> Stage:
             spec("b", publish=("t",)),
             templates=(spec("w"),),
             skills=(SkillSpec("s"),),
-            models=("m",),
+            models=(ModelSpec("m"),),
             windows=(WindowSpec("n", "frame", 8, "a"),),
         )
     )
