@@ -1,4 +1,4 @@
-"""How a child Python process of the sandbox is started and what it may do: the compile child and the workers.
+"""How a child Python process is started and what it may do: the compile child, workers, and the models' processes.
 
 A child gets no environment, no files but its three pipes and no path of the user's; it finds Tickwork where the
 parent did.
@@ -14,15 +14,21 @@ _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _WINDOWS_KEEPS: Final = ("SYSTEMROOT",)
 
 
-def start_child(module: str) -> "subprocess.Popen[bytes]":
-    """Return a process that runs ``main()`` of a module of this package, with pipes on standard input and output."""
-    program = (
-        f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from tickwork.sandbox import {module}; {module}.main()"
-    )
+def start_child(
+    module: str, *, source: int = subprocess.PIPE, sink: int = subprocess.PIPE
+) -> "subprocess.Popen[bytes]":
+    """Return a process that runs ``main()`` of a module of this package, with pipes on standard input and output.
+
+    Args:
+        module: Below the package, as ``infer.worker``; a name without a dot lies in ``sandbox``.
+        source, sink: What its standard input and output are instead of a pipe: a descriptor, or ``DEVNULL``.
+    """
+    package, _, name = f"tickwork.{module if '.' in module else f'sandbox.{module}'}".rpartition(".")
+    program = f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from {package} import {name}; {name}.main()"
     return subprocess.Popen(
         [sys.executable, "-I", "-X", "utf8", "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdin=source,
+        stdout=sink,
         env=_environment(),
         close_fds=True,
         start_new_session=os.name == "posix",

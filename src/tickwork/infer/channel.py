@@ -1,0 +1,388 @@
+"""Frames between processes of this machine: the only file here that knows sockets.
+
+Shape: of a frame, u32 length of the head, u32 number of things handed over, u64 length of the body; then head and
+body. What is handed over are descriptors of sockets and shared memory: on POSIX beside the bytes, so that a process
+that may not open any can still be given some; on Windows each as 4 bytes of length and what ``socket.share`` gives.
+
+Invariants:
+    * One thread at a time sends, and one at a time receives; a lock is the owner's to add.
+    * Nothing is sent by ``sendto`` or ``sendmsg`` unless something is handed over: a confined process has neither.
+    * A receiver looks for a while without sleeping, since waking up takes longer than most answers do.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..clock import Clock, SystemClock
+from ..errors import InternalError
+
+FRAME_MOST: Final = 1 << 31
+"""Bytes of the longest body; a longer one is the work of something else."""
+
+HANDED_MOST: Final = 4
+
+SPIN_NS: Final = 200_000
+"""How long a receiver looks before it sleeps. Being woken takes some 50 us, so this doubles the cost of the unlucky."""
+
+_HEAD: Final = struct.Struct("<IIQ")
+_SHARED: Final = struct.Struct("<I")
+_CHUNK: Final = 1 << 16
+_ANCILLARY: Final = socket.CMSG_SPACE(4 * HANDED_MOST) if hasattr(socket, "CMSG_SPACE") else 0
+_WINDOWS: Final = sys.platform == "win32"
+
+
+class ChannelClosed(Exception):
+    """The other side is gone, or what it sent is no frame. Never shown to a person."""
+
+
+class ChannelSlow(Exception):
+    """The other side took too long to read. Never shown to a person."""
+
+
+class Received(NamedTuple):
+    """A frame.
+
+    Attributes:
+        body: What followed the head.
+        handed: Descriptors that are the receiver's now. Order: as they were handed over.
+    """
+
+    head: bytes
+    body: memoryview
+    handed: tuple[int, ...] = ()
+
+
+class Channel:
+    """One end of a pair of sockets, or of a connection.
+
+    Args:
+        spin_ns: How long to look for a frame before sleeping; 0 where there is one processor.
+        peer: Process id of who will receive; only Windows asks for it, where something is handed over.
+    """
+
+    def __init__(self, end: socket.socket, *, spin_ns: int = 0, peer: int = 0, clock: Clock | None = None) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._number = end.fileno()
+        self._spin_ns = spin_ns if (os.cpu_count() or 1) > 1 else 0
+        self._clock = clock or SystemClock()
+        self._kept = b""
+        self._handed: list[int] = []
+        self._readable = _Waiting(self._number, reading=True)
+        self.peer = peer
+
+    def fileno(self) -> int:
+        """Return the descriptor, to wait for or to hand over."""
+        return self._number
+
+    def send(self, head: bytes, *parts: bytes | memoryview, handing: Sequence[int] = (), timeout_s: float = 30) -> None:
+        """Send a frame.
+
+        Args:
+            handing: Descriptors to hand over; they stay the sender's to close. On Windows, of sockets.
+
+        Raises:
+            ChannelClosed: The other side is gone.
+            ChannelSlow: It did not read for so long.
+        """
+        shared = [_share(number, self.peer) for number in handing] if _WINDOWS else []
+        size = sum(map(len, parts))
+        start = b"".join((_HEAD.pack(len(head), len(handing), size), *shared, head))
+        if size <= _CHUNK:
+            start, parts = b"".join((start, *parts)), ()
+        try:
+            sent = 0
+            if handing and not _WINDOWS:
+                sent = socket.send_fds(self._socket, [start], list(handing))
+            self._write(memoryview(start)[sent:], timeout_s)
+            for part in parts:
+                self._write(memoryview(part).cast("B"), timeout_s)
+        except OSError as error:
+            raise ChannelClosed from error
+
+    def _write(self, rest: memoryview, timeout_s: float) -> None:
+        while rest:
+            try:
+                count = self._socket.send(rest) if _WINDOWS else os.write(self._number, rest)
+            except BlockingIOError:
+                if not _Waiting(self._number, reading=False).wait(timeout_s):
+                    raise ChannelSlow from None
+                continue
+            rest = rest[count:]
+
+    def ready(self) -> bool:
+        """Return whether something can be read without waiting: a frame, its beginning, or the end."""
+        return bool(self._kept) or self._readable.wait(0)
+
+    def receive(self, timeout_s: float | None = None) -> Received | None:
+        """Return the next frame, or None if none began within that time.
+
+        Raises:
+            ChannelClosed: The other side is gone, or sent no frame.
+        """
+        if not self._kept and not self._await(timeout_s):
+            return None
+        head_bytes, count, body_bytes = _HEAD.unpack(self._take(_HEAD.size))
+        if body_bytes > FRAME_MOST or head_bytes > FRAME_MOST or count > HANDED_MOST:
+            raise ChannelClosed
+        shared = [self._take(_SHARED.unpack(self._take(_SHARED.size))[0]) for _ in range(count)] if _WINDOWS else []
+        head = self._take(head_bytes)
+        body = self._take_body(body_bytes)
+        if _WINDOWS:
+            return Received(head, body, tuple(_unshare(one) for one in shared))
+        # The beginning of the next frame may have come along, with what it hands over.
+        handed, self._handed = tuple(self._handed[:count]), self._handed[count:]
+        if len(handed) != count:
+            close_all(handed)
+            raise ChannelClosed
+        return Received(head, body, handed)
+
+    def _await(self, timeout_s: float | None) -> bool:
+        """Return whether something can be read, having looked for a while and then slept."""
+        wait = self._readable.wait
+        if self._spin_ns:
+            elapsed = self._clock.elapsed_ns
+            until = elapsed() + min(self._spin_ns, int((1 if timeout_s is None else timeout_s) * 1e9))
+            while True:
+                for _ in range(8):
+                    if wait(0):
+                        return True
+                if elapsed() >= until:
+                    break
+                _give_way()
+        return wait(timeout_s)
+
+    def _take(self, size: int) -> bytes:
+        """Return the next bytes, waiting for the rest of a frame as long as the other side lives."""
+        while len(self._kept) < size:
+            self._kept += self._read(max(_CHUNK, size - len(self._kept)))
+        taken, self._kept = self._kept[:size], self._kept[size:]
+        return taken
+
+    def _take_body(self, size: int) -> memoryview:
+        if size <= _CHUNK:
+            return memoryview(self._take(size))
+        body = memoryview(bytearray(size))
+        at = min(size, len(self._kept))
+        body[:at], self._kept = self._kept[:at], self._kept[at:]
+        while at < size:
+            at += self._read_into(body[at:])
+        return body.toreadonly()
+
+    def _read(self, most: int) -> bytes:
+        while True:
+            try:
+                if _WINDOWS:
+                    found = self._socket.recv(most)
+                else:
+                    found, ancillary, _, _ = self._socket.recvmsg(most, _ANCILLARY)
+                    for _, _, numbers in ancillary:
+                        whole = len(numbers) // 4
+                        self._handed += struct.unpack(f"={whole}i", numbers[: 4 * whole])
+            except BlockingIOError:
+                self._readable.wait(None)
+                continue
+            except OSError as error:
+                raise ChannelClosed from error
+            if not found:
+                raise ChannelClosed
+            return found
+
+    def _read_into(self, place: memoryview) -> int:
+        while True:
+            try:
+                count = self._socket.recv_into(place)
+            except BlockingIOError:
+                self._readable.wait(None)
+                continue
+            except OSError as error:
+                raise ChannelClosed from error
+            if not count:
+                raise ChannelClosed
+            return count
+
+    def close(self) -> None:
+        """Let go of this end; the other side sees the end."""
+        close_all(self._handed)
+        self._handed = []
+        self._socket.close()
+
+    def __del__(self) -> None:
+        # A channel may be dropped with the thread that used it.
+        self._socket.close()
+
+
+class _Waiting:
+    """Waits for one descriptor.
+
+    Args:
+        reading: For something to read or the end; otherwise for room to write.
+    """
+
+    def __init__(self, number: int, *, reading: bool) -> None:
+        self._number = number
+        self._reading = reading
+        self._poll = None
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(number, select.POLLIN if reading else select.POLLOUT)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Return whether it is ready within that time; None waits for ever."""
+        if self._poll is not None:
+            return bool(self._poll.poll(None if timeout_s is None else timeout_s * 1000))
+        mine = [self._number]
+        found = select.select(mine if self._reading else [], [] if self._reading else mine, [], timeout_s)
+        return bool(found[0] or found[1])
+
+
+def _give_way() -> None:
+    """Let another process run that waits for this processor: it may be the one that is waited for."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+
+
+if sys.platform == "win32":
+
+    def _share(number: int, peer: int) -> bytes:
+        """Return a socket as bytes that another process can make it from again."""
+        end = socket.socket(fileno=number)
+        try:
+            shared = end.share(peer)
+        finally:
+            end.detach()
+        return _SHARED.pack(len(shared)) + shared
+
+    def _unshare(shared: bytes) -> int:
+        return socket.fromshare(shared).detach()
+
+else:
+
+    def _share(number: int, peer: int) -> bytes:
+        raise InternalError(f"descriptor {number} is handed to process {peer} as bytes")
+
+    def _unshare(shared: bytes) -> int:
+        raise InternalError(f"{len(shared)} bytes are taken for a socket")
+
+
+def close_all(numbers: Sequence[int]) -> None:
+    """Close descriptors that were handed over and are not wanted."""
+    for number in numbers:
+        socket.close(number)
+
+
+def make_pair(*, spin_ns: int = 0, peer: int = 0) -> tuple[Channel, Channel]:
+    """Return two channels that are each other's other side."""
+    one, other = socket.socketpair()
+    return Channel(one, spin_ns=spin_ns, peer=peer), Channel(other)
+
+
+def adopt(number: int, *, spin_ns: int = 0, peer: int = 0) -> Channel:
+    """Return a channel over a descriptor that was handed over."""
+    return Channel(socket.socket(fileno=number), spin_ns=spin_ns, peer=peer)
+
+
+def take_channel() -> Channel:
+    """Return a child's channel to its parent: standard input, out of reach of anything that prints or reads.
+
+    On Windows, where a socket cannot be standard input, the socket is read from there.
+    """
+    if sys.platform == "win32":
+        source = os.fdopen(os.dup(0), "rb")
+        size = _SHARED.unpack(source.read(_SHARED.size))[0]
+        end = socket.fromshare(source.read(size))
+        source.close()
+    else:
+        end = socket.socket(fileno=os.dup(0))
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nowhere, 0)
+        os.close(nowhere)
+    os.dup2(2, 1)
+    return Channel(end, peer=os.getppid())
+
+
+def share_with(channel: Channel, peer: int) -> bytes:
+    """Return what ``take_channel`` of a child reads on Windows; empty elsewhere."""
+    return _share(channel.fileno(), peer) if _WINDOWS else b""
+
+
+class Listener:
+    """Where other processes of the same user find a host: a socket file, or on Windows a port and a key beside it.
+
+    Args:
+        path: The socket file; on Windows the file that names port and key. Its folder must be the user's alone.
+        key: What a caller must show on Windows, where a port is open to every user of the machine.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        self._key = key.encode()
+        path.unlink(missing_ok=True)
+        if _WINDOWS:
+            self._socket = socket.create_server(("127.0.0.1", 0))
+            path.write_text(f"{self._socket.getsockname()[1]} {key}")
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.bind(str(path))
+            path.chmod(0o600)
+            self._socket.listen()
+
+    def accept(self) -> Channel:
+        """Return the next caller's channel.
+
+        Raises:
+            ChannelClosed: Nobody can call any more.
+        """
+        while True:
+            try:
+                end, _ = self._socket.accept()
+            except OSError as error:
+                raise ChannelClosed from error
+            if not _WINDOWS:
+                return Channel(end)
+            channel = Channel(end)
+            try:
+                shown = channel.receive(1.0)
+            except ChannelClosed:
+                shown = None
+            if shown is not None and shown.head == self._key:
+                channel.peer = int.from_bytes(shown.body, "little")
+                return channel
+            channel.close()
+
+    def close(self) -> None:
+        """Stop listening; an ``accept`` that waits ends."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+def connect(path: Path) -> Channel:
+    """Return a channel to who listens there.
+
+    Raises:
+        ChannelClosed: Nobody does.
+    """
+    try:
+        if not _WINDOWS:
+            end = socket.socket(socket.AF_UNIX)
+            try:
+                end.connect(str(path))
+            except OSError:
+                end.close()
+                raise
+            return Channel(end)
+        port, _, key = path.read_text().partition(" ")
+        channel = Channel(socket.create_connection(("127.0.0.1", int(port))))
+    except (OSError, ValueError) as error:
+        raise ChannelClosed from error
+    channel.send(key.encode(), os.getpid().to_bytes(8, "little"))
+    return channel
