@@ -741,6 +741,190 @@ TW_API int tw_config_text(const tw_frame *config, const char *key, const uint8_t
     return tw_json_find(tw_body(config), tw_length(config), key, text, length) == TW_OK;
 }
 
+/* ---- Tensors ---------------------------------------------------------------------------------------------------- */
+
+/* Types of a tensor's elements, the codes of ONNX. */
+enum {
+    TW_FLOAT32 = 1,
+    TW_UINT8 = 2,
+    TW_INT8 = 3,
+    TW_UINT16 = 4,
+    TW_INT16 = 5,
+    TW_INT32 = 6,
+    TW_INT64 = 7,
+    TW_STRING = 8, /* Each element a u32 length and that many bytes of UTF-8. */
+    TW_BOOL = 9,
+    TW_FLOAT16 = 10,
+    TW_FLOAT64 = 11,
+    TW_UINT32 = 12,
+    TW_UINT64 = 13,
+    TW_COMPLEX64 = 14,
+    TW_COMPLEX128 = 15,
+    TW_BFLOAT16 = 16,
+    TW_FLOAT8E4M3FN = 17,
+    TW_FLOAT8E4M3FNUZ = 18,
+    TW_FLOAT8E5M2 = 19,
+    TW_FLOAT8E5M2FNUZ = 20,
+    TW_UINT4 = 21, /* Types of less than a byte are packed, the first element in the low bits. */
+    TW_INT4 = 22,
+    TW_FLOAT4E2M1 = 23,
+    TW_FLOAT8E8M0 = 24,
+    TW_UINT2 = 25,
+    TW_INT2 = 26
+};
+
+#define TW_RANK_MOST 32
+
+/* A tensor. It owns nothing: of one that was read, everything lies in the frame, `shape` and `data` at multiples of 8. */
+typedef struct tw_tensor {
+    const char *name; /* Of the model's input or output, without a zero byte at its end. */
+    uint32_t name_length; /* 0 for the input or output at the tensor's place. */
+    uint16_t dtype;
+    uint16_t rank;
+    const int64_t *shape; /* `rank` numbers. */
+    const void *data; /* Row by row, without gaps. */
+    uint32_t length; /* Of the data. Units: bytes. */
+} tw_tensor;
+
+/* Returns the bits of one element; 0 for TW_STRING and for what is no type. */
+TW_API uint32_t tw_dtype_bits(uint16_t dtype)
+{
+    static const uint8_t bits[] = {0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4, 4, 8, 2, 2};
+    return dtype < sizeof bits ? bits[dtype] : 0;
+}
+
+/* Returns the elements of a shape, 1 for a scalar; -1 where a dimension is below 0 or the elements are more than 2^31 - 1. */
+TW_API int64_t tw_elements(const int64_t *shape, uint32_t rank)
+{
+    int64_t count = 1;
+    int large = 0;
+    for (uint32_t axis = 0; axis < rank; axis++) {
+        if (shape[axis] < 0)
+            return -1;
+        if (!shape[axis])
+            count = 0;
+        if (count && (large || shape[axis] > INT32_MAX / count))
+            large = 1;
+        else
+            count *= shape[axis];
+    }
+    return large && count ? -1 : count;
+}
+
+/* Returns a tensor whose data is as long as its type and shape say; its length is 0xffffffff, which fits nowhere, where they say
+ * nothing that could be. `name` may be NULL. Not for TW_STRING: set the members yourself. */
+TW_API tw_tensor tw_tensor_of(const char *name, uint16_t dtype, const int64_t *shape, uint16_t rank, const void *data)
+{
+    const int64_t count = rank > TW_RANK_MOST ? -1 : tw_elements(shape, rank);
+    const uint32_t bits = tw_dtype_bits(dtype);
+    tw_tensor tensor = {name, name ? tw_text_length(name) : 0, dtype, rank, shape, data, 0xffffffffu};
+    if (count >= 0 && bits && ((uint64_t)count * bits + 7) / 8 <= INT32_MAX)
+        tensor.length = (uint32_t)(((uint64_t)count * bits + 7) / 8);
+    return tensor;
+}
+
+/* Returns how many bytes a tensor takes in a body, or 0xffffffff where that is no number that could fit. */
+TW_API uint32_t tw_tensor_bytes(const tw_tensor *tensor)
+{
+    const uint64_t size = 16 + 8ull * tensor->rank + ((tensor->name_length + 7ull) & ~7ull) + ((tensor->length + 7ull) & ~7ull);
+    return tensor->rank > TW_RANK_MOST || size > INT32_MAX ? 0xffffffffu : (uint32_t)size;
+}
+
+/* Writes a tensor where tw_tensor_bytes(tensor) bytes are free, at a multiple of 8: into a window's region, or into the place
+ * tw_begin gave. Returns where the next one goes. */
+TW_API uint8_t *tw_put_tensor(uint8_t *at, const tw_tensor *tensor)
+{
+    const uint32_t named = (tensor->name_length + 7) & ~7u, filled = (tensor->length + 7) & ~7u;
+    tw_store16(at, tensor->dtype);
+    tw_store16(at + 2, tensor->rank);
+    tw_store32(at + 4, tensor->name_length);
+    tw_store64(at + 8, tensor->length);
+    at += 16;
+    tw_copy(at, tensor->shape, 8u * tensor->rank);
+    at += 8 * tensor->rank;
+    tw_copy(at, tensor->name, tensor->name_length);
+    tw_fill(at + tensor->name_length, 0, named - tensor->name_length);
+    at += named;
+    tw_copy(at, tensor->data, tensor->length);
+    tw_fill(at + tensor->length, 0, filled - tensor->length);
+    return at + filled;
+}
+
+/* Asks the model at `handle` of the manifest's `models` list for its outputs on `count` tensors, one for each input.
+ * Returns as tw_write. */
+TW_API int32_t tw_infer_tensors(uint32_t handle, const tw_tensor *tensors, uint32_t count)
+{
+    uint32_t size = 0;
+    uint8_t *at;
+    for (uint32_t index = 0; index < count; index++) {
+        const uint32_t more = tw_tensor_bytes(tensors + index);
+        if (more > TW_OUTBOX_BYTES - sizeof(tw_frame) || size + more > TW_OUTBOX_BYTES - sizeof(tw_frame))
+            return TW_TOO_BIG;
+        size += more;
+    }
+    at = tw_begin(size);
+    if (!at)
+        return TW_OUTBOX_FULL;
+    for (uint32_t index = 0; index < count; index++)
+        at = tw_put_tensor(at, tensors + index);
+    tw_end(TW_INFER, TW_TENSOR, handle, size);
+    return TW_OK;
+}
+
+/* As tw_infer_tensors for a model with one input: `shape` has `rank` dimensions, `data` all its elements. */
+TW_API int32_t tw_infer_tensor(uint32_t handle, uint16_t dtype, const int64_t *shape, uint16_t rank, const void *data)
+{
+    const tw_tensor tensor = tw_tensor_of(NULL, dtype, shape, rank, data);
+    return tw_infer_tensors(handle, &tensor, 1);
+}
+
+/* Reads the tensor that stands at `offset` of `body` and moves `offset` behind it. `body` lies at a multiple of 8.
+ * Returns TW_OK; TW_NOT_FOUND at the end; TW_BAD_MESSAGE for what is no tensor, or one whose data is not what its type and shape
+ * say. The texts of a TW_STRING are not looked at. */
+TW_API int32_t tw_read_tensor(const uint8_t *body, uint32_t length, uint32_t *offset, tw_tensor *tensor)
+{
+    const uint8_t *at = body + *offset;
+    const uint32_t left = *offset < length ? length - *offset : 0;
+    uint64_t start, data;
+    tw_tensor said;
+    if (!left)
+        return TW_NOT_FOUND;
+    if (left < 16 || tw_load16(at + 2) > TW_RANK_MOST)
+        return TW_BAD_MESSAGE;
+    said.dtype = tw_load16(at);
+    said.rank = tw_load16(at + 2);
+    said.name_length = tw_load32(at + 4);
+    data = tw_load64(at + 8);
+    start = 16 + 8ull * said.rank + ((said.name_length + 7ull) & ~7ull);
+    if (start > left || data > left - start)
+        return TW_BAD_MESSAGE;
+    said.shape = (const int64_t *)(const void *)(at + 16);
+    said.name = (const char *)at + 16 + 8 * said.rank;
+    said.data = at + start;
+    said.length = (uint32_t)data;
+    if (said.dtype != TW_STRING && tw_tensor_of(NULL, said.dtype, said.shape, said.rank, said.data).length != said.length)
+        return TW_BAD_MESSAGE;
+    *tensor = said;
+    data = (start + data + 7) & ~7ull;
+    *offset += data > left ? left : (uint32_t)data;
+    return TW_OK;
+}
+
+/* Reads the tensor of that name from a model's answer, a TW_RESULT; of one without names, NULL means the first.
+ * Returns TW_OK; TW_NOT_FOUND; TW_BAD_MESSAGE for a frame that is not of tensors. */
+TW_API int32_t tw_result_tensor(const tw_frame *result, const char *name, tw_tensor *tensor)
+{
+    const uint32_t length = name ? tw_text_length(name) : 0;
+    uint32_t offset = 0;
+    if (result->encoding != TW_TENSOR)
+        return TW_BAD_MESSAGE;
+    for (;;) {
+        const int32_t code = tw_read_tensor(tw_body(result), tw_length(result), &offset, tensor);
+        if (code || !name || (tensor->name_length == length && tw_equal(tensor->name, name, length)))
+            return code;
+    }
+}
+
 /* ---- Exports ---------------------------------------------------------------------------------------------------- */
 
 TW_API void tw_open_outbox(void)
