@@ -24,6 +24,7 @@ from .records import AGAIN, DIRECT, OUTSIDE, RAW_AGENT, UNTIL_MESSAGE, AgentSpec
 _DELAY: Final = struct.Struct("<Q")
 _TASK_HEAD: Final = struct.Struct("<iIII")
 _WRITE: Final = struct.Struct("<QQ32x")
+_PLACE: Final = struct.Struct("<IIQQ")
 _USER_KINDS: Final = 0x8000
 _MASK: Final = (1 << 64) - 1
 
@@ -149,6 +150,14 @@ class Outbox:
     def infer(self, model: str, body: bytes, *, encoding: int = Encoding.JSON) -> None:
         """Ask a model; its answer comes as a RESULT frame with bit 31 of the destination set."""
         self._add(FrameKind.INFER, self._handle(self._spec.models, model, "model"), body, encoding)
+
+    def infer_window(self, model: str, window: str, length: int, *, offset: int = 0) -> None:
+        """Ask a model for what lies in a window: tensors of ``length`` bytes, as the window is when the tick is over.
+
+        The agent is the window's writer or one of its readers.
+        """
+        place = _PLACE.pack(self._handle(self._spec.windows, window, "window"), 0, offset, length)
+        self._add(FrameKind.INFER, self._handle(self._spec.models, model, "model"), place, Encoding.WINDOW)
 
     def write(self, window: str, content: bytes, *, offset: int = 0) -> None:
         """Write a window of which the agent is the writer; readers see it when the tick is committed."""

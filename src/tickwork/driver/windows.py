@@ -13,7 +13,9 @@ import msgspec
 
 from ..codec import digest
 from ..kernel import Flip
-from ..records import AgentSpec, Outcome, Turn, View
+from ..kernel.models import read_place
+from ..kernel.state import State
+from ..records import INFER_PREFIX, AgentSpec, Effect, Encoding, Outcome, Refusal, Result, Turn, View
 
 FRAME: Final = "frame"
 PIECE_BYTES: Final = 1 << 20
@@ -85,6 +87,13 @@ class WindowStore:
         content = self._contents[view.window].part(view.offset, view.length)
         return msgspec.structs.replace(view, content=content)
 
+    def read(self, window: int, offset: int, length: int) -> bytes:
+        """Return a copy of a part of what a window holds; less where it holds less."""
+        content = self._contents.get(window)
+        if content is None:
+            return b""
+        return bytes(memoryview(content.whole or content.last)[offset : offset + length])
+
     def note(self, turns: Sequence[Turn], outcomes: Sequence[Outcome]) -> None:
         """Hold what turns wrote until it is known whether it counts."""
         for turn, outcome in zip(turns, outcomes, strict=True):
@@ -132,3 +141,27 @@ class WindowStore:
                 content.last = held
             else:
                 content.whole, content.at = bytearray(held), -1
+
+
+def with_tensors(effects: Sequence[Effect], state: State, store: WindowStore) -> tuple[list[Effect], list[Result]]:
+    """Return requests as they are handed out, with the tensors that lie in windows, and what has failed instead.
+
+    A request that is handed out again, long after it was made, fails where its window has been written since.
+
+    Args:
+        state: After the tick with whose end the contents agree.
+    """
+    ready, lost = list[Effect](), list[Result]()
+    for effect in effects:
+        if effect.encoding != Encoding.WINDOW or not effect.skill.startswith(INFER_PREFIX):
+            ready.append(effect)
+            continue
+        place = read_place(effect.body)
+        window = state.windows[place.window]
+        body = store.read(place.window, place.offset, place.length)
+        if (window.digest or bytes(32)) == place.digest and len(body) == place.length:
+            ready.append(msgspec.structs.replace(effect, encoding=Encoding.TENSOR, body=body))
+        else:
+            text = f'window "{window.spec.name}" has been written since the request was made'
+            lost.append(Result(effect.number, Refusal.FAILED, Encoding.BYTES, text.encode()))
+    return ready, lost

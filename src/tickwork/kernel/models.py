@@ -99,7 +99,8 @@ class Place(msgspec.Struct, frozen=True):
 
 def read_place(body: bytes) -> Place:
     """Return where the tensors of an effect of encoding WINDOW lie. Law: ``read_place(place.encode()) == place``."""
-    window, _, offset, length, digest = PLACE.unpack(body)
+    parts: tuple[int, int, int, int, bytes] = PLACE.unpack(body)
+    window, _, offset, length, digest = parts
     return Place(window, offset, length, digest)
 
 
@@ -111,7 +112,8 @@ def place_tensors(cast: Cast, agent: AgentState, action: Action) -> Place | tupl
     size, body = action[4], action[5]
     if size != FRAME.size + REQUEST.size:
         return Refusal.BAD_MESSAGE, f"tensors in a window are named by {REQUEST.size} bytes, not {size - FRAME.size}"
-    handle, zero, offset, length = REQUEST.unpack(body)
+    parts: tuple[int, int, int, int] = REQUEST.unpack(body)
+    handle, zero, offset, length = parts
     names = agent.spec.windows
     if zero or handle >= len(names):
         return Refusal.BAD_MESSAGE, f"tensors are to lie in window {handle}, and the agent declares {len(names)}"

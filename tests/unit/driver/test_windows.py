@@ -1,12 +1,39 @@
 """The contents of windows, kept by the shell."""
 
 import hashlib
+from typing import Any
 
+import msgspec
 import pytest
 
-from tickwork.driver.windows import PIECE_BYTES, WindowStore
-from tickwork.kernel import Flip
-from tickwork.records import AgentSpec, Operation, Outcome, Status, Turn, View, Written
+from tests.unit.driver.troupe import Echo, acting, empty, spec, stage, stop_after
+from tests.unit.driver.troupe import options as troupe_options
+from tickwork import codec
+from tickwork.driver.resolve import World
+from tickwork.driver.run import resume_journal, run
+from tickwork.driver.verify import replay, verify
+from tickwork.driver.windows import PIECE_BYTES, WindowStore, with_tensors
+from tickwork.journal.memory import MemoryJournal
+from tickwork.kernel import Flip, Machine
+from tickwork.kernel.models import Place
+from tickwork.native import Context, Outbox
+from tickwork.records import (
+    AgentSpec,
+    Effect,
+    EffectClass,
+    Encoding,
+    FrameKind,
+    Message,
+    ModelSpec,
+    Operation,
+    Outcome,
+    Refusal,
+    Status,
+    Turn,
+    View,
+    WindowSpec,
+    Written,
+)
 
 
 def turn(agent: int = 0, *views: View) -> Turn:
@@ -92,3 +119,110 @@ def test_nothing_is_looked_at_where_no_agent_declares_a_window() -> None:
     assert not store.used
     store.expect(AgentSpec("a", "native", "a:A", b"", windows=("w",)))
     assert store.used
+
+
+# -- tensors of requests -----------------------------------------------------------------------------------------------
+
+WINDOW = WindowSpec("sky", "frame", 4096, "painter", ("gazer",))
+
+
+def paint(state: Any, inbox: tuple[Message, ...], context: Context, outbox: Outbox) -> None:
+    outbox.sleep(0)
+    outbox.write("sky", b"%04d" % context.tick * 700)
+
+
+def gaze(state: Any, inbox: tuple[Message, ...], context: Context, outbox: Outbox) -> None:
+    outbox.sleep(0)
+    outbox.infer_window("eye", "sky", 2800 if context.tick < 9 else 4096)
+
+
+def gallery(**fields: Any) -> World:
+    """Return an agent that paints a window in each tick, and one that asks a model for what is there."""
+    actors = {
+        spec("painter", windows=("sky",)): acting(paint),
+        spec("gazer", windows=("sky",), models=("eye",)): acting(gaze),
+    }
+    return stage(actors, ticks=12, models=(ModelSpec("eye"),), windows=(WINDOW,), **fields)
+
+
+def gazing(eye: Echo, **fields: Any) -> Any:
+    return msgspec.structs.replace(troupe_options(**fields), performers={"infer:eye": eye})
+
+
+def recorded(world: World, ticks: int = 1000) -> tuple[MemoryJournal, Echo]:
+    """Return the journal of a run that stopped after so many ticks, and who was asked."""
+    journal, eye = empty(world), Echo()
+    run(world, journal=journal, options=gazing(eye, stop=stop_after(ticks)))
+    return journal, eye
+
+
+def test_a_performer_is_given_the_bytes_that_lie_in_the_window() -> None:
+    journal, eye = recorded(gallery())
+    assert [(one.tick, one.encoding, one.body) for one in eye.seen] == [
+        (tick, Encoding.TENSOR, b"%04d" % tick * 700) for tick in range(1, 9)
+    ]
+    assert not any(b"0005" * 9 in frame.turns + frame.derived for frame in journal.frames()), "no record holds them"
+
+
+@pytest.mark.parametrize("visibility", ["next", "linear"])
+def test_a_run_with_tensors_in_windows_comes_out_again(visibility: str) -> None:
+    world = gallery(visibility=visibility)
+    journal, _ = recorded(world)
+    assert replay(journal).head == journal.head().d
+    found = verify(journal, world=world, options=gazing(Echo()))
+    assert found.equal, found.divergence
+
+
+@pytest.mark.parametrize("ticks", [3, 5, 8, 11])
+def test_a_resumed_run_hands_the_same_bytes_out_again(ticks: int) -> None:
+    world = gallery()
+    whole, _ = recorded(world)
+    journal, before = recorded(world, ticks)
+    eye = Echo()
+    done = resume_journal(journal, None, world=world, decisions={}, options=gazing(eye))
+    assert done.head == whole.head().d
+    again = [one for one in eye.seen if one.tick == ticks - 1]
+    assert again == [one for one in before.seen if one.tick == ticks - 1]
+
+
+def test_a_request_whose_window_has_been_written_since_has_failed() -> None:
+    world = gallery()
+    machine = Machine(world.header, bytes(32))
+    store = WindowStore()
+    store.note([turn()], [wrote(b"abcdef")])
+    store.flip([Flip(0, "frame", 10, 0, 0, 0, 6)])
+    window = machine.state.windows[0]
+    window.total, window.digest = 6, codec.digest(b"abcdef")
+
+    def asked(place: Place, **fields: Any) -> Effect:
+        known = Effect(7, 1, 1, "infer:eye", EffectClass.PURE, b"", Encoding.WINDOW, place.encode())
+        return msgspec.structs.replace(known, **fields)
+
+    fresh = asked(Place(0, 2, 3, window.digest))
+    stale = asked(Place(0, 2, 3, codec.digest(b"before")), number=8)
+    other = asked(Place(0, 0, 0, bytes(32)), number=9, encoding=Encoding.TENSOR)
+    skill = asked(Place(0, 0, 0, bytes(32)), number=10, skill="look")
+    ready, lost = with_tensors([fresh, stale, other, skill], machine.state, store)
+    assert ready == [msgspec.structs.replace(fresh, encoding=Encoding.TENSOR, body=b"cde"), other, skill]
+    ((number, code, text),) = [(one.number, one.code, one.body) for one in lost]
+    assert (number, code, text) == (8, Refusal.FAILED, b'window "sky" has been written since the request was made')
+
+
+@pytest.mark.parametrize("kind", ["frame", "ring", "log"])
+def test_a_part_of_a_window_is_read_whatever_its_kind(kind: str) -> None:
+    store = WindowStore()
+    assert store.read(3, 0, 0) == b""
+    put(store, kind, b"abcdef", 0)
+    assert (store.read(3, 0, 6), store.read(3, 1, 3), store.read(3, 6, 0)) == (b"abcdef", b"bcd", b"")
+
+
+def test_what_is_refused_is_told_to_the_agent_and_the_run_goes_on() -> None:
+    journal, _ = recorded(gallery())
+    errors = [
+        item
+        for frame in journal.frames()
+        for item in codec.decode_derived(frame.derived)
+        if item.note == 'window "sky" holds 2800 bytes, not 4096 at 0'
+    ]
+    assert errors
+    assert all(item.number == FrameKind.INFER for item in errors)
