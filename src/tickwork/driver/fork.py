@@ -1,7 +1,7 @@
 """Fork: a new run that shares a prefix with another and goes on live."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,10 @@ from ..kernel import RunStatus
 from ..records import Effect, Environment, Frame, Input, InputKind, SwapPlan
 from .fold import read_inputs
 from .loop import OPERATOR, Decision, Inbox, Loop, Mark, settle_unknown
+from .models import Desk
 from .opening import executing, new_environment, reading, resumed_performers
-from .options import Options
+from .options import Options, settled
 from .owed import Owed, keep_owed, read_owed
-from .performers import Dispatch
 from .plans import Swap, in_order
 from .resolve import World
 from .run import create_journal, finish, open_feeds, undecided_error
@@ -71,7 +71,7 @@ def fork(
         TickOutOfRange: TW4006.
         EffectUndecided: TW4003, such an effect is not in ``decisions``; no journal is made then.
     """
-    options = options or Options()
+    options = settled(options)
     edit = edit or Edit()
     with reading(source) as parent:
         if not 0 <= at <= parent.length():
@@ -112,14 +112,16 @@ def fork(
             assert fold.crew.versions is not None, "a fold that executes knows where modules come from"
             wanted = [mark for plan in planned if plan.at >= at for mark in (plan.digest, plan.source) if mark]
             coming = [body, *(fold.crew.versions.body(mark) for mark in wanted)]
-            writer, heads = _copy_prefix(parent, at, to, environment, coming)
-            dispatch = Dispatch(performers, in_order=header.ordering == "issue", executor=options.executor)
-            loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
-            loop.turns, loop.failed = fold.turns, fold.failed
-            loop.release_again(again)
-            if edits:
-                loop.tick()  # Whatever stops the fork, its change is in the journal's first own tick.
-            return finish(loop, environment, to)
+            with closing(Desk(options, performers)) as desk:
+                desk.reopen(header, fold.machine.state)
+                writer, heads = _copy_prefix(parent, at, to, environment, coming)
+                dispatch = desk.dispatch(fold.machine.state.models, in_order=header.ordering == "issue")
+                loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)
+                loop.desk, loop.turns, loop.failed = desk, fold.turns, fold.failed
+                loop.release_again(again)
+                if edits:
+                    loop.tick()  # Whatever stops the fork, its change is in the journal's first own tick.
+                return finish(loop, environment, to)
 
 
 def _edits(edit: Edit, plans: Sequence[SwapPlan]) -> list[Input]:

@@ -3,8 +3,8 @@
     admit → plan → compute → commit → seal → append → (flush) → release
 
 Invariants:
-    * The journal is written by this loop alone, and an effect is released only after a durable flush that holds its
-      intent.
+    * The journal is written by this loop alone, and an effect that may change something outside is released only after
+      a durable flush that holds its intent. A pure one is not waited for: if a crash loses its intent, nobody needs it.
     * Inputs of one tick enter in this order: swaps, operator, effect results, feeds in the order of the header, clock,
       close.
     * The loop adds nothing to D that depends on time, threads or the number of workers.
@@ -18,13 +18,16 @@ import msgspec
 from .. import codec
 from ..journal.store import Journal
 from ..kernel import Machine, RunStatus
-from ..records import Effect, EffectClass, Frame, Input, InputKind, Result, SwapPlan
+from ..records import Effect, EffectClass, Frame, Input, InputKind, ModelNote, Result, SwapPlan
 from .crew import Crew
 from .feeds import Feed
+from .models import Desk
 from .options import FLUSH_BYTES, FLUSH_NS, Options, Progress
 from .performers import Dispatch
 from .settle import order_due, settle
 from .snapshots import Snapshots
+from .telemetry import Watch
+from .windows import with_tensors
 
 OPERATOR: Final = "operator"
 EFFECT: Final = "effect"
@@ -185,6 +188,9 @@ def _no_edge(_: str) -> None:
 class Loop:
     """Runs a machine live until it ends or is told to stop.
 
+    Attributes:
+        desk: Where models are asked; None where nobody asks any.
+
     Args:
         heads: The chains (D, F) so far.
     """
@@ -208,7 +214,10 @@ class Loop:
         self.heads = heads
         self.turns = 0
         self.failed = 0
+        self.desk: Desk | None = None
+        self._watch = Watch(options.telemetry, options.clock) if options.telemetry is not None else None
         self._snapshots = Snapshots()
+        self._notes: dict[int, tuple[ModelNote, ...]] = {}
         self._edge = options.edge or _no_edge
         self._unflushed = 0
         self._unflushed_bytes = 0
@@ -236,9 +245,12 @@ class Loop:
 
     def tick(self) -> None:
         """Run one tick."""
-        machine, state, edge = self.machine, self.machine.state, self._edge
+        machine, state, edge, watch = self.machine, self.machine.state, self._edge, self._watch
+        if watch is not None:
+            watch.begin()
         edge("admit")
         inputs, parts, content = self._admit()
+        notes = self._take_notes(inputs) if self._notes else ()
         machine.admit(inputs)
         self.crew.adopt(machine.done)
         edge("plan")
@@ -255,7 +267,7 @@ class Loop:
         sealed = machine.seal()
         edge("seal")
         snapshot = self._take_snapshot(len(sealed.fuel), len(sealed.details))
-        hints = codec.encode(codec.Hints(sealed.fuel, sealed.details, snapshot[0]))
+        hints = codec.encode(codec.Hints(sealed.fuel, sealed.details, snapshot[0], notes))
         frame = codec.link(self.heads, tick, parts, sealed.turns, sealed.derived, hints)
         self.heads = (frame.d, frame.f)
         self.turns += len(sealed.fuel)
@@ -264,9 +276,9 @@ class Loop:
         self._count(frame)
         edge("append")
         if done.effects and state.status != RunStatus.FAILED:  # Nobody would see what comes of a failed run's effects.
-            self.flush(durable=True)
+            self._flush_for(done.effects)
             edge("release")
-            self.dispatch.release(done.effects)
+            self._release(done.effects)
 
     def _take_snapshot(self, turns: int, failed: int) -> tuple[bytes, list[bytes]]:
         """Return the snapshot due after this tick: its digest, empty for none, and the bodies to keep.
@@ -277,13 +289,20 @@ class Loop:
         state, every = self.machine.state, self.options.snapshot_ticks
         if not every or state.tick % every or state.status != RunStatus.OPEN:
             return _NO_SNAPSHOT
+        watch = self._watch
+        began = self.options.clock.elapsed_ns() if watch is not None else 0
         taken = self._snapshots.take(self.machine, self.crew, self.turns + turns, self.failed + failed)
+        if watch is not None and taken is not None:
+            watch.snapshot(state.tick - 1, taken[1], began)
         return taken or _NO_SNAPSHOT
 
     def _compute(self, slots: Sequence[int]) -> None:
         turns = self.machine.turns(slots)
         self._edge("compute")
-        self.machine.commit(turns, self.crew.compute(turns))
+        outcomes = self.crew.compute(turns)
+        if self._watch is not None:
+            self._watch.steps(turns, outcomes, [agent.name for agent in self.machine.state.agents])
+        self.machine.commit(turns, outcomes)
         self.crew.flip(self.machine.take_flips())
 
     def _admit(self) -> tuple[list[Input], bytes, list[bytes]]:
@@ -292,7 +311,9 @@ class Loop:
         if self.dispatch.waiting:
             # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
             still = machine.quiet and self.inbox.empty
-            self.inbox.offer(self.dispatch.take(wait=still or state.status == RunStatus.SETTLING))
+            results = self.dispatch.take(wait=still or state.status == RunStatus.SETTLING)
+            self._notes |= {result.number: result.notes for result in results if result.notes}
+            self.inbox.offer(results)
         closing = state.status != RunStatus.OPEN
         swaps = order_due(machine, self.crew, self.inbox.due_swaps(state.tick)) if not closing else []
         inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing, first=swaps)
@@ -309,6 +330,11 @@ class Loop:
         bodies = [body for _, body in kept if body is not None]
         return inputs, codec.encode_inputs(item for item, _ in kept), [*bodies, *modules]
 
+    def _take_notes(self, inputs: Sequence[Input]) -> tuple[ModelNote, ...]:
+        """Return the notes on the results that enter; one that finds no room keeps its own. Order: inputs."""
+        entered = [item.number for item in inputs if item.kind == InputKind.RESULT and item.source == EFFECT]
+        return tuple(note for number in entered for note in self._notes.pop(number, ()))
+
     def _must_close(self) -> bool:
         """Return whether the horizon is reached, or nothing can happen any more."""
         machine = self.machine
@@ -321,8 +347,19 @@ class Loop:
     def release_again(self, effects: Sequence[Effect]) -> None:
         """Hand out effects whose intents are in the journal's past, once that is durable."""
         if effects:
+            self._flush_for(effects)
+            self._release(effects)
+
+    def _release(self, effects: Sequence[Effect]) -> None:
+        """Hand effects out, requests for what lies in windows with the bytes that these hold now."""
+        ready, lost = with_tensors(effects, self.machine.state, self.crew.windows)
+        self.inbox.offer(lost)
+        self.dispatch.release(ready)
+
+    def _flush_for(self, effects: Sequence[Effect]) -> None:
+        """Make the intents of effects durable, as far as it matters that they are."""
+        if any(effect.effect_class != EffectClass.PURE for effect in effects):
             self.flush(durable=True)
-            self.dispatch.release(list(effects))
 
     def _count(self, frame: Frame) -> None:
         self._unflushed += 1

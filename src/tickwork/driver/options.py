@@ -8,7 +8,9 @@ from typing import Final
 import msgspec
 
 from ..clock import Clock, SystemClock
+from ..infer.asking import Asker
 from .performers import Performer
+from .telemetry import Hook, joined
 
 FLUSH_TICKS: Final = 256
 FLUSH_BYTES: Final = 1 << 20
@@ -54,6 +56,11 @@ class Options(msgspec.Struct, frozen=True):
         stop: Asked after each tick; true ends the run there, resumable.
         edge: Called with the name of each phase edge; for simulation.
         executor: Makes what runs performers; None runs them on a few threads.
+        store: Folder of the models that runs ask; None where there is none.
+        providers: What models of the profile ``fast`` run on, in the order they are tried; empty for the usual order.
+        model_budget: Memory that loaded models may take together; 0 for the usual share of the machine's. Units: bytes.
+        asker: Makes what models are asked through, one for each thread; None starts processes of its own.
+        telemetry: Called with what ticks, turns, inferences and snapshots took, from the thread that runs the verb.
     """
 
     workers: int = 0
@@ -73,3 +80,15 @@ class Options(msgspec.Struct, frozen=True):
     executor: Callable[[], Executor] | None = None
     flush_ticks: int = FLUSH_TICKS
     snapshot_ticks: int = SNAPSHOT_TICKS
+    store: Path | None = None
+    providers: tuple[str, ...] = ()
+    model_budget: int = 0
+    asker: Callable[[], Asker] | None = None
+    telemetry: Hook | None = None
+
+
+def settled(options: Options | None) -> Options:
+    """Return the options that a verb goes on with: the defaults for none, and the hooks of the process told too."""
+    options = options or Options()
+    hook = joined(options.telemetry)
+    return options if hook is options.telemetry else msgspec.structs.replace(options, telemetry=hook)

@@ -1,4 +1,4 @@
-"""Performers: what carries an effect out once its intent is durable.
+"""Performers: what carries an effect out once it may leave.
 
 Invariants:
     * A performer sees an effect at least once. Its key is the same every time, so a receiver can tell a repetition.
@@ -8,15 +8,15 @@ Invariants:
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from ..errors import TickworkError
-from ..records import Effect, Encoding, Refusal, Result
+from ..records import Effect, Encoding, ModelNote, Refusal, Result
 
 MAX_NAME_BYTES: Final = 200
 MAX_ENCODING: Final = 0xFFFF
@@ -28,6 +28,27 @@ class Performer(Protocol):
     def perform(self, effect: Effect) -> Result:
         """Return what came of it. May block; may raise."""
         ...
+
+
+@runtime_checkable
+class BatchPerformer(Protocol):
+    """Carries out several effects of one skill at once."""
+
+    def perform_all(self, effects: Sequence[Effect]) -> list[Result]:
+        """Return what came of each. Order: as given. May block; may raise, and then all of them have failed."""
+        ...
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """How the effects of one skill are handed out.
+
+    Attributes:
+        waited: Whether the results of a tick's effects enter the next tick, however long they take.
+        most: Effects of one tick that are handed out together, where the performer can take several.
+    """
+
+    waited: bool
+    most: int = 1
 
 
 class ArtifactRequest(msgspec.Struct, frozen=True):
@@ -85,48 +106,93 @@ def _thread() -> Executor:
     return ThreadPoolExecutor(1, thread_name_prefix="tickwork-performer")
 
 
+class _Sent(msgspec.Struct, frozen=True):
+    """An effect that is out: its result is the one at ``place`` of what the future gives."""
+
+    future: Future[list[Result]]
+    place: int
+    waited: bool
+
+
 class Dispatch:
     """Releases effects to performers and collects results.
 
-    With ``in_order`` a tick's results are waited for and given back in issue order, so that arrival depends on nothing;
-    otherwise whatever is finished is given back, and the journal records when it came. The effects of one skill are
+    A tick's results that are waited for are given back in issue order, so that arrival depends on nothing; of the
+    others whatever is finished is given back, and the journal records when it came. The effects of one skill are
     performed one after the other in issue order, those of several skills beside each other.
 
     Args:
+        in_order: Whether the results of skills are waited for that have no terms of their own.
         executor: Makes what runs a skill's performer, at its first effect.
+        terms: By skill.
     """
 
     def __init__(
-        self, performers: dict[str, Performer], *, in_order: bool, executor: Callable[[], Executor] | None = None
+        self,
+        performers: Mapping[str, Performer],
+        *,
+        in_order: bool,
+        executor: Callable[[], Executor] | None = None,
+        terms: Mapping[str, Terms] | None = None,
     ) -> None:
         self._performers = performers
-        self._in_order = in_order
-        self._pending: list[Future[Result]] = []
+        self._usual = Terms(in_order)
+        self._terms = dict(terms or {})
+        self._pending: list[_Sent] = []
         self._open = executor or _thread
         self._executors: dict[str, Executor] = {}
 
+    def agree(self, skill: str, terms: Terms) -> None:
+        """Set the terms of a skill for the effects that are released from now on."""
+        self._terms[skill] = terms
+
     def release(self, effects: list[Effect]) -> None:
-        """Hand effects out. Their intents must be durable."""
+        """Hand effects out. Those that change something outside must be durable."""
+        sent = dict[int, _Sent]()
+        for batch in self._batches(effects):
+            skill = batch[0].skill
+            if skill not in self._executors:
+                self._executors[skill] = self._open()
+            future = self._executors[skill].submit(self._perform, *batch)
+            waited = self._terms.get(skill, self._usual).waited
+            for place, effect in enumerate(batch):
+                sent[effect.number] = _Sent(future, place, waited)
+        self._pending += [sent[effect.number] for effect in effects]
+
+    def _batches(self, effects: Sequence[Effect]) -> Iterator[list[Effect]]:
+        """Yield effects that are performed together. Order: of their first ones, and in each as issued.
+
+        Law: a batch holds effects of one tick and of one version of a model, whenever it is released.
+        """
+        open_ = dict[tuple[str, int, bytes], list[Effect]]()
+        batches = list[list[Effect]]()
         for effect in effects:
-            if effect.skill not in self._executors:
-                self._executors[effect.skill] = self._open()
-            self._pending.append(self._executors[effect.skill].submit(self._perform, effect))
+            most = self._terms.get(effect.skill, self._usual).most
+            if most > 1 and isinstance(self._performers.get(effect.skill), BatchPerformer):
+                kin = (effect.skill, effect.tick, effect.model)
+                if kin not in open_ or len(open_[kin]) >= most:
+                    open_[kin] = []
+                    batches.append(open_[kin])
+                open_[kin].append(effect)
+            else:
+                batches.append([effect])
+        yield from batches
 
     def take(self, *, wait: bool = False) -> list[Result]:
         """Return results that are in. Order: issue.
 
         Args:
-            wait: Wait for at least one although order does not matter, because nothing else is left to do.
+            wait: Wait for at least one although none has to be waited for, because nothing else is left to do.
         """
-        if self._in_order:
-            ready, self._pending = self._pending, []
-        else:
-            if wait and self._pending and not any(future.done() for future in self._pending):
-                self._pending[0].result()
-            states = [(future, future.done()) for future in self._pending]
-            ready = [future for future, done in states if done]
-            self._pending = [future for future, done in states if not done]
-        return [future.result() for future in ready]
+        # A batch that is finished between two looks must not give back its second half alone.
+        done = {sent.future: sent.waited or sent.future.done() for sent in self._pending}
+        if wait and self._pending and not any(done.values()):
+            self._pending[0].future.result()
+            done = {sent.future: sent.future.done() or sent.future is self._pending[0].future for sent in self._pending}
+        ready = [sent for sent in self._pending if done[sent.future]]
+        if ready:
+            self._pending = [sent for sent in self._pending if not done[sent.future]]
+        return [sent.future.result()[sent.place] for sent in ready]
 
     @property
     def waiting(self) -> bool:
@@ -138,22 +204,39 @@ class Dispatch:
         for executor in self._executors.values():
             executor.shutdown(wait=False, cancel_futures=True)
 
-    def _perform(self, effect: Effect) -> Result:
-        performer = self._performers.get(effect.skill)
+    def _perform(self, *effects: Effect) -> list[Result]:
+        """Return the results of effects that are performed together."""
+        performer = self._performers.get(effects[0].skill)
         if performer is None:
-            text = f"no performer for skill {effect.skill!r} on this host"
-            return Result(effect.number, Refusal.UNSUPPORTED, Encoding.BYTES, text.encode())
+            text = f"no performer for skill {effects[0].skill!r} on this host"
+            return [Result(effect.number, Refusal.UNSUPPORTED, Encoding.BYTES, text.encode()) for effect in effects]
         try:
-            return _checked(effect, performer.perform(effect))
+            if len(effects) > 1 and isinstance(performer, BatchPerformer):
+                return _matched(effects, performer.perform_all(effects))
+            return [_checked(effect, performer.perform(effect)) for effect in effects]
         except TickworkError as error:
-            return Result(effect.number, Refusal.FAILED, Encoding.BYTES, error.what.encode())
+            text = error.what
         except Exception as error:  # noqa: BLE001 - Any fault of a performer is the effect's result, never the run's end.
-            return Result(effect.number, Refusal.FAILED, Encoding.BYTES, type(error).__name__.encode())
+            text = type(error).__name__
+        return [Result(effect.number, Refusal.FAILED, Encoding.BYTES, text.encode()) for effect in effects]
+
+
+def _matched(effects: Sequence[Effect], results: Sequence[Result]) -> list[Result]:
+    """Return a batch's results; where they are too few or too many, none of them can be told whose it is."""
+    if len(results) == len(effects):
+        return [_checked(effect, result) for effect, result in zip(effects, results, strict=True)]
+    return [_unusable(effect) for effect in effects]
 
 
 def _checked(effect: Effect, result: Result) -> Result:
     """Return a performer's result, or a failure in place of one that could not enter the run as this effect's."""
     known = result.code == 0 or result.code in Refusal._value2member_map_
     if result.number == effect.number and known and 0 <= result.encoding <= MAX_ENCODING:
-        return Result(effect.number, int(result.code), int(result.encoding), bytes(result.body))
+        notes: tuple[object, ...] = result.notes
+        kept = tuple(note for note in notes if isinstance(note, ModelNote))
+        return Result(effect.number, int(result.code), int(result.encoding), bytes(result.body), kept)
+    return _unusable(effect)
+
+
+def _unusable(effect: Effect) -> Result:
     return Result(effect.number, Refusal.FAILED, Encoding.BYTES, b"the performer gave a result that is none")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from .. import codec
 from ..errors import ModuleManifestInvalid, ModuleRefused, UsageFault, WorldReferenceError, WorldSchemaError
@@ -45,7 +45,16 @@ from .bundles import DEPTH, find_interpreter, first_pages, is_bundle, read_bundl
 from .faults import Fault, choose
 from .feeds import read_rows
 from .plans import Swap, in_order, plan_swaps
-from .tables import MAX_INTEGER, FeedTable, LimitsTable, SwapTable, TaskTable, TemplateTable, WindowTable
+from .tables import (
+    MAX_INTEGER,
+    FeedTable,
+    LimitsTable,
+    ModelTable,
+    SwapTable,
+    TaskTable,
+    TemplateTable,
+    WindowTable,
+)
 from .world import GRANT_KINDS, WorldFile, member_names, missing_name, read_world
 
 _EFFECT_CLASSES: Final[Mapping[str, EffectClass]] = {kind.name.lower(): kind for kind in EffectClass}
@@ -63,6 +72,21 @@ class SkillConfig(msgspec.Struct, frozen=True):
     folder: Path
 
 
+class ModelSource(msgspec.Struct, frozen=True):
+    """Where a model of the header comes from; it is looked up when a run begins.
+
+    Attributes:
+        reference: What a store finds it by; empty where it lies in a file.
+        path: The file or folder.
+        where: File, line and key, for errors.
+    """
+
+    name: str
+    reference: str = ""
+    path: Path | None = None
+    where: str = ""
+
+
 class World(msgspec.Struct, frozen=True):
     """A world the driver can run.
 
@@ -75,6 +99,7 @@ class World(msgspec.Struct, frozen=True):
         swaps: Planned swaps, whose modules are among ``modules``. Order: tick.
         inputs: What else enters, each with its tick. A run that is resumed or forked takes what is still to come from
             the world it is given; no world file holds any.
+        models: Where those models of the header come from that no performer answers for and that are not pinned yet.
     """
 
     header: Header
@@ -85,6 +110,7 @@ class World(msgspec.Struct, frozen=True):
     natives: Mapping[str, type[Agent[Any]]] = {}
     swaps: tuple[SwapPlan, ...] = ()
     inputs: tuple[tuple[int, Input], ...] = ()
+    models: tuple[ModelSource, ...] = ()
 
 
 def with_swaps(world: World, swaps: Iterable[Swap]) -> World:
@@ -150,7 +176,7 @@ def load_world(
         skills=tuple(SkillSpec(name, _EFFECT_CLASSES[skill.effect_class]) for name, skill in table.skills.items()),
         tasks=_tasks(table.tasks),
         feeds=tuple(reader.feed(name, feed) for name, feed in table.feeds.items()),
-        models=tuple(ModelSpec(name) for name in table.models),
+        models=tuple(_model(name, model) for name, model in table.models.items()),
         windows=tuple(_window(name, window) for name, window in table.windows.items()),
     )
     refuse_undeclared_windows(file, header)
@@ -159,7 +185,9 @@ def load_world(
         for name, skill in table.skills.items()
     )
     swaps = in_order(reader.swap(position, item) for position, item in enumerate(table.swaps))
-    return World(header, tuple(reader.contents.values()), path.parent, performers, reader.modules, swaps=swaps)
+    contents = tuple(reader.contents.values())
+    models = tuple(reader.models())
+    return World(header, contents, path.parent, performers, reader.modules, swaps=swaps, models=models)
 
 
 def _refuse_out_of_range(name: str, value: int | None, least: int) -> None:
@@ -391,6 +419,19 @@ class _Reader:
         self.manifest(wasm, table.module, path)
         return SwapPlan(table.at, table.agent, table.mode, mark, b"", table.grants)
 
+    def models(self) -> Iterator[ModelSource]:
+        """Yield where models come from. What a reference means, and what is in a file, is looked at by the run."""
+        for name, table in self.file.table.models.items():
+            path = ("models", name)
+            if isinstance(table.model, str):
+                yield ModelSource(name, table.model, where=self.file.place((*path, "model")))
+            elif isinstance(table.file, str):
+                place = (*path, "file")
+                if not (self.folder / table.file).exists():
+                    what, fix = f"there is no file {table.file}", "correct the path; it is relative to the world file"
+                    raise self.file.error(Fault(WorldReferenceError, place, what, str(self.folder / table.file), fix))
+                yield ModelSource(name, path=self.folder / table.file, where=self.file.place(place))
+
     def feed(self, name: str, table: FeedTable) -> FeedSpec:
         path = ("feeds", name)
         data = self.read(table.file, (*path, "file"), "correct the path; it is relative to the world file")
@@ -440,6 +481,12 @@ def _spec(
         limits=limits,
         supervision=Supervision(table.supervision.policy, table.supervision.retries),
     )
+
+
+def _model(name: str, table: ModelTable) -> ModelSpec:
+    given = {key: getattr(table, key) for key in ("profile", "most", "deadline_ms", "fallback")}
+    given = {key: value for key, value in given.items() if value is not UNSET}
+    return ModelSpec(name, batch=table.batch, delivery=table.delivery, **given)
 
 
 def _window(name: str, table: WindowTable) -> WindowSpec:

@@ -17,10 +17,11 @@ from .crew import Crew, open_versions, pin_capacities
 from .feeds import Feed
 from .judging import Judge
 from .loop import OPERATOR, Decision, Inbox, Loop, settle_unknown, status_name
+from .models import Desk
 from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
-from .options import Options
+from .options import Options, settled
 from .owed import read_owed
-from .performers import Dispatch
+from .pinning import pin_models
 from .plans import Swap
 from .resolve import World
 from .settle import further_plans, judge_plans, resumed_plans
@@ -38,9 +39,11 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
         ModuleError: TW3001 to TW3006, a module is refused; no journal is made then.
         PackageError: TW3201 to TW3210, a module is not believed; no journal is made then.
         SwapRefused: TW4101, a planned swap cannot be done; no journal is made then.
+        ModelError: TW6001 to TW6015, a model is not there, not believed or cannot be run; no journal is made then.
         JournalExists: TW2002.
     """
-    options = options or Options()
+    options = settled(options)
+    world = pin_models(world, options)
     known = performers(world, options)
     judge = Judge(world.header, options, update=True)
     admitted, versions = open_versions(world.header, world.modules.__getitem__, options, judge)
@@ -52,15 +55,17 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
     environment_bytes = codec.encode(environment)
     folder = native_folder(world, environment, options)
     crew = Crew(header, admitted, natives(world), folder, options, versions=versions)
-    with closing(crew):
+    with closing(crew), closing(Desk(options, known)) as desk:
+        desk.open(header.models)
         writer = create_journal(journal, header_bytes, environment_bytes, world.contents)
-        dispatch = Dispatch(known, in_order=header.ordering == "issue", executor=options.executor)
+        dispatch = desk.dispatch(header.models, in_order=header.ordering == "issue")
         machine = Machine(header, codec.digest(header_bytes))
         heads = codec.start_chain(*writer.header())
         inbox = Inbox(feeds)
         inbox.schedule(world.swaps)
         inbox.recall(world.inputs)
         loop = Loop(machine, crew, writer, inbox, dispatch, options, heads)
+        loop.desk = desk
         return finish(loop, environment, journal)
 
 
@@ -137,8 +142,9 @@ def resume(
         JournalClosed: TW2007, the run has ended.
         EffectUndecided: TW4003, an unsafe effect's result is unknown and not in ``decisions``.
         ReplayDivergence: TW4001, what is there does not come out again.
+        ModelError: TW6001 to TW6015, a model that the run may still ask is not there or cannot be run.
     """
-    options = options or Options()
+    options = settled(options)
     from ..journal.sqlite import SqliteJournal
 
     with closing(SqliteJournal.open(Path(source), write=True)) as journal:
@@ -183,15 +189,13 @@ def resume_journal(
         inbox.change(owed.pending(journal.length()))
         inbox.recall(known)
         inbox.offer(decided, OPERATOR)
-        dispatch = Dispatch(
-            resumed_performers(world, environment, options, header),
-            in_order=header.ordering == "issue",
-            executor=options.executor,
-        )
-        loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
-        loop.turns, loop.failed = fold.turns, fold.failed
-        loop.release_again(again)
-        done = finish(loop, environment, journal)
+        with closing(Desk(options, resumed_performers(world, environment, options, header))) as desk:
+            desk.reopen(header, state)
+            dispatch = desk.dispatch(state.models, in_order=header.ordering == "issue")
+            loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
+            loop.desk, loop.turns, loop.failed = desk, fold.turns, fold.failed
+            loop.release_again(again)
+            done = finish(loop, environment, journal)
         return msgspec.structs.replace(done, journal=path)
 
 

@@ -51,8 +51,71 @@ class SkillTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "artifacts"
 
 
-class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model that agents may ask. Declaring it is enough: who answers is given with the run."""
+class ModelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A model that agents may ask. Without `model` and `file`, a performer given with the run answers."""
+
+    model: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=200,
+                description="Which model of the store: `NAME`, `NAME:VERSION`, `NAME:ALIAS` or `sha256:DIGEST`. What "
+                "it means when the run begins is pinned in the run's header.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    file: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="A model's file or folder, relative to the world file's folder, instead of one of the "
+                "store. It is put into the store when the run begins.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    profile: (
+        Annotated[
+            Literal["exact-1", "exact-portable", "fast"],
+            Meta(
+                description="exact-1: one thread of the processor, equal bits for equal questions on equal machines. "
+                "exact-portable: equal bits on every machine. fast: any provider, bits may differ. Default: exact-1."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    batch: Annotated[
+        Literal["row", "tick", "certified"],
+        Meta(
+            description="row: each question alone. tick: the questions of one tick in the order they were asked. "
+            "certified: the same for a model of which it is known that a row does not depend on its neighbours."
+        ),
+    ] = "row"
+    most: Annotated[int, Meta(ge=1, le=4096, description="Questions one batch holds. Default: 64.")] | UnsetType = UNSET
+    delivery: Annotated[
+        Literal["barrier", "async"],
+        Meta(description="barrier: answers enter the next tick. async: they enter when they are there."),
+    ] = "barrier"
+    deadline_ms: (
+        Annotated[
+            int,
+            Meta(ge=1, le=3_600_000, description="After so many milliseconds the answer is TIMEOUT. Default: 30000."),
+        ]
+        | UnsetType
+    ) = UNSET
+    fallback: (
+        Annotated[
+            Literal["strict", "on_load", "on_run"],
+            Meta(
+                description="When the next provider takes the place of one that fails: never, when the model is "
+                "loaded, or also while it runs. Default: strict."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class WindowTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

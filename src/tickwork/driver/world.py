@@ -26,7 +26,17 @@ from . import places
 from .faults import Fault, as_error, choose, key_text, listed, nearest, place_text
 from .plans import may_be_spawned
 from .shape import is_array, is_table, kind_name, shape_faults
-from .tables import ALL_AGENTS, MAX_INTEGER, AgentTable, FeedTable, TaskTable, TemplateTable, WindowTable, WorldTable
+from .tables import (
+    ALL_AGENTS,
+    MAX_INTEGER,
+    AgentTable,
+    FeedTable,
+    ModelTable,
+    TaskTable,
+    TemplateTable,
+    WindowTable,
+    WorldTable,
+)
 
 _AT_LINE: Final = re.compile(r"^(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL)
 
@@ -149,6 +159,8 @@ def _rule_faults(world: WorldTable) -> Iterator[Fault]:
     yield from _task_rule_faults(world.tasks)
     for name, feed in world.feeds.items():
         yield from _feed_faults(name, feed)
+    for name, model in world.models.items():
+        yield from _model_faults(name, model)
     for name, window in world.windows.items():
         yield from _window_faults(name, window)
 
@@ -240,6 +252,26 @@ def _feed_faults(name: str, feed: FeedTable) -> Iterator[Fault]:
         what = f"[feeds.{name}] must name either an agent (to) or a topic"
         why = "both are set" if feed.to is not UNSET else "neither is set"
         yield Fault(WorldSchemaError, ("feeds", name), what, why, 'write to = "AGENT" or topic = "TOPIC"')
+
+
+def _model_faults(name: str, model: ModelTable) -> Iterator[Fault]:
+    path = ("models", name)
+    if model.model is not UNSET and model.file is not UNSET:
+        what, why = f"[models.{name}] has both model and file", "a model is taken from the store or from a file"
+        yield Fault(WorldSchemaError, (*path, "file"), what, why, "keep one of them")
+    if model.model is UNSET and model.file is UNSET:
+        for key in ("profile", "deadline_ms", "fallback"):
+            if getattr(model, key) is not UNSET:
+                what = f"{key} is set for a model that a performer answers for"
+                fix = 'name a model of the store, model = "NAME:VERSION", or leave it out'
+                yield Fault(WorldSchemaError, (*path, key), what, "it says how Tickwork runs a model", fix)
+    if model.batch == "row" and model.most is not UNSET:
+        why = 'with batch = "row" each question is asked alone'
+        yield Fault(WorldSchemaError, (*path, "most"), "most bounds nothing", why, 'add batch = "tick", or remove it')
+    if model.fallback not in (UNSET, "strict") and model.profile != "fast":
+        what = f"fallback = {model.fallback!r} does not go with an exact profile"
+        why = "exact profiles run on the processor alone, whose answers no other provider gives"
+        yield Fault(WorldSchemaError, (*path, "fallback"), what, why, 'add profile = "fast", or remove it')
 
 
 def _window_faults(name: str, window: WindowTable) -> Iterator[Fault]:

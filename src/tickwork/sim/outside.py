@@ -99,6 +99,11 @@ class Outside:
         self._in_this_life: set[bytes] = set()
         self._settled: set[int] = set()
 
+    @property
+    def binding(self) -> set[bytes]:
+        """Keys of the effects that have left and that a journal must know: those that may have changed something."""
+        return {effect.key for effect in self.effects.values() if effect.effect_class != EffectClass.PURE}
+
     def begin_life(self, disk: Disk) -> None:
         """Take note that a process begins with what is on the disk."""
         self._disk = disk
@@ -131,7 +136,10 @@ class Outside:
     def receive(self, effect: Effect, *, doubled: bool = False) -> None:
         """Take note of a request, and of what is wrong with it."""
         known = self.effects.setdefault(effect.key, effect)
-        if known != effect:
+        if known != effect and effect.effect_class == EffectClass.PURE:
+            # Its intent may have been lost, and with it all that followed: what came after may be another tick.
+            self.effects[effect.key] = effect
+        elif known != effect:
             self.faults.append(f"key {effect.key.hex()[:16]} asks for two different effects: {known} and {effect}")
         if doubled:
             return
@@ -146,7 +154,9 @@ class Outside:
             self.faults.append(f"unsafe effect {effect.number} went out again and nobody had decided it")
 
     def check_release(self, effect: Effect) -> None:
-        """Take note of an effect that leaves before its intent would survive a loss of power."""
+        """Take note of an effect that leaves before its intent would survive a loss of power; a pure one may."""
+        if effect.effect_class == EffectClass.PURE:
+            return
         disk = self._disk
         assert disk is not None, "a process begins with a disk"
         frame = disk.frame(effect.tick) if effect.tick < disk.durable else None
@@ -164,10 +174,11 @@ class Clerk(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Return a future that is done some ticks later."""
-        effect = next((item for item in args if isinstance(item, Effect)), None)
-        assert effect is not None, "the driver releases effects and nothing else"
-        self._outside.check_release(effect)
-        slip: Slip[T] = Slip(lambda: fn(*args, **kwargs), self._outside.clock, self._due(effect))
+        effects = [item for item in args if isinstance(item, Effect)]
+        assert effects, "the driver releases effects and nothing else"
+        for effect in effects:
+            self._outside.check_release(effect)
+        slip: Slip[T] = Slip(lambda: fn(*args, **kwargs), self._outside.clock, self._due(effects[0]))
         if self._outside.manner.early:
             slip.work()
         return slip

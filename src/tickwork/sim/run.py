@@ -271,7 +271,7 @@ class Simulation:
         promised = disk.promised_durable if fault.how == "power" else disk.promised
         if left.length() < promised:
             self.failures.append(f"{promised} frames were acknowledged, {left.length()} survived {fault}")
-        forgotten = set(outside.effects) - read_effects(left).asked
+        forgotten = outside.binding - read_effects(left).asked
         if forgotten:
             numbers = sorted(outside.effects[key].number for key in forgotten)
             self.failures.append(f"effects {numbers} have left, and after {fault} the journal does not know them")
@@ -295,7 +295,7 @@ class Simulation:
             self.failures.append(f"a replay has head {again.head.hex()[:16]}, the run has {done.head.hex()[:16]}")
         if not verify(disk, world=self.world, options=self.options).equal:
             self.failures.append("a verification comes to other records than the run")
-        unknown = set(outside.effects) - read_effects(disk).asked
+        unknown = outside.binding - read_effects(disk).asked
         if unknown:
             self.failures.append(f"{len(unknown)} effects were performed that the journal does not know")
         self._check_fork(done, disk)

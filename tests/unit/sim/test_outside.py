@@ -11,7 +11,7 @@ from tickwork.sim.faults import Fate
 from tickwork.sim.outside import Manner, Outside
 
 
-def effect(number: int = 5, kind: EffectClass = EffectClass.PURE, body: bytes = b"do") -> Effect:
+def effect(number: int = 5, kind: EffectClass = EffectClass.IDEMPOTENT, body: bytes = b"do") -> Effect:
     return Effect(number, 0, 0, "skill", kind, codec.digest(b"%d" % number), 0, body)
 
 
@@ -44,6 +44,16 @@ def test_an_effect_that_leaves_too_early_is_noticed(durable: bool) -> None:
     found = outside(*([] if durable else [intent(effect())]), durable=durable)
     found.executor().submit(found.perform, effect())
     assert "released before its intent was durable" in found.faults[0]
+
+
+def test_a_pure_effect_may_leave_early_and_ask_for_something_else_after_its_intent_was_lost() -> None:
+    found = outside(durable=False)
+    pure = effect(kind=EffectClass.PURE)
+    found.executor().submit(found.perform, pure).result()
+    found.begin_life(disk([]))
+    found.perform(effect(kind=EffectClass.PURE, body=b"do something else"))
+    assert found.faults == []
+    assert found.binding == set()
 
 
 def test_an_effect_performed_twice_by_one_process_is_noticed_and_by_two_it_is_not() -> None:
