@@ -1,0 +1,174 @@
+"""Tensors as the arrays ONNX Runtime takes and gives, without losing a bit of any type.
+
+Types that NumPy knows pass as arrays that view the tensor's bytes. The others (bfloat16, the floats of 8 bits, 4 and 2
+bits) pass as values of the runtime's own, filled with the tensor's bytes.
+
+Invariants:
+    * NaN leaves in one form for each type, whatever the processor made of it.
+    * All is little-endian; a machine that is not refuses at import.
+
+Source: the canonical NaNs are positive and quiet with no payload, as IEEE 754 prefers; 8-bit forms follow OCP 8-bit
+floating point 1.0 and the extended float types of ONNX.
+"""
+
+# NumPy's functions take more than a checker can follow, and ONNX Runtime carries no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+
+from ..errors import ModelInputInvalid
+from .ports import Value
+from .tensors import BFLOAT16, BITS, BOOL, STRING, Tensor, join_text, split_text
+
+assert sys.byteorder == "little", "tensors are little-endian and so must be the machine"
+
+Array = Any
+"""A NumPy array; its types are not checked here."""
+
+_NUMPY: Final[dict[int, Any]] = {
+    1: np.dtype(np.float32), 2: np.dtype(np.uint8), 3: np.dtype(np.int8), 4: np.dtype(np.uint16),
+    5: np.dtype(np.int16), 6: np.dtype(np.int32), 7: np.dtype(np.int64), 9: np.dtype(np.bool_),
+    10: np.dtype(np.float16), 11: np.dtype(np.float64), 12: np.dtype(np.uint32), 13: np.dtype(np.uint64),
+    14: np.dtype(np.complex64), 15: np.dtype(np.complex128),
+}  # fmt: skip
+_CODES: Final = {dtype: code for code, dtype in _NUMPY.items()}
+_FLOATS: Final = frozenset({1, 10, 11})
+
+# Of types NumPy does not know: the words that are NaN, as a mask, the value below which none is, and the one kept.
+_BFLOAT16_INFINITY: Final = 0x7F80
+_BFLOAT16_NAN: Final = 0x7FC0
+_BYTE_NANS: Final[dict[int, tuple[tuple[int, ...], int]]] = {
+    17: ((0x7F, 0xFF), 0x7F),
+    18: ((0x80,), 0x80),
+    19: ((0x7D, 0x7E, 0x7F, 0xFD, 0xFE, 0xFF), 0x7E),
+    20: ((0x80,), 0x80),
+    24: ((0xFF,), 0xFF),
+}
+_CANONICAL: Final = {
+    1: np.array([0x7FC00000], np.uint32).view(np.float32)[0],
+    10: np.array([0x7E00], np.uint16).view(np.float16)[0],
+    11: np.array([0x7FF8000000000000], np.uint64).view(np.float64)[0],
+}
+
+
+def is_plain(dtype: int) -> bool:
+    """Return whether NumPy has the type, so that arrays carry it; text counts."""
+    return dtype in _NUMPY or dtype == STRING
+
+
+def to_array(tensor: Tensor) -> Array:
+    """Return an array that views the tensor's data; text is copied.
+
+    Raises:
+        ModelInputInvalid: TW6004, a bool is neither 0 nor 1.
+    """
+    if tensor.dtype == STRING:
+        return np.array(split_text(tensor.data), dtype=object).reshape(tensor.shape)
+    flat = np.frombuffer(tensor.data, _NUMPY[tensor.dtype])
+    if tensor.dtype == BOOL and flat.size and flat.view(np.uint8).max() > 1:
+        raise ModelInputInvalid(
+            f"the input {tensor.name!r} holds a bool that is neither 0 nor 1",
+            why="a bool is one byte, 0 or 1",
+            fix="send 0 for false and 1 for true",
+        )
+    if not flat.flags.aligned:
+        flat = flat.copy()
+    return flat.reshape(tensor.shape)
+
+
+def to_value(tensor: Tensor) -> Any:
+    """Return the runtime's own value with the tensor's data, for any type but text."""
+    if tensor.dtype in _NUMPY:
+        return onnxruntime.OrtValue.ortvalue_from_numpy(to_array(tensor))
+    made = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(tensor.shape), tensor.dtype)
+    size = len(tensor.data)
+    if size:
+        assert size == made.tensor_size_in_bytes(), "the runtime packs a type as tensors do"
+        ctypes.memmove(made.data_ptr(), bytes(tensor.data), size)
+    return made
+
+
+def from_array(name: str, array: Array) -> tuple[Tensor, int]:
+    """Return an array as a tensor, and how many NaNs it holds, which are canonical in the tensor."""
+    shape = array.shape
+    if array.dtype == object or array.dtype.kind in "US":
+        return Tensor(name, STRING, shape, join_text(str(text) for text in array.ravel().tolist())), 0
+    dtype = _CODES[array.dtype]
+    nans = 0
+    if dtype in _FLOATS and array.size:
+        wrong = np.isnan(array)
+        if wrong.any():
+            nans = int(np.count_nonzero(wrong))
+            array = np.where(wrong, _CANONICAL[dtype], array)
+    return Tensor(name, dtype, shape, array.tobytes()), nans
+
+
+def from_value(name: str, value: Any) -> tuple[Tensor, int]:
+    """Return the runtime's own value as a tensor, and how many NaNs it holds, which are canonical in the tensor."""
+    dtype = int(value.element_type())
+    if is_plain(dtype):
+        return from_array(name, value.numpy())
+    size = int(value.tensor_size_in_bytes())
+    data = ctypes.string_at(value.data_ptr(), size) if size else b""
+    shape = tuple(int(dimension) for dimension in value.shape())
+    data, nans = canonical_bytes(dtype, data)
+    # A last byte that is not full holds whatever was there.
+    return Tensor(name, dtype, shape, _clear_rest(dtype, shape, data)), nans
+
+
+def canonical_bytes(dtype: int, data: bytes) -> tuple[bytes, int]:
+    """Return data of a type NumPy does not know with its NaNs in one form, and how many there are."""
+    if dtype == BFLOAT16:
+        words = np.frombuffer(data, np.uint16)
+        wrong = (words & 0x7FFF) > _BFLOAT16_INFINITY
+        kept = _BFLOAT16_NAN
+    elif dtype in _BYTE_NANS:
+        words = np.frombuffer(data, np.uint8)
+        forms, kept = _BYTE_NANS[dtype]
+        wrong = np.isin(words, np.array(forms, np.uint8))
+    else:
+        return data, 0
+    if not wrong.any():
+        return data, 0
+    return np.where(wrong, words.dtype.type(kept), words).tobytes(), int(np.count_nonzero(wrong))
+
+
+def _clear_rest(dtype: int, shape: Sequence[int], data: bytes) -> bytes:
+    used = BITS[dtype]
+    for dimension in shape:
+        used *= dimension
+    used %= 8
+    return data[:-1] + bytes([data[-1] & (1 << used) - 1]) if used and data else data
+
+
+def to_feed(value: Value) -> Any:
+    """Return what the runtime is fed for a port: an array, a list of arrays, or None for an absent optional."""
+    if isinstance(value, Tensor):
+        return to_array(value) if is_plain(value.dtype) else to_value(value)
+    return None if value is None else [to_array(member) for member in value]
+
+
+def from_feed(name: str, given: Any) -> tuple[Value, int]:
+    """Return what the runtime gave for a port, and how many NaNs it holds."""
+    if given is None:
+        return None, 0
+    if not isinstance(given, list):
+        return from_array(name, np.asarray(given))
+    members, nans = list[Tensor](), 0
+    for array in given:
+        member, found = from_array(name, np.asarray(array))
+        members.append(member)
+        nans += found
+    return members, nans
+
+
+def join_rows(arrays: Sequence[Array]) -> Array:
+    """Return arrays joined along their first dimension."""
+    return np.concatenate(arrays, axis=0)
