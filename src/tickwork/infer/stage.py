@@ -1,0 +1,59 @@
+"""Files on their way into a store."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+from ..errors import ModelNotFound
+from .blobs import Told, copy_hashed, failing, nobody
+from .manifest import (
+    ARTIFACT_TYPE,
+    CONFIG_TYPE,
+    MANIFEST_TYPE,
+    PATH_ANNOTATION,
+    WEIGHT_TYPE,
+    Blob,
+    Manifest,
+    ModelConfig,
+    blob_of,
+    check_paths,
+    encode_config,
+)
+
+
+class Stage:
+    """Files on their way into a store: whole, hashed, and of no model yet.
+
+    Attributes:
+        folder: Where they lie under their paths, as they will for a worker.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.layers: dict[str, Blob] = {}
+
+    def take(self, source: Path, path: str, told: Told = nobody) -> Blob:
+        """Copy a file in under a path of the model.
+
+        Raises:
+            ModelInvalid: TW6002, a model can have no such path.
+            ModelNotFound: TW6001, the file cannot be read.
+            ModelStoreFailed: TW6017.
+        """
+        check_paths([*self.layers, path])
+        target = self.folder.joinpath(*PurePosixPath(path).parts)
+        if not os.access(source, os.R_OK) or not source.is_file():
+            raise ModelNotFound(f"{source} is no file that can be read", fix="name a file or folder that is there")
+        with failing(self.folder):
+            digest, size = copy_hashed(source, target, told)
+        self.layers[path] = Blob(WEIGHT_TYPE, f"sha256:{digest}", size, {PATH_ANNOTATION: path})
+        return self.layers[path]
+
+    def manifest(self, config: ModelConfig) -> Manifest:
+        """Return the manifest of these files with a config."""
+        layers = tuple(self.layers[path] for path in sorted(self.layers, key=str.encode))
+        return Manifest(
+            media_type=MANIFEST_TYPE,
+            artifact_type=ARTIFACT_TYPE,
+            config=blob_of(encode_config(config), CONFIG_TYPE),
+            layers=layers,
+        )
