@@ -580,6 +580,19 @@ class ModelOrder(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""
 
 
+class ModelPlan(msgspec.Struct, frozen=True, array_like=True):
+    """A swap of a model that is to happen at a tick.
+
+    Attributes:
+        digest: SHA-256 of the new version's manifest.
+    """
+
+    at: int
+    model: str
+    digest: bytes
+    version: str = ""
+
+
 class SkillSpec(msgspec.Struct, frozen=True, array_like=True):
     """A skill agents may call, and what a lost result means for it."""
 
@@ -643,7 +656,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Environment(msgspec.Struct, frozen=True, array_like=True):
-    """Where and with what a run was made, the ``swaps`` planned, the digest of what a fork ``owed``; a hint in F."""
+    """Where and with what a run was made, the swaps planned, the digest of what a fork ``owed``; a hint in F."""
 
     run_id: str
     started_us: int
@@ -655,6 +668,7 @@ class Environment(msgspec.Struct, frozen=True, array_like=True):
     parent: str = ""
     swaps: tuple[SwapPlan, ...] = ()
     owed: bytes = b""
+    model_swaps: tuple[ModelPlan, ...] = ()
 
 
 class Frame(msgspec.Struct, frozen=True):

@@ -15,6 +15,8 @@ import msgspec
 
 from ..errors import ModelNotFound, ModelQueueFull, ModelTimeout, ModelTooLarge, ProviderMissing
 from ..infer.asking import Asker, Inference, Reply, Wanted
+from ..infer.fingerprint import Fingerprint
+from ..infer.manifest import ModelConfig
 from ..kernel import RunStatus, State
 from ..records import INFER_PREFIX, Effect, Encoding, Header, ModelNote, ModelSpec, NoteKind, Refusal, Result
 from .options import Options
@@ -51,6 +53,7 @@ class Desk:
         self._known = known
         self._specs: dict[tuple[str, bytes], ModelSpec] = {}
         self._current: dict[str, ModelSpec] = {}
+        self._own: Asker | None = None
         self._askers: list[Asker] = []
         self._samples = deque[Inference]()
 
@@ -92,20 +95,24 @@ class Desk:
             if self.options.notice is not None:
                 self.options.notice(f"model {spec.name!r}: {error.what}; requests to it are refused while that is so")
 
-    def load(self, spec: ModelSpec, tick: int = 0) -> None:
-        """Load a version, or find it loaded.
+    def asks(self, name: str) -> bool:
+        """Return whether a model is asked here, and by no performer given with the run."""
+        return INFER_PREFIX + name not in self._known
+
+    def load(self, spec: ModelSpec, tick: int = 0) -> tuple[Fingerprint, ModelConfig]:
+        """Load a version, or find it loaded; return what it computes with and what it takes. From one thread alone.
 
         Raises:
             ModelError: TW6001 to TW6015.
         """
-        if not self._askers:
-            self.new_asker()
-        self._askers[0].load(self.wanted(spec), tick=tick)
+        if self._own is None:
+            self._own = self.new_asker()
+        return self._own.load(self.wanted(spec), tick=tick)
 
     def wanted(self, spec: ModelSpec) -> Wanted:
         """Return how a version is asked for. The exact profiles run on the processor alone."""
         providers = self.options.providers if spec.profile == FAST else ()
-        return Wanted(spec.digest, spec.profile, tuple(providers), spec.fallback)
+        return Wanted(spec.digest, spec.profile, tuple(providers), spec.fallback, spec.batch)
 
     def new_asker(self) -> Asker:
         """Return an asker for one thread; all of them end with the desk.

@@ -3,16 +3,18 @@
 from collections.abc import Container, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from .. import codec
 from ..errors import AgentCodeMissing, SwapRefused
-from ..records import SwapMode, SwapPlan
+from ..records import ModelPlan, SwapMode, SwapPlan
 from .bundles import find_interpreter, is_bundle, read_bundle
 
 MODES: Final = tuple(map(str, SwapMode))
+
+AnyPlan = TypeVar("AnyPlan", SwapPlan, ModelPlan)
 
 
 class Swap(msgspec.Struct, frozen=True):
@@ -33,6 +35,33 @@ class Swap(msgspec.Struct, frozen=True):
     mode: str = SwapMode.MIGRATE
     grants: tuple[str, ...] = ()
     bases: tuple[Path, ...] = ()
+
+
+class ModelSwap(msgspec.Struct, frozen=True):
+    """A swap of a model that somebody asks for.
+
+    Attributes:
+        to: The new version: what a store finds it by, such as ``forecast:1.1.0``, or as a ``Path`` its file or folder.
+        at: The tick before which it happens; None is the first tick of a fork.
+    """
+
+    model: str
+    to: str | Path
+    at: int | None = None
+
+
+AnySwap = Swap | ModelSwap
+
+
+def split_swaps(swaps: Iterable[AnySwap]) -> tuple[list[Swap], list[ModelSwap]]:
+    """Return the swaps of agents, and those of models. Order: as given."""
+    agents, models = list[Swap](), list[ModelSwap]()
+    for swap in swaps:
+        if isinstance(swap, ModelSwap):
+            models.append(swap)
+        else:
+            agents.append(swap)
+    return agents, models
 
 
 def plan_swaps(swaps: Iterable[Swap], at: int | None = None) -> tuple[tuple[SwapPlan, ...], dict[bytes, bytes]]:
@@ -64,7 +93,7 @@ def plan_swaps(swaps: Iterable[Swap], at: int | None = None) -> tuple[tuple[Swap
     return in_order(plans), modules
 
 
-def in_order(plans: Iterable[SwapPlan]) -> tuple[SwapPlan, ...]:
+def in_order(plans: Iterable[AnyPlan]) -> tuple[AnyPlan, ...]:
     """Return plans by tick; those of one tick stay in their order."""
     return tuple(sorted(plans, key=lambda plan: plan.at))
 
@@ -92,6 +121,11 @@ def read_module(module: Path | str | bytes, where: str) -> bytes:
             why=error.strerror or str(error),
             fix="build the new version with `tickwork agent build`, or correct the path",
         ) from error
+
+
+def place_of_model(model: str, tick: int) -> str:
+    """Return what an error says of where a swap of a model is."""
+    return f"swap of model {model!r} at tick {tick}"
 
 
 def place_of(agent: str, tick: int) -> str:
