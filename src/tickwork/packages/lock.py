@@ -25,8 +25,9 @@ class Locked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     Attributes:
         name: What its manifest calls it; of a native agent ``module:Class``; of a base nothing.
-        digest: SHA-256 in hexadecimal: of the file, or of a native agent's source. Empty for a model behind a service.
-        file: Of a model: its file, relative to the lock file's folder.
+        digest: SHA-256 in hexadecimal: of the file, of a native agent's source, or of a model's manifest. Empty for a
+            model that a performer answers for.
+        file: Of such a model: a file that its performer uses, relative to the lock file's folder.
     """
 
     name: str = ""
@@ -64,10 +65,11 @@ def make_lock(header: Header, engine: str, folder: Path, models: Mapping[str, st
         header: As the world file says it.
         engine: Name and version of the WebAssembly engine here.
         folder: Where the lock file lies, and where files of models are looked up.
-        models: Files by the name of a model that the world uses; others are pinned by name alone.
+        models: Files by the name of a model that the world uses and that a performer answers for; others of those are
+            pinned by name alone.
 
     Raises:
-        TrustFileInvalid: TW3210, a model's file cannot be read, or the world uses no such model.
+        TrustFileInvalid: TW3210, a model's file cannot be read, or the world uses no such model or has it pinned.
     """
     found: dict[str, set[Locked]] = {kind: set() for kind in KINDS}
     for spec in (*header.agents, *header.templates):
@@ -80,7 +82,11 @@ def make_lock(header: Header, engine: str, folder: Path, models: Mapping[str, st
     for name in sorted(set(models) - used):
         fix = f"name one of {', '.join(sorted(used))}" if used else "leave it out"
         raise unusable(folder / LOCK_FILE, f"the world uses no model {name!r}", fix)
-    found["models"] = {_of_model(name, models.get(name, ""), folder) for name in used}
+    pinned = {model.name: model for model in header.models if model.digest}
+    for name in sorted(set(models) & set(pinned)):
+        raise unusable(folder / LOCK_FILE, f"the model {name!r} is pinned by its own digest", "name no file for it")
+    found["models"] = {_of_model(name, models.get(name, ""), folder) for name in used - set(pinned)}
+    found["models"] |= {Locked(model.name, model.version, model.digest.hex()) for model in pinned.values()}
     lists = {kind: tuple(sorted(found[kind])) for kind in KINDS}
     return msgspec.structs.replace(Lock(engine=engine, profile=header.engine_profile), **lists)
 
@@ -153,6 +159,7 @@ def check_lock(path: Path, header: Header, engine: str) -> Lock:
         *(model.name for model in header.models),
         *(name for spec in (*header.agents, *header.templates) for name in spec.models),
     }
+    known -= {model.name for model in header.models if model.digest}
     fresh = make_lock(header, engine, path.parent, {name: file for name, file in used.items() if name in known})
     found = list(differences(lock, fresh))
     if found:

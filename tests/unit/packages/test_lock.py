@@ -9,7 +9,7 @@ import pytest
 from tickwork.driver.resolve import new_header
 from tickwork.errors import LockMismatch, TrustFileInvalid
 from tickwork.packages.lock import LOCK_FILE, Lock, Locked, check_lock, encode_lock, make_lock, read_lock, write_lock
-from tickwork.records import AgentSpec, Header
+from tickwork.records import AgentSpec, Header, ModelSpec
 
 ENGINE = "wasmtime 1"
 
@@ -104,6 +104,22 @@ def test_a_model_in_a_file_is_pinned_by_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "brain.bin").unlink()
     with pytest.raises(TrustFileInvalid):
         check_lock(path, WORLD, ENGINE)
+
+
+def test_a_model_of_a_store_is_pinned_by_its_own_digest(tmp_path: Path) -> None:
+    def world(digest: bytes) -> Header:
+        return msgspec.structs.replace(WORLD, models=(ModelSpec("brain", digest, "1.2"), ModelSpec("mute")))
+
+    path = tmp_path / LOCK_FILE
+    write_lock(path, made(tmp_path, world(b"\5" * 32)))
+    assert read_lock(path).models == (Locked("brain", "1.2", "05" * 32), Locked("mute"))
+    check_lock(path, world(b"\5" * 32), ENGINE)
+    with pytest.raises(LockMismatch) as caught:
+        check_lock(path, world(b"\6" * 32), ENGINE)
+    assert "model brain 1.2 0606060606060606 is not pinned" in str(caught.value)
+    with pytest.raises(TrustFileInvalid) as unusable:
+        made(tmp_path, world(b"\5" * 32), brain="brain.bin")
+    assert "pinned by its own digest" in str(unusable.value)
 
 
 def test_a_model_that_no_agent_uses_is_refused(tmp_path: Path) -> None:
