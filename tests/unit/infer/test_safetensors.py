@@ -1,5 +1,6 @@
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from tickwork.errors import ModelInvalid, ModelNotFound
 from tickwork.infer import tensors
 from tickwork.infer.safetensors import read_safetensors, split_safetensors
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "b": {"dtype": "I64", "shape": [], "data_offsets": [8, 16]},
     "a": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]},
     "__metadata__": {"format": "pt"},
@@ -20,7 +21,7 @@ def written(header: Any, data: bytes = bytes(range(16))) -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
-def test_tensors_are_read_in_the_order_they_lie_in():
+def test_tensors_are_read_in_the_order_they_lie_in() -> None:
     found = split_safetensors(written(GOOD))
     assert list(found) == ["a", "b"]
     assert (found["a"].dtype, found["a"].shape, bytes(found["a"].data)) == (tensors.FLOAT32, (2, 1), bytes(range(8)))
@@ -43,7 +44,7 @@ def test_tensors_are_read_in_the_order_they_lie_in():
         ({"data_offsets": [-8, 0]}, "does not begin where"),
     ],
 )
-def test_a_tensor_that_does_not_lie_where_it_says_is_refused(change: dict[str, Any], why: str):
+def test_a_tensor_that_does_not_lie_where_it_says_is_refused(change: dict[str, Any], why: str) -> None:
     header = GOOD | {"a": GOOD["a"] | change}
     with pytest.raises(ModelInvalid) as caught:
         split_safetensors(written(header), where="here")
@@ -67,18 +68,18 @@ def test_a_tensor_that_does_not_lie_where_it_says_is_refused(change: dict[str, A
         written(GOOD, bytes(15)),
     ],
 )
-def test_what_is_no_such_file_is_refused(content: bytes):
+def test_what_is_no_such_file_is_refused(content: bytes) -> None:
     with pytest.raises(ModelInvalid):
         split_safetensors(content)
 
 
-def test_a_file_cut_anywhere_is_refused():
+def test_a_file_cut_anywhere_is_refused() -> None:
     whole = written(GOOD)
     for length in range(len(whole)):
         with pytest.raises(ModelInvalid):
             split_safetensors(whole[:length])
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path):
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound):
         read_safetensors(tmp_path / "absent.safetensors")
