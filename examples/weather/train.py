@@ -130,7 +130,8 @@ def sine(degrees: Whole) -> Whole:
     angle = np.where(half > 90, 180 - half, half)
     place = np.minimum(angle // 10, 8)
     height = _QUARTER[place] + (_QUARTER[place + 1] - _QUARTER[place]) * (angle - 10 * place) // 10
-    return np.where(turned >= 180, -height, height).astype(np.int64)
+    signed: Whole = np.where(turned >= 180, -height, height)
+    return signed
 
 
 def byte(value: Whole, unit: int, zero: int = 128) -> Whole:

@@ -58,4 +58,33 @@ typedef struct agreement {
     int32_t difference_milli; /* Mean of first minus second. */
 } agreement;
 
+/* Topic forecast: what a station's temperature will be, as the model has just answered. Up to three in one message. */
+typedef struct forecast {
+    uint32_t hour; /* From whose observation it was made. */
+    uint8_t station;
+    uint8_t ahead;    /* It is due so many hours later. */
+    uint8_t held_out; /* 1: the model has learnt from none of the hours from its first input to the one it is due in. */
+    uint8_t reserved;
+    int32_t now;
+    int32_t expected;
+} forecast;
+
+/* How far forecasts lay off in sum, and how far the forecast that nothing changes did. */
+typedef struct miss {
+    uint32_t count;
+    uint32_t model;
+    uint32_t persistence;
+} miss;
+
+/* Topic forecast_error: the forecasts of one station that came due on one day. Up to three in one message, one for each station. */
+typedef struct forecast_error {
+    uint16_t day; /* Since 2013-01-01. */
+    uint8_t station;
+    uint8_t reserved;
+    miss held_out;
+    miss others;
+    uint32_t unanswered; /* Requests that the model did not answer that day. */
+    int32_t refusal;     /* Why the last of them was not; 0 where all were answered. */
+} forecast_error;
+
 #endif
