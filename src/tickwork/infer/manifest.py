@@ -127,7 +127,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     source: str = ""
 
 
-class Blob(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A file by digest: a descriptor of OCI."""
 
     media_type: str
@@ -152,13 +152,13 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     schema_version: int = 2
     media_type: str = MANIFEST_TYPE
     artifact_type: str = ARTIFACT_TYPE
-    config: Blob
-    layers: tuple[Blob, ...] = ()
+    config: Descriptor
+    layers: tuple[Descriptor, ...] = ()
 
 
-def blob_of(data: bytes, media_type: str) -> Blob:
+def descriptor_of(data: bytes, media_type: str) -> Descriptor:
     """Return the descriptor of some bytes."""
-    return Blob(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
+    return Descriptor(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
 
 
 def encode_config(config: ModelConfig) -> bytes:
@@ -171,7 +171,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return msgspec.json.encode(manifest, order="sorted")
 
 
-def estimate_memory(layers: Iterable[Blob]) -> int:
+def estimate_memory(layers: Iterable[Descriptor]) -> int:
     """Return what a worker with such files is taken to need where nobody has measured it. Units: bytes."""
     return ESTIMATE_BYTES + 2 * sum(layer.size for layer in layers)
 
@@ -229,7 +229,7 @@ def check_manifest(manifest: Manifest) -> None:
     if not 1 <= len(manifest.layers) <= FILE_COUNT:
         raise _invalid("manifest", f"it has {len(manifest.layers)} files, 1 to {FILE_COUNT:,} are allowed")
     for blob in (manifest.config, *manifest.layers):
-        check_blob(blob)
+        check_descriptor(blob)
     if any(layer.media_type != WEIGHT_TYPE or set(layer.annotations) != {PATH_ANNOTATION} for layer in manifest.layers):
         raise _invalid("manifest", f"each of its layers is a file of type {WEIGHT_TYPE} with its path")
     if sum(layer.size for layer in manifest.layers) > MODEL_BYTES:
@@ -240,7 +240,7 @@ def check_manifest(manifest: Manifest) -> None:
         raise _invalid("manifest", "its files are not in the order of their paths")
 
 
-def check_blob(blob: Blob) -> None:
+def check_descriptor(blob: Descriptor) -> None:
     """Refuse a descriptor whose digest or size is none.
 
     Raises:

@@ -4,20 +4,20 @@ import os
 from pathlib import Path, PurePosixPath
 
 from ..errors import ModelNotFound
-from .blobs import Told, copy_hashed, failing, nobody
 from .manifest import (
     ARTIFACT_TYPE,
     CONFIG_TYPE,
     MANIFEST_TYPE,
     PATH_ANNOTATION,
     WEIGHT_TYPE,
-    Blob,
+    Descriptor,
     Manifest,
     ModelConfig,
-    blob_of,
     check_paths,
+    descriptor_of,
     encode_config,
 )
+from .shelf import Told, copy_hashed, failing, nobody
 
 
 class Stage:
@@ -29,9 +29,9 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.layers: dict[str, Blob] = {}
+        self.layers: dict[str, Descriptor] = {}
 
-    def take(self, source: Path, path: str, told: Told = nobody) -> Blob:
+    def take(self, source: Path, path: str, told: Told = nobody) -> Descriptor:
         """Copy a file in under a path of the model.
 
         Raises:
@@ -45,7 +45,7 @@ class Stage:
             raise ModelNotFound(f"{source} is no file that can be read", fix="name a file or folder that is there")
         with failing(self.folder):
             digest, size = copy_hashed(source, target, told)
-        self.layers[path] = Blob(WEIGHT_TYPE, f"sha256:{digest}", size, {PATH_ANNOTATION: path})
+        self.layers[path] = Descriptor(WEIGHT_TYPE, f"sha256:{digest}", size, {PATH_ANNOTATION: path})
         return self.layers[path]
 
     def manifest(self, config: ModelConfig) -> Manifest:
@@ -54,6 +54,6 @@ class Stage:
         return Manifest(
             media_type=MANIFEST_TYPE,
             artifact_type=ARTIFACT_TYPE,
-            config=blob_of(encode_config(config), CONFIG_TYPE),
+            config=descriptor_of(encode_config(config), CONFIG_TYPE),
             layers=layers,
         )

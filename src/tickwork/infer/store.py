@@ -19,7 +19,6 @@ import msgspec
 from ..errors import ModelDamaged, ModelExists, ModelKept, ModelNotFound
 from ..packages.files import replace_file
 from ..packages.signature import Signed, decode_signed, encode_signed
-from .blobs import Blobs, Told, damaged, failing, nobody
 from .index import (
     ALIAS_OF,
     LATEST,
@@ -40,17 +39,18 @@ from .manifest import (
     DIGEST,
     MANIFEST_BYTES,
     MANIFEST_TYPE,
-    Blob,
+    Descriptor,
     Manifest,
     ModelConfig,
-    blob_of,
     check_config,
     decode_config,
     decode_manifest,
+    descriptor_of,
     encode_config,
     encode_manifest,
     estimate_memory,
 )
+from .shelf import Shelf, Told, damaged, failing, nobody
 from .stage import Stage
 from .unpacked import Unpacked, listed
 
@@ -120,9 +120,9 @@ class _SignatureManifest(msgspec.Struct, frozen=True, rename="camel", kw_only=Tr
     schema_version: int = 2
     media_type: str = MANIFEST_TYPE
     artifact_type: str = SIGNATURE_TYPE
-    config: Blob
-    layers: tuple[Blob, ...]
-    subject: Blob
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    subject: Descriptor
 
 
 class ModelStore:
@@ -134,8 +134,8 @@ class ModelStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._blobs = Blobs(folder)
-        self._unpacked = Unpacked(self._blobs)
+        self._shelf = Shelf(folder)
+        self._unpacked = Unpacked(self._shelf)
 
     def find(self, reference: str) -> bytes:
         """Return the digest of a model. Shape: 32 bytes.
@@ -157,7 +157,7 @@ class ModelStore:
             ModelDamaged: TW6003, its bytes are not those of the digest, or are not there.
             ModelInvalid: TW6002, they are no manifest.
         """
-        return decode_manifest(self._blobs.read(digest.hex(), MANIFEST_BYTES))
+        return decode_manifest(self._shelf.read(digest.hex(), MANIFEST_BYTES))
 
     def config(self, digest: bytes) -> ModelConfig:
         """Return what there is to know of a model, with the memory it was measured to take here.
@@ -179,7 +179,7 @@ class ModelStore:
             ModelDamaged: TW6003.
             ModelInvalid: TW6002.
         """
-        config = decode_config(self._blobs.read(manifest.config.sha256.hex(), CONFIG_BYTES))
+        config = decode_config(self._shelf.read(manifest.config.sha256.hex(), CONFIG_BYTES))
         if config.entry not in {layer.path for layer in manifest.layers}:
             raise damaged(manifest.config.sha256.hex(), f"the file {config.entry!r} that is loaded is not in the model")
         return config
@@ -223,7 +223,7 @@ class ModelStore:
         """Read every file of a model and compare it; return what was found of each. Order: manifest, config, files."""
         name = digest.hex()
         try:
-            data = self._blobs.read(name, MANIFEST_BYTES)
+            data = self._shelf.read(name, MANIFEST_BYTES)
         except ModelDamaged as error:
             return (Checked("<manifest>", name, 0, error.why),)
         manifest = decode_manifest(data)
@@ -231,7 +231,7 @@ class ModelStore:
         for path, blob in [("<config>", manifest.config), *((layer.path, layer) for layer in manifest.layers)]:
             why = ""
             try:
-                self._blobs.check(blob.sha256.hex(), blob.size, told)
+                self._shelf.check(blob.sha256.hex(), blob.size, told)
             except ModelDamaged as error:
                 why = error.why
             found.append(Checked(path, blob.sha256.hex(), blob.size, why))
@@ -252,7 +252,7 @@ class ModelStore:
         Raises:
             ModelStoreFailed: TW6017.
         """
-        with self._blobs.staged() as folder:
+        with self._shelf.staged() as folder:
             yield Stage(folder)
 
     def add(self, source: Path, config: ModelConfig, *, told: Told = nobody) -> bytes:
@@ -312,9 +312,9 @@ class ModelStore:
             if old is not None and old.hex != line.hex:
                 raise _exists(config.name, config.version, old.hex)
             for path, layer in stage.layers.items():
-                self._blobs.keep(stage.folder.joinpath(*path.split("/")), layer.sha256.hex())
-            self._blobs.put(encode_config(config))
-            self._blobs.put(data)
+                self._shelf.keep(stage.folder.joinpath(*path.split("/")), layer.sha256.hex())
+            self._shelf.put(encode_config(config))
+            self._shelf.put(data)
             if old is not None:
                 line = old.noted(MEMORY, line.annotations.get(MEMORY, old.annotations.get(MEMORY)))
             self._write(index.replaced(old, line))
@@ -428,13 +428,13 @@ class ModelStore:
         if line is None:
             return None
         try:
-            manifest = msgspec.json.decode(self._blobs.read(line.hex, MANIFEST_BYTES), type=_SignatureManifest)
+            manifest = msgspec.json.decode(self._shelf.read(line.hex, MANIFEST_BYTES), type=_SignatureManifest)
         except msgspec.DecodeError as error:
             raise damaged(line.hex, str(error)) from error
         if manifest.subject.sha256 != digest or len(manifest.layers) != 1:
             raise damaged(line.hex, "it is the signature of another model")
-        self._blobs.check(manifest.config.sha256.hex(), manifest.config.size)
-        signed = decode_signed(self._blobs.read(manifest.layers[0].sha256.hex(), SIGNED_BYTES))
+        self._shelf.check(manifest.config.sha256.hex(), manifest.config.size)
+        signed = decode_signed(self._shelf.read(manifest.layers[0].sha256.hex(), SIGNED_BYTES))
         if signed.content != digest:
             raise damaged(line.hex, "it is the signature of another model")
         return signed
@@ -454,14 +454,14 @@ class ModelStore:
                 return
             payload = encode_signed(signed)
             manifest = _SignatureManifest(
-                config=blob_of(EMPTY, EMPTY_TYPE),
-                layers=(blob_of(payload, SIGNATURE_TYPE),),
-                subject=Blob(MANIFEST_TYPE, version.digest, version.size),
+                config=descriptor_of(EMPTY, EMPTY_TYPE),
+                layers=(descriptor_of(payload, SIGNATURE_TYPE),),
+                subject=Descriptor(MANIFEST_TYPE, version.digest, version.size),
             )
             data = msgspec.json.encode(manifest, order="sorted")
             for content in (EMPTY, payload, data):
-                self._blobs.put(content)
-            blob = blob_of(data, MANIFEST_TYPE)
+                self._shelf.put(content)
+            blob = descriptor_of(data, MANIFEST_TYPE)
             line = Line(MANIFEST_TYPE, blob.digest, blob.size, SIGNATURE_TYPE, {SIGNS: digest.hex()})
             self._write(index.replaced(old, line))
 
@@ -477,13 +477,13 @@ class ModelStore:
     @contextlib.contextmanager
     def _changing(self) -> Generator[Index]:
         """Hold the lock and yield the index as it is now."""
-        with self._blobs.locked():
+        with self._shelf.locked():
             yield self._index()
 
     def _write(self, index: Index) -> None:
         if not (self.folder / LAYOUT_FILE).exists():
             replace_file(self.folder / LAYOUT_FILE, LAYOUT)
-        self._blobs.synchronize()
+        self._shelf.synchronize()
         replace_file(self.folder / INDEX_FILE, msgspec.json.encode(index, order="sorted"))
 
     def _line(self, index: Index, reference: str) -> Line:
@@ -524,11 +524,11 @@ class ModelStore:
         gone = sorted(gone, key=lambda line: (line.name, line.tag))
         index = index.without(*gone)
         self._write(index)
-        self._blobs.clear_stages()
+        self._shelf.clear_stages()
         versions = tuple(f"{line.name}:{line.tag}" for line in gone)
         needed = self._needed(index)
         files = size = 0
-        for path in self._blobs.all() if needed is not None else ():
+        for path in self._shelf.all() if needed is not None else ():
             if path.name not in (needed or ()):
                 with contextlib.suppress(OSError):
                     length = path.lstat().st_size
@@ -542,7 +542,7 @@ class ModelStore:
         needed = set[str]()
         for line in index.manifests:
             try:
-                data = self._blobs.read(line.hex, MANIFEST_BYTES)
+                data = self._shelf.read(line.hex, MANIFEST_BYTES)
                 blobs = msgspec.json.decode(data, type=_Files)
             except (ModelDamaged, msgspec.DecodeError):
                 return None
@@ -553,12 +553,12 @@ class ModelStore:
 class _Files(msgspec.Struct, frozen=True):
     """What of any manifest says which files it needs."""
 
-    config: Blob
-    layers: tuple[Blob, ...] = ()
+    config: Descriptor
+    layers: tuple[Descriptor, ...] = ()
 
 
 def _version_line(manifest: Manifest, config: ModelConfig, measured: int) -> Line:
-    blob = blob_of(encode_manifest(manifest), MANIFEST_TYPE)
+    blob = descriptor_of(encode_manifest(manifest), MANIFEST_TYPE)
     notes = {REFERENCE: f"{config.name}:{config.version}", SIZE: str(sum(layer.size for layer in manifest.layers))}
     if measured:
         notes[MEMORY] = str(measured)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModelDamaged
-from .blobs import READ_ONLY, Blobs, Told, check_file, copy_hashed, failing, nobody, open_plain, remove_tree
-from .manifest import Blob
+from .manifest import Descriptor
+from .shelf import READ_ONLY, Shelf, Told, check_file, copy_hashed, failing, nobody, open_plain, remove_tree
 
 FOLDER = "unpacked"
 
@@ -20,15 +20,15 @@ FOLDER = "unpacked"
 class Unpacked:
     """The models of a store as files."""
 
-    def __init__(self, blobs: Blobs) -> None:
-        self._blobs = blobs
-        self.root = blobs.folder / FOLDER
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self.root = shelf.folder / FOLDER
 
     def folder(self, digest: bytes) -> Path:
         """Return where a model is laid out."""
         return self.root / digest.hex()
 
-    def lay_out(self, digest: bytes, layers: Sequence[Blob], told: Told = nobody) -> dict[str, Path]:
+    def lay_out(self, digest: bytes, layers: Sequence[Descriptor], told: Told = nobody) -> dict[str, Path]:
         """Return a model's files by their paths in it, each read to the end and compared.
 
         Raises:
@@ -37,8 +37,8 @@ class Unpacked:
         """
         folder = self.folder(digest)
         for layer in layers:
-            self._blobs.check(layer.sha256.hex(), layer.size, told)
-        with failing(self._blobs.folder):
+            self._shelf.check(layer.sha256.hex(), layer.size, told)
+        with failing(self._shelf.folder):
             if folder.is_symlink() or listed(folder) != {layer.path for layer in layers}:
                 self._unpack(folder, layers)
             for layer in layers:
@@ -51,9 +51,9 @@ class Unpacked:
             if path.name not in models:
                 remove_tree(path)
 
-    def _unpack(self, folder: Path, layers: Sequence[Blob]) -> None:
+    def _unpack(self, folder: Path, layers: Sequence[Descriptor]) -> None:
         """Lay a model out anew, in one step for whoever looks."""
-        with self._blobs.staged() as stage:
+        with self._shelf.staged() as stage:
             for layer in layers:
                 self._link(layer, stage.joinpath(*layer.path.split("/")))
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,9 @@ class Unpacked:
                     remove_tree(folder)
                     stage.rename(folder)
 
-    def _link(self, layer: Blob, place: Path) -> None:
+    def _link(self, layer: Descriptor, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        blob = self._blobs.path(layer.sha256.hex())
+        blob = self._shelf.path(layer.sha256.hex())
         try:
             os.link(blob, place)
         except OSError:
@@ -75,15 +75,15 @@ class Unpacked:
             copy_hashed(blob, place)
             place.chmod(READ_ONLY)
 
-    def _compare(self, folder: Path, layer: Blob) -> None:
+    def _compare(self, folder: Path, layer: Descriptor) -> None:
         """Refuse or mend a file that was laid out and is not the one in ``blobs``, which was compared already."""
-        place, blob = folder.joinpath(*layer.path.split("/")), self._blobs.path(layer.sha256.hex())
+        place, blob = folder.joinpath(*layer.path.split("/")), self._shelf.path(layer.sha256.hex())
         with contextlib.suppress(ModelDamaged), open_plain(place, layer.sha256.hex()) as file:
             if os.path.samestat(os.fstat(file.fileno()), blob.stat()):
                 return
             check_file(file, layer.sha256.hex(), layer.size)
             return
-        with self._blobs.staged() as stage:
+        with self._shelf.staged() as stage:
             fresh = stage / "fresh"
             self._link(layer, fresh)
             fresh.replace(place)

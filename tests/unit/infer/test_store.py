@@ -1,4 +1,4 @@
-"""infer/store.py and what it is made of: blobs.py, stage.py, unpacked.py, index.py."""
+"""infer/store.py and what it is made of: shelf.py, stage.py, unpacked.py, index.py."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import environment
-from tests.unit.infer.shelf import CONFIG, filled, folder_of, named
+from tests.unit.infer.samples import CONFIG, filled, folder_of, named
 from tickwork.errors import (
     ModelDamaged,
     ModelExists,
@@ -358,8 +358,8 @@ def test_adders_of_several_versions_lose_none(tmp_path: Path) -> None:
 ADDER = """
 import os, sys
 from pathlib import Path
-from tests.unit.infer.shelf import named
-from tickwork.infer import blobs
+from tests.unit.infer.samples import named
+
 from tickwork.infer.store import ModelStore
 
 class Killed(ModelStore):
@@ -387,7 +387,7 @@ def test_a_writer_that_dies_with_the_lock_keeps_nobody_out(tmp_path: Path) -> No
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from tests.unit.infer.shelf import named
+from tests.unit.infer.samples import named
 from tickwork.errors import ModelStoreFailed
 from tickwork.infer.store import ModelStore
 

@@ -41,7 +41,7 @@ def nobody(_count: int) -> None:
     """Be told how many bytes were read, and make nothing of it."""
 
 
-class Blobs:
+class Shelf:
     """The files of a store."""
 
     def __init__(self, folder: Path) -> None:
