@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ..driver import look
+from ..driver.model_notes import models_of
 from ..errors import AgentNotFound
 from ..records import AGAIN, UNTIL_MESSAGE
 from .output import Format, Output, write_document, write_facts, write_line, write_rows
@@ -19,9 +20,10 @@ EXAMPLES: Final = """Examples:
     tickwork show weather.twk
     tickwork show weather.twk agents --tick 100
     tickwork show weather.twk messages --tick 90 --agent jfk -o jsonl
-    tickwork show weather.twk frame --tick 100"""
+    tickwork show weather.twk frame --tick 100
+    tickwork show weather.twk models"""
 
-View = Literal["state", "agents", "messages", "frame"]
+View = Literal["state", "agents", "messages", "frame", "models"]
 
 MESSAGE_COLUMNS: Final = ("#tick", "place", "kind", "from", "to", "#bytes", "body")
 
@@ -52,7 +54,7 @@ def show(
     agent: Annotated[str, Parameter(help="Only this agent, by name or number.")] = "",
     output: Output = "text",
 ) -> int:
-    """Show a run at any tick: its state, agents, messages or records."""
+    """Show a run at any tick: its state, agents, messages, records or models."""
     VIEWS[view](Request(journal, tick, last, agent, output))
     return 0
 
@@ -199,6 +201,45 @@ def show_frame(request: Request) -> None:
     if frame.derived:
         write_line("")
         write_table(("derived",), [(text,) for text in frame.derived])
+    if frame.models:
+        write_line("")
+        write_table(("models",), [(text,) for text in frame.models])
+
+
+def show_models(request: Request) -> None:
+    """Print which models were asked, who answered, and what happened on the way."""
+    found = models_of(request.journal, request.tick)
+    if request.form != "text":
+        write_document(msgspec.to_builtins(found), request.form)
+        return
+    rows: list[tuple[object, ...]] = [
+        (m.name, m.version, m.digest[:12], m.profile, m.batch, m.delivery, m.since, m.asked, m.answered, m.refused)
+        for m in found.models
+    ]
+    columns = (
+        "model",
+        "version",
+        "digest",
+        "profile",
+        "batch",
+        "delivery",
+        "#since",
+        "#asked",
+        "#answered",
+        "#refused",
+    )
+    write_table(columns, rows)
+    if found.sessions:
+        write_line("")
+        rows = [
+            (s.model, s.session[:12], s.since, s.answers, s.provider, s.runtime, f"{s.system} {s.processor}")
+            for s in found.sessions
+        ]
+        write_table(("model", "session", "#since", "#answers", "provider", "runtime", "machine"), rows)
+    if found.incidents:
+        write_line("")
+        rows = [(i.tick, i.model, i.kind, i.text) for i in found.incidents]
+        write_table(("#tick", "model", "what", "why"), rows)
 
 
 VIEWS: Final[Mapping[View, Callable[[Request], None]]] = {
@@ -206,4 +247,5 @@ VIEWS: Final[Mapping[View, Callable[[Request], None]]] = {
     "agents": show_agents,
     "messages": show_messages,
     "frame": show_frame,
+    "models": show_models,
 }

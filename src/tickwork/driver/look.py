@@ -24,6 +24,7 @@ from ..records import (
 )
 from .compare import kind_name, name_of, shown
 from .fold import Fold, open_machine, read_inputs, read_turns
+from .model_notes import describe_note
 from .opening import read_header, reading
 from .options import Options
 from .snapshots import last_snapshot, restore_machine
@@ -121,7 +122,7 @@ class TurnView(msgspec.Struct, frozen=True):
 
 
 class FrameView(msgspec.Struct, frozen=True):
-    """One tick's records for people."""
+    """One tick's records for people. ``models`` says who answered requests to models; a hint."""
 
     tick: int
     d: str
@@ -130,6 +131,7 @@ class FrameView(msgspec.Struct, frozen=True):
     turns: tuple[TurnView, ...]
     messages: tuple[MessageView, ...]
     derived: tuple[str, ...]
+    models: tuple[str, ...] = ()
 
 
 def machine_at(journal: JournalReader, tick: int | None) -> Machine:
@@ -289,7 +291,8 @@ def view_frame(journal: JournalReader, machine: Machine, frame: Frame, *, explai
     )
     inputs = tuple(_entered(tick, index, item) for index, item in enumerate(read_inputs(journal, frame)))
     derived = tuple(_describe(machine, item) for item in codec.decode_derived(frame.derived))
-    return FrameView(tick, frame.d.hex(), frame.f.hex(), inputs, turns, messages, derived)
+    models = tuple(describe_note(note) for note in hints.models)
+    return FrameView(tick, frame.d.hex(), frame.f.hex(), inputs, turns, messages, derived, models)
 
 
 def messages_between(
