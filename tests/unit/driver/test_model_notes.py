@@ -9,7 +9,6 @@ from tickwork.infer.asking import Incident
 from tickwork.journal.memory import MemoryJournal
 from tickwork.records import ModelNote, ModelSpec, NoteKind, Refusal
 
-
 BRAIN = ModelSpec("brain", MODEL, "1.0")
 
 
