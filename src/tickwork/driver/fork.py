@@ -10,14 +10,15 @@ from .. import codec
 from ..errors import JournalIncomplete, TickOutOfRange
 from ..journal.store import Journal, JournalReader
 from ..kernel import RunStatus
-from ..records import Effect, Environment, Frame, Input, InputKind, SwapPlan
+from ..records import Effect, Environment, Frame, Input, InputKind, ModelPlan, SwapPlan
 from .fold import read_inputs
 from .loop import OPERATOR, Decision, Inbox, Loop, Mark, settle_unknown
+from .model_swaps import further_model_plans, resumed_model_plans
 from .models import Desk
 from .opening import executing, new_environment, reading, resumed_performers
 from .options import Options, settled
 from .owed import Owed, keep_owed, read_owed
-from .plans import Swap, in_order
+from .plans import AnySwap, in_order, split_swaps
 from .resolve import World
 from .run import create_journal, finish, open_feeds, undecided_error
 from .settle import further_plans, judge_plans, module_digests, resumed_plans
@@ -32,13 +33,13 @@ class Edit(msgspec.Struct, frozen=True):
         inputs: Operator inputs at the tick of the fork.
         dropped: ``source:feed:NAME``, or ``topic:NAME`` and ``agent:NAME`` for what feeds send there: left out from
             then on.
-        swaps: New versions of agents, beside those planned when the original began; one that names no tick happens at
-            the tick of the fork.
+        swaps: New versions of agents and models, beside those planned when the original began; one that names no tick
+            happens at the tick of the fork.
     """
 
     inputs: tuple[Input, ...] = ()
     dropped: tuple[str, ...] = ()
-    swaps: tuple[Swap, ...] = ()
+    swaps: tuple[AnySwap, ...] = ()
 
 
 class _Change(msgspec.Struct, frozen=True):
@@ -85,6 +86,8 @@ def fork(
             inbox = Inbox(open_feeds(header, parent.content))
             planned = resumed_plans(known, world, fold.crew)
             inbox.schedule(planned)
+            model_plans = resumed_model_plans(known, world, options)
+            inbox.schedule_models(model_plans)
             inbox.recall(world.inputs if world is not None else ())
             fold_prefix(fold, parent, at, inbox, "fork", options)
             ended = fold.machine.state.status >= RunStatus.COMPLETE
@@ -98,16 +101,21 @@ def fork(
             if undecided:
                 raise undecided_error(undecided)
             judge_plans(planned, fold.machine, fold.crew)
-            plans = further_plans(edit.swaps, fold.machine, fold.crew)
-            edits = [*owed.pending(at), *_edits(edit, plans)] if at == parent.length() else _edits(edit, plans)
+            of_agents, of_models = split_swaps(edit.swaps)
+            plans = further_plans(of_agents, fold.machine, fold.crew)
+            further = further_model_plans(of_models, fold.machine, options)
+            edits = [*(owed.pending(at) if at == parent.length() else ()), *_edits(edit, (*plans, *further))]
             inbox.schedule(plans)
+            inbox.schedule_models(further)
             inbox.recall(results)
             inbox.offer(decided, OPERATOR)
             inbox.change(edits)
             planned = in_order((*planned, *plans))
             body = keep_owed(at, edits, results)
-            named = codec.digest(body)
-            environment = new_environment(options, world=known.world, parent=known.run_id, swaps=planned, owed=named)
+            named, model_plans = codec.digest(body), in_order((*model_plans, *further))
+            environment = new_environment(
+                options, world=known.world, parent=known.run_id, swaps=planned, owed=named, model_swaps=model_plans
+            )
             performers = resumed_performers(world, known, options, header)
             assert fold.crew.versions is not None, "a fold that executes knows where modules come from"
             wanted = [mark for plan in planned if plan.at >= at for mark in (plan.digest, plan.source) if mark]
@@ -124,7 +132,7 @@ def fork(
                 return finish(loop, environment, to)
 
 
-def _edits(edit: Edit, plans: Sequence[SwapPlan]) -> list[Input]:
+def _edits(edit: Edit, plans: Sequence[SwapPlan | ModelPlan]) -> list[Input]:
     """Return a fork's inputs, after one that gives its effects keys of their own."""
     if not edit.inputs and not edit.dropped and not plans:
         return []

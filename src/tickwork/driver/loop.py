@@ -18,9 +18,10 @@ import msgspec
 from .. import codec
 from ..journal.store import Journal
 from ..kernel import Machine, RunStatus
-from ..records import Effect, EffectClass, Frame, Input, InputKind, ModelNote, Result, SwapPlan
+from ..records import Effect, EffectClass, Frame, Input, InputKind, ModelNote, ModelPlan, Result, SwapPlan
 from .crew import Crew
 from .feeds import Feed
+from .model_swaps import order_model_swaps
 from .models import Desk
 from .options import FLUSH_BYTES, FLUSH_NS, Options, Progress
 from .performers import Dispatch
@@ -74,6 +75,7 @@ class Inbox:
         self._dropped: frozenset[str] = frozenset()
         self._results: list[Input] = []
         self._swaps: list[SwapPlan] = []
+        self._model_swaps: list[ModelPlan] = []
 
     def change(self, edits: Sequence[Input]) -> None:
         """Queue an operator's inputs, and leave rows of feeds out that a mark among them names."""
@@ -96,6 +98,18 @@ class Inbox:
             return []
         due = [plan for plan in self._swaps if plan.at == tick]
         self._swaps = [plan for plan in self._swaps if plan.at > tick]
+        return due
+
+    def schedule_models(self, plans: Sequence[ModelPlan]) -> None:
+        """Queue swaps of models, each for the tick it names."""
+        self._model_swaps += plans
+
+    def due_model_swaps(self, tick: int) -> list[ModelPlan]:
+        """Return the swaps of models of a tick, and forget those that it is too late for. Order: as queued."""
+        if not self._model_swaps:
+            return []
+        due = [plan for plan in self._model_swaps if plan.at == tick]
+        self._model_swaps = [plan for plan in self._model_swaps if plan.at > tick]
         return due
 
     def recall(self, recorded: Sequence[tuple[int, Input]]) -> None:
@@ -153,6 +167,7 @@ class Inbox:
         """
         self._heed(recorded)
         self.due_swaps(tick)
+        self.due_model_swaps(tick)
         sources = {feed.source for feed in self.feeds} | {DRIVER}
         first = [item for item in recorded if item.source not in sources]
         self._follow_planned(tick, bound, first)
@@ -172,7 +187,7 @@ class Inbox:
     @property
     def empty(self) -> bool:
         """Whether nothing waits, now or at a later tick."""
-        waiting = self._edits or self._recorded or self._results or self._swaps
+        waiting = self._edits or self._recorded or self._results or self._swaps or self._model_swaps
         return not waiting and all(feed.exhausted for feed in self.feeds)
 
 
@@ -315,7 +330,7 @@ class Loop:
             self._notes |= {result.number: result.notes for result in results if result.notes}
             self.inbox.offer(results)
         closing = state.status != RunStatus.OPEN
-        swaps = order_due(machine, self.crew, self.inbox.due_swaps(state.tick)) if not closing else []
+        swaps = self._order_swaps() if not closing else []
         inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing, first=swaps)
         inputs, modules = settle(machine, self.crew, inputs)
         if modules and self.crew.versions is not None:
@@ -329,6 +344,12 @@ class Loop:
         kept = [codec.detach_input(item) for item in inputs]
         bodies = [body for _, body in kept if body is not None]
         return inputs, codec.encode_inputs(item for item, _ in kept), [*bodies, *modules]
+
+    def _order_swaps(self) -> list[Input]:
+        """Return the inputs of the swaps whose tick has come, those of agents first."""
+        tick = self.machine.state.tick
+        of_agents = order_due(self.machine, self.crew, self.inbox.due_swaps(tick))
+        return [*of_agents, *order_model_swaps(self.machine, self.desk, self.inbox.due_model_swaps(tick))]
 
     def _take_notes(self, inputs: Sequence[Input]) -> tuple[ModelNote, ...]:
         """Return the notes on the results that enter; one that finds no room keeps its own. Order: inputs."""

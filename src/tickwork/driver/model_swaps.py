@@ -34,10 +34,11 @@ from ..errors import (
 from ..infer.manifest import ModelConfig, Port
 from ..infer.tensors import NAMES
 from ..kernel import Machine, RunStatus
-from ..records import Header, Input, InputKind, ModelOrder, ModelPlan, ModelSpec, Refusal
+from ..records import Environment, Header, Input, InputKind, ModelOrder, ModelPlan, ModelSpec, Refusal
 from .models import Desk
 from .options import Options
 from .plans import ModelSwap, in_order, place_of_model
+from .resolve import World
 
 OPERATOR: Final = "operator"
 _WHOLE: Final = re.compile("sha256:([0-9a-f]{64})")
@@ -186,6 +187,13 @@ def _listed(names: Sequence[str]) -> str:
 def successor(current: ModelSpec, plan: ModelPlan) -> ModelSpec:
     """Return the version a plan puts in the place of another; how it is run stays as it was."""
     return msgspec.structs.replace(current, digest=plan.digest, version=plan.version)
+
+
+def resumed_model_plans(environment: Environment, world: World | None, options: Options) -> tuple[ModelPlan, ...]:
+    """Return the swaps of models planned for a run: those its journal knows of, or else the world's."""
+    if environment.model_swaps or world is None:
+        return environment.model_swaps
+    return plan_model_swaps(world.model_swaps, options, allow_unsigned=world.header.allow_unsigned)
 
 
 def further_model_plans(swaps: Iterable[ModelSwap], machine: Machine, options: Options) -> tuple[ModelPlan, ...]:

@@ -19,6 +19,7 @@ from ..records import (
     REWRITER_VERSION,
     Environment,
     Header,
+    ModelPlan,
     SwapPlan,
 )
 from .crew import Crew, open_versions
@@ -41,7 +42,13 @@ def describe_engine() -> str:
 
 
 def new_environment(
-    options: Options, *, world: str = "", parent: str = "", swaps: tuple[SwapPlan, ...] = (), owed: bytes = b""
+    options: Options,
+    *,
+    world: str = "",
+    parent: str = "",
+    swaps: tuple[SwapPlan, ...] = (),
+    owed: bytes = b"",
+    model_swaps: tuple[ModelPlan, ...] = (),
 ) -> Environment:
     """Return where and with what a run is made."""
     from .. import __version__
@@ -57,6 +64,7 @@ def new_environment(
         parent=parent,
         swaps=swaps,
         owed=owed,
+        model_swaps=model_swaps,
     )
 
 

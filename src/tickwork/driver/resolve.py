@@ -44,7 +44,7 @@ from . import places
 from .bundles import DEPTH, find_interpreter, first_pages, is_bundle, read_bundle
 from .faults import Fault, choose
 from .feeds import read_rows
-from .plans import Swap, in_order, plan_swaps
+from .plans import AnySwap, ModelSwap, in_order, plan_swaps, split_swaps
 from .tables import (
     MAX_INTEGER,
     FeedTable,
@@ -99,6 +99,7 @@ class World(msgspec.Struct, frozen=True):
         swaps: Planned swaps, whose modules are among ``modules``. Order: tick.
         inputs: What else enters, each with its tick. A run that is resumed or forked takes what is still to come from
             the world it is given; no world file holds any.
+        model_swaps: Swaps of models, whose versions are looked up when the run begins.
         models: Where those models of the header come from that no performer answers for and that are not pinned yet.
     """
 
@@ -111,21 +112,24 @@ class World(msgspec.Struct, frozen=True):
     swaps: tuple[SwapPlan, ...] = ()
     inputs: tuple[tuple[int, Input], ...] = ()
     models: tuple[ModelSource, ...] = ()
+    model_swaps: tuple[ModelSwap, ...] = ()
 
 
-def with_swaps(world: World, swaps: Iterable[Swap]) -> World:
+def with_swaps(world: World, swaps: Iterable[AnySwap]) -> World:
     """Return a world in which further swaps are planned, with their modules.
 
     Raises:
         SwapRefused: TW4101.
     """
-    plans, modules = plan_swaps(swaps)
+    of_agents, of_models = split_swaps(swaps)
+    plans, modules = plan_swaps(of_agents)
     fresh = [body for digest, body in modules.items() if digest not in world.modules and body not in world.contents]
     return msgspec.structs.replace(
         world,
         contents=(*world.contents, *fresh),
         modules={**world.modules, **modules},
         swaps=in_order((*world.swaps, *plans)),
+        model_swaps=(*world.model_swaps, *of_models),
     )
 
 

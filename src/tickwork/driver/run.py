@@ -17,12 +17,13 @@ from .crew import Crew, open_versions, pin_capacities
 from .feeds import Feed
 from .judging import Judge
 from .loop import OPERATOR, Decision, Inbox, Loop, settle_unknown, status_name
+from .model_swaps import check_model_plans, further_model_plans, plan_model_swaps, resumed_model_plans
 from .models import Desk
 from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
 from .options import Options, settled
 from .owed import read_owed
 from .pinning import pin_models
-from .plans import Swap
+from .plans import AnySwap, split_swaps
 from .resolve import World
 from .settle import further_plans, judge_plans, resumed_plans
 from .swap import check_plans
@@ -51,7 +52,10 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
     check_plans(world.swaps, header, {spec.name: spec for spec in header.agents}, versions)
     header_bytes = codec.encode(header)
     feeds = open_feeds(header, {codec.digest(body): body for body in world.contents}.__getitem__)
-    environment = new_environment(options, world=str(world.folder.absolute()), swaps=world.swaps)
+    model_plans = plan_model_swaps(world.model_swaps, options, allow_unsigned=header.allow_unsigned)
+    check_model_plans(model_plans, header, header.models, options)
+    place = str(world.folder.absolute())
+    environment = new_environment(options, world=place, swaps=world.swaps, model_swaps=model_plans)
     environment_bytes = codec.encode(environment)
     folder = native_folder(world, environment, options)
     crew = Crew(header, admitted, natives(world), folder, options, versions=versions)
@@ -63,6 +67,7 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
         heads = codec.start_chain(*writer.header())
         inbox = Inbox(feeds)
         inbox.schedule(world.swaps)
+        inbox.schedule_models(model_plans)
         inbox.recall(world.inputs)
         loop = Loop(machine, crew, writer, inbox, dispatch, options, heads)
         loop.desk = desk
@@ -128,7 +133,7 @@ def resume(
     *,
     world: World | None = None,
     decisions: Mapping[int, Decision] | None = None,
-    swaps: Iterable[Swap] = (),
+    swaps: Iterable[AnySwap] = (),
     options: Options | None = None,
 ) -> Run:
     """Go on with an interrupted run: check its journal, verify it from the last snapshot on, run live to the end.
@@ -160,7 +165,7 @@ def resume_journal(
     world: World | None,
     decisions: Mapping[int, Decision],
     options: Options,
-    swaps: Iterable[Swap] = (),
+    swaps: Iterable[AnySwap] = (),
 ) -> Run:
     """Go on with an interrupted run whose journal is open for writing."""
     if journal.status().closed:
@@ -174,10 +179,13 @@ def resume_journal(
         inbox = Inbox(open_feeds(header, journal.content))
         plans = resumed_plans(environment, world, fold.crew)
         inbox.schedule(plans)
+        inbox.schedule_models(resumed_model_plans(environment, world, options))
         inbox.recall(world.inputs if world is not None else ())
         heads = fold_prefix(fold, journal, journal.length(), inbox, "verify", options)
         judge_plans(plans, fold.machine, fold.crew)
-        inbox.schedule(further_plans(swaps, fold.machine, fold.crew))
+        of_agents, of_models = split_swaps(swaps)
+        inbox.schedule(further_plans(of_agents, fold.machine, fold.crew))
+        inbox.schedule_models(further_model_plans(of_models, fold.machine, options))
         state, owed = fold.machine.state, read_owed(environment, journal)
         open_ = state.effects if state.status < RunStatus.COMPLETE else []
         known = owed.answers(open_)

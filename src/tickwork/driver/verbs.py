@@ -14,7 +14,7 @@ from .diff import Difference
 from .fork import Edit
 from .options import Options, Progress
 from .performers import Performer
-from .plans import Swap
+from .plans import AnySwap
 from .resolve import World, with_swaps
 from .verify import Run, Verification
 
@@ -29,7 +29,7 @@ def run(
     allow_unsigned: bool = False,
     performers: Mapping[str, Performer] | None = None,
     progress: Callable[[Progress], None] | None = None,
-    swaps: Iterable[Swap] = (),
+    swaps: Iterable[AnySwap] = (),
     options: Options | None = None,
 ) -> Run:
     """Run a world to its end and return how it came out.
@@ -39,7 +39,7 @@ def run(
         workers: Processes that run modules; 0 runs them here. The result does not depend on it.
         allow_unsigned: Run modules without a trusted signature; the header records it.
         performers: By skill, what carries effects out; they win over the world file's.
-        swaps: New versions of agents, each at its tick.
+        swaps: New versions of agents and models, each at its tick.
         options: Everything else, in one struct.
 
     Raises:
@@ -64,14 +64,14 @@ def resume(
     world: World | None = None,
     decisions: Mapping[int, str] | None = None,
     workers: int = 0,
-    swaps: Iterable[Swap] = (),
+    swaps: Iterable[AnySwap] = (),
     options: Options | None = None,
 ) -> Run:
     """Go on with an interrupted run and return how it came out.
 
     Args:
         decisions: By effect number, ``retry`` or ``fail`` for unsafe effects whose result was lost.
-        swaps: New versions of agents beside those planned when the run began.
+        swaps: New versions of agents and models beside those planned when the run began.
 
     Raises:
         JournalClosed: TW2007.
