@@ -12,6 +12,7 @@ Invariants:
 
 import shlex
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -34,6 +35,9 @@ from .seen import Asked, Seen, read_seen, write_seen
 from .signature import Signature, invalid
 from .times import format_time
 from .trust import Key, Trust
+
+MODELS: Final = "models/"
+"""Begins the name under which it is noted what a machine has seen of a model."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -73,17 +77,33 @@ def judge(
         ModuleManifestInvalid: TW3006.
         ModuleRefused: TW3001, the bytes are no module.
     """
-    found, shown = read_package(package, name=name), escape(name)
+    found = read_package(package, name=name)
+    return judge_package(found, trust, name=name, now_us=now_us, allow_unsigned=allow_unsigned, update=update)
+
+
+def judge_package(
+    found: Package, trust: Trust, *, name: str, now_us: int, allow_unsigned: bool = False, update: bool = True
+) -> Verdict:
+    """Return the verdict on a package that was read, whose signatures are over its very bytes.
+
+    Args:
+        name, now_us, allow_unsigned, update: As in ``judge``.
+
+    Raises:
+        PackageError: TW3201 to TW3208.
+        ModuleUnsigned: TW3004.
+    """
+    shown = escape(name)
     refuse_revoked((found.content, found.digest), trust, shown)
     if found.signed is None:
         if allow_unsigned:
             return Verdict(found)
-        raise _unsigned(shown)
+        raise _unsigned(found, shown)
     keys = [key for signature in found.signed.signatures if (key := _signer(found, signature, trust, name))]
     if not keys:
         if allow_unsigned:
             return Verdict(found)
-        raise _untrusted(found.signed.signatures, shown)
+        raise _untrusted(found, shown)
     refusals: list[PackageError] = []
     for key in keys:
         try:
@@ -160,6 +180,9 @@ def _believe(found: Package, key: Key, trust: Trust, name: str, now_us: int, *, 
         )
     if not update or key.origin == "developer":
         return None
+    if found.kind == "model":
+        # A module may have the same name, and its notes are of another thing.
+        manifest = msgspec.structs.replace(manifest, name=f"{MODELS}{manifest.name}")
     return _check_update(manifest, read_seen(trust.folder, manifest.name), trust, name)
 
 
@@ -211,16 +234,19 @@ def _check_update(manifest: Manifest, seen: Seen | None, trust: Trust, name: str
     return fresh if fresh != seen else None
 
 
-def _unsigned(name: str) -> ModuleUnsigned:
+def _unsigned(found: Package, name: str) -> ModuleUnsigned:
+    model = found.kind == "model"
     return ModuleUnsigned(
-        f"module {name!r} is not signed",
-        why="it carries no signature section, and the run does not allow that",
-        fix="sign it: tickwork agent sign FILE; or run it with --allow-unsigned, which the run's header then says",
+        f"{'model' if model else 'module'} {name!r} is not signed",
+        why=f"{'nobody signed it' if model else 'it carries no signature section'}, and the run does not allow that",
+        fix=f"sign it: tickwork {'model sign NAME' if model else 'agent sign FILE'}; "
+        "or run it with --allow-unsigned, which the run's header then says",
     )
 
 
-def _untrusted(signatures: tuple[Signature, ...], name: str) -> KeyUntrusted:
-    keys = ", ".join(signature.key.hex() or "a key without id" for signature in signatures)
+def _untrusted(found: Package, name: str) -> KeyUntrusted:
+    assert found.signed is not None
+    keys = ", ".join(signature.key.hex() or "a key without id" for signature in found.signed.signatures)
     return KeyUntrusted(
         f"no trusted key signed {name!r}",
         where=f"key {keys}",

@@ -1,4 +1,7 @@
-"""Packages, modules and source bundles alike: what one is, who signed it, and what it says of itself."""
+"""Packages, modules and source bundles alike: what one is, who signed it, and what it says of itself.
+
+A model is judged as a package too; what is read of it is read elsewhere.
+"""
 
 import hashlib
 from typing import Literal
@@ -12,14 +15,14 @@ from . import bundle as _bundle
 from . import signature as _signature
 from .signature import Signed
 
-Kind = Literal["module", "bundle"]
+Kind = Literal["module", "bundle", "model"]
 
 
 class Package(msgspec.Struct, frozen=True):
     """What was read of a package.
 
     Attributes:
-        digest: SHA-256 of the file. Shape: 32 bytes.
+        digest: SHA-256 of the file; of a model's manifest, which names the digest of every file. Shape: 32 bytes.
         content: What a signature is over; the same whoever signs it. Shape: 32 bytes.
         signed: None where nobody signed it.
         manifest: None where it says nothing of itself.
