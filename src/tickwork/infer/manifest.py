@@ -58,13 +58,15 @@ _BANNED: Final = frozenset('<>:"|?*\\')
 
 PROFILES: Final = ("exact-1", "exact-portable", "fast")
 BATCHING: Final = ("row", "tick", "certified")
+KINDS: Final = ("tensor", "sequence", "optional", "optional sequence", "map")
+"""Kinds of inputs and outputs."""
 
 
 class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An input or output of a model.
 
     Attributes:
-        kind: ``tensor``, ``sequence`` or ``optional``; what is no tensor can be loaded and not be asked by agents.
+        kind: ``tensor``, ``sequence``, ``optional``, ``optional sequence`` or ``map``; of a map nothing is passed on.
         dtype: A type code of ``tensors``.
         shape: Each dimension a number, a name for one that callers choose, or empty for one without a name.
         ranked: Whether the shape is known at all.
@@ -336,7 +338,7 @@ def check_config(config: ModelConfig) -> None:
 
 
 def _check_port(port: Port) -> None:
-    if port.kind not in ("tensor", "sequence", "optional"):
+    if port.kind not in KINDS:
         raise _invalid("config", f"there is no kind of port {_shown(port.kind)}")
     if port.kind == "tensor" and port.dtype not in NAMES:
         raise _invalid("config", f"{_shown(port.name)} has type code {port.dtype}, which is none")
