@@ -42,6 +42,7 @@ _HOMES = {
     "fork": "driver.verbs",
     "load_world": "driver.resolve",
     "make_world": "driver.resolve",
+    "register_telemetry_hook": "driver.telemetry",
     "replay": "driver.verbs",
     "resume": "driver.verbs",
     "run": "driver.verbs",

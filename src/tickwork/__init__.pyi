@@ -10,6 +10,7 @@ from .driver.plans import Swap as Swap
 from .driver.resolve import World as World
 from .driver.resolve import load_world as load_world
 from .driver.resolve import make_world as make_world
+from .driver.telemetry import register_telemetry_hook as register_telemetry_hook
 from .driver.verbs import diff as diff
 from .driver.verbs import fork as fork
 from .driver.verbs import replay as replay

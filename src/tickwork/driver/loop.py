@@ -294,6 +294,9 @@ class Loop:
             self._flush_for(done.effects)
             edge("release")
             self._release(done.effects)
+        if watch is not None:
+            watch.inferences(tick, self.desk.take_inferences() if self.desk is not None else ())
+            watch.end(tick, len(inputs), len(done.effects))
 
     def _take_snapshot(self, turns: int, failed: int) -> tuple[bytes, list[bytes]]:
         """Return the snapshot due after this tick: its digest, empty for none, and the bodies to keep.

@@ -50,10 +50,26 @@ class StepSample(msgspec.Struct, frozen=True, tag="step"):
 
 
 class InferenceSample(msgspec.Struct, frozen=True, tag="inference"):
-    """One run of a model: the tick in which its answers were there, and what it took."""
+    """One run of a model, told in the tick in which its answers were there.
+
+    Attributes:
+        model: Name and version.
+        rows: Requests answered by it.
+        queue_us, run_us, total_us: Until it began, in the model, and as the run saw it. Units: microseconds.
+        memory: Of its worker. Units: bytes.
+        code: 0, or a ``Refusal``.
+    """
 
     tick: int
-    inference: Inference
+    model: str
+    provider: str
+    profile: str
+    rows: int
+    queue_us: int
+    run_us: int
+    total_us: int
+    memory: int
+    code: int
 
 
 class SnapshotSample(msgspec.Struct, frozen=True, tag="snapshot"):
@@ -138,7 +154,7 @@ class Watch:
     def inferences(self, tick: int, inferences: Iterable[Inference]) -> None:
         """Tell of runs of models whose answers are there."""
         for inference in inferences:
-            self._hook(InferenceSample(tick, inference))
+            self._hook(InferenceSample(tick, *msgspec.structs.astuple(inference)))
 
     def end(self, tick: int, inputs: int, effects: int) -> None:
         """Tell of the tick that has ended."""
