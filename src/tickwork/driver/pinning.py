@@ -2,14 +2,34 @@
 
 Invariants:
     * A name or alias is looked up once, when the run begins; from then on the digest is the model.
-    * Nothing is pinned that this machine does not believe: signatures are judged as those of modules are.
+    * A model of the store is judged as a module is. A file that a world names is part of the world, as the sources of
+      native agents are: it needs no signature, and is refused only where it was revoked.
+    * Equal files under an equal name are pinned by an equal digest on every machine.
 """
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from ..records import INFER_PREFIX
+from ..errors import ModelNotFound, TickworkError
+from ..packages.judge import note
+from ..packages.trust import load_trust
+from ..records import INFER_PREFIX, Header
 from .options import Options
-from .resolve import World
+from .resolve import ModelSource, World
+
+_NAMELESS: Final = re.compile(r"[^a-z0-9]+")
+_WHOLE: Final = re.compile("sha256:([0-9a-f]{64})")
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """What a reference or file turned out to be."""
+
+    digest: bytes
+    version: str = ""
 
 
 def pin_models(world: World, options: Options) -> World:
@@ -18,10 +38,123 @@ def pin_models(world: World, options: Options) -> World:
     A model that a performer given with the run answers for stays without a digest.
 
     Raises:
-        ModelNotFound: TW6001.
-        ModelInvalid: TW6002, a file is no model.
+        ModelNotFound: TW6001. ModelInvalid: TW6002, a file is no model. ModelsMissing: TW6012.
+        PackageError: TW3201 to TW3210, a model is not believed. ModuleUnsigned: TW3004.
     """
-    sources = [source for source in world.models if INFER_PREFIX + source.name not in options.performers]
-    if not sources:
-        return world if not world.models else msgspec.structs.replace(world, models=())
-    raise NotImplementedError
+    if not world.models:
+        return world
+    pins = {
+        source.name: find_model(source, options, allow_unsigned=world.header.allow_unsigned)
+        for source in world.models
+        if INFER_PREFIX + source.name not in options.performers
+    }
+    models = tuple(
+        msgspec.structs.replace(spec, digest=pins[spec.name].digest, version=pins[spec.name].version)
+        if spec.name in pins
+        else spec
+        for spec in world.header.models
+    )
+    header: Header = msgspec.structs.replace(world.header, models=models)
+    return msgspec.structs.replace(world, header=header, models=())
+
+
+def find_model(source: ModelSource, options: Options, *, allow_unsigned: bool) -> Pin:
+    """Return what a reference means in the store now, or a file as it was put into the store.
+
+    Args:
+        allow_unsigned: Whether a model of the store may go without a signature that this machine believes.
+
+    Raises:
+        ModelError, PackageError: As ``pin_models``, with the place.
+    """
+    try:
+        if options.store is None:
+            return _known_without_store(source)
+        if source.path is not None:
+            return _take_in(source.name, source.path, options)
+        return _look_up(source.reference, options, allow_unsigned=allow_unsigned)
+    except TickworkError as error:
+        error.where = "; ".join(filter(None, [source.where, error.where]))
+        raise
+
+
+def _known_without_store(source: ModelSource) -> Pin:
+    whole = _WHOLE.fullmatch(source.reference)
+    if whole is not None:
+        return Pin(bytes.fromhex(whole[1]))  # Whoever is asked knows what it is.
+    raise ModelNotFound(
+        f"nobody knows what model {source.name!r} is",
+        why="the run was given no store of models",
+        fix="name the store with --store, in Python with Options(store=...), or give a performer for the model",
+    )
+
+
+def _look_up(reference: str, options: Options, *, allow_unsigned: bool) -> Pin:
+    from ..infer.store import ModelStore
+
+    assert options.store is not None, "the caller has looked"
+    store = ModelStore(options.store)
+    digest = store.find(reference)
+    judge_pinned(digest, options, allow_unsigned=allow_unsigned, update=True)
+    return Pin(digest, store.config(digest).version)
+
+
+def judge_pinned(digest: bytes, options: Options, *, allow_unsigned: bool, update: bool = False) -> None:
+    """Refuse a model of the store that this machine does not believe.
+
+    Args:
+        update: Whether it is an update of what ran here before; a journal's models are none, for it pins them.
+
+    Raises:
+        PackageError: TW3201 to TW3210. ModuleUnsigned: TW3004. ModelDamaged: TW6003.
+    """
+    from ..infer.signing import judge_model
+    from ..infer.store import ModelStore
+
+    assert options.store is not None, "the caller has looked"
+    trust = load_trust(options.trust)
+    store, now_us = ModelStore(options.store), options.clock.now_us()
+    note(judge_model(store, digest, trust, now_us=now_us, allow_unsigned=allow_unsigned, update=update), trust)
+
+
+def _take_in(name: str, path: Path, options: Options) -> Pin:
+    """Put a file or folder into the store, unless it is there, and return it."""
+    from ..infer.store import ModelStore
+
+    assert options.store is not None, "the caller has looked"
+    store = ModelStore(options.store)
+    shelf, version = _NAMELESS.sub("-", name.lower()).strip("-") or "model", f"0+{_content(path).hex()[:16]}"
+    try:
+        digest = store.find(f"{shelf}:{version}")
+    except ModelNotFound:
+        from ..infer.adding import add_model
+
+        if options.notice is not None:
+            options.notice(f"looking into model {name!r} for the first time")
+        digest = add_model(store, path, name=shelf, version=version, clock=options.clock)
+    judge_pinned(digest, options, allow_unsigned=True)
+    return Pin(digest, version)
+
+
+def _content(path: Path) -> bytes:
+    """Return the SHA-256 of a file's bytes, of a folder's that of its files with their names. Shape: 32 bytes.
+
+    Raises:
+        ModelNotFound: TW6001, one of them cannot be read.
+    """
+    from ..infer.unpacked import listed
+
+    names = sorted(listed(path), key=str.encode) if path.is_dir() else [""]
+    whole = hashlib.sha256()
+    for name in names:
+        try:
+            with (path / name).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ModelNotFound(f"{path / name} cannot be read", why=why, fix="name a file that is there") from error
+        if path.is_dir():
+            whole.update(len(name.encode()).to_bytes(4, "little") + name.encode() + digest)
+        else:
+            return digest
+    return whole.digest()
