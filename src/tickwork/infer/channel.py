@@ -75,7 +75,7 @@ class Channel:
         self._clock = clock or SystemClock()
         self._kept = b""
         self._handed: list[int] = []
-        self._readable = _Waiting(self._number, reading=True)
+        self._readable = Watch(self._number)
         self.peer = peer
 
     def fileno(self) -> int:
@@ -112,14 +112,14 @@ class Channel:
             try:
                 count = self._socket.send(rest) if _WINDOWS else os.write(self._number, rest)
             except BlockingIOError:
-                if not _Waiting(self._number, reading=False).wait(timeout_s):
+                if not Watch(self._number, writing=True).wait(timeout_s):
                     raise ChannelSlow from None
                 continue
             rest = rest[count:]
 
     def ready(self) -> bool:
         """Return whether something can be read without waiting: a frame, its beginning, or the end."""
-        return bool(self._kept) or self._readable.wait(0)
+        return bool(self._kept or self._readable.wait(0))
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
         """Return the next frame, or None if none began within that time.
@@ -146,18 +146,9 @@ class Channel:
 
     def _await(self, timeout_s: float | None) -> bool:
         """Return whether something can be read, having looked for a while and then slept."""
-        wait = self._readable.wait
-        if self._spin_ns:
-            elapsed = self._clock.elapsed_ns
-            until = elapsed() + min(self._spin_ns, int((1 if timeout_s is None else timeout_s) * 1e9))
-            while True:
-                for _ in range(8):
-                    if wait(0):
-                        return True
-                if elapsed() >= until:
-                    break
-                _give_way()
-        return wait(timeout_s)
+        if not self._spin_ns or timeout_s == 0:
+            return bool(self._readable.wait(timeout_s))
+        return bool(self._readable.spin(self._clock, self._spin_ns, timeout_s))
 
     def _take(self, size: int) -> bytes:
         """Return the next bytes, waiting for the rest of a frame as long as the other side lives."""
@@ -219,28 +210,52 @@ class Channel:
         self._socket.close()
 
 
-class _Waiting:
-    """Waits for one descriptor.
+class Watch:
+    """Waits for the first of several descriptors that can be read, or written.
 
     Args:
-        reading: For something to read or the end; otherwise for room to write.
+        numbers: What to begin with.
     """
 
-    def __init__(self, number: int, *, reading: bool) -> None:
-        self._number = number
-        self._reading = reading
-        self._poll = None
-        if hasattr(select, "poll"):
-            self._poll = select.poll()
-            self._poll.register(number, select.POLLIN if reading else select.POLLOUT)
+    def __init__(self, *numbers: int, writing: bool = False) -> None:
+        self._writing = writing
+        self._numbers = set[int]()
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        for number in numbers:
+            self.add(number)
 
-    def wait(self, timeout_s: float | None) -> bool:
-        """Return whether it is ready within that time; None waits for ever."""
+    def add(self, number: int) -> None:
+        """Wait for this one too."""
+        self._numbers.add(number)
         if self._poll is not None:
-            return bool(self._poll.poll(None if timeout_s is None else timeout_s * 1000))
-        mine = [self._number]
-        found = select.select(mine if self._reading else [], [] if self._reading else mine, [], timeout_s)
-        return bool(found[0] or found[1])
+            self._poll.register(number, select.POLLOUT if self._writing else select.POLLIN)
+
+    def remove(self, number: int) -> None:
+        """Wait for it no longer."""
+        self._numbers.discard(number)
+        if self._poll is not None:
+            self._poll.unregister(number)
+
+    def wait(self, timeout_s: float | None) -> list[int]:
+        """Return who is ready, or has ended, within that time; None waits for ever."""
+        if self._poll is not None:
+            return [number for number, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000)]
+        mine = list(self._numbers)
+        found = select.select([] if self._writing else mine, mine if self._writing else [], [], timeout_s)
+        return found[1] if self._writing else found[0]
+
+    def spin(self, clock: Clock, spin_ns: int, timeout_s: float | None) -> list[int]:
+        """Return the same, having looked for a while before sleeping."""
+        elapsed = clock.elapsed_ns
+        until = elapsed() + spin_ns
+        while True:
+            for _ in range(8):
+                found = self.wait(0)
+                if found:
+                    return found
+            if elapsed() >= until:
+                return self.wait(timeout_s)
+            _give_way()
 
 
 def _give_way() -> None:

@@ -24,7 +24,11 @@ _EPERM: Final = 1
 
 _ALLOW: Final = 0x7FFF0000
 _DENY: Final = 0x00050000 | _EPERM
+_ABSENT: Final = 0x00050000 | 38
+"""ENOSYS, as a kernel without that call would say."""
 _KILL: Final = 0x80000000
+
+_CLONE_THREAD: Final = 0x00010000
 
 _WRITING: Final = 0o1 | 0o2 | 0o100 | 0o1000
 """O_WRONLY, O_RDWR, O_CREAT and O_TRUNC: the same on both processors."""
@@ -77,21 +81,26 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
 
-def confine() -> None:
-    """Give up what a worker never needs."""
+def confine(*, threads: bool = False, files: int = OPEN_FILES) -> None:
+    """Give up what a worker never needs.
+
+    Args:
+        threads: Whether it may start threads of its own; another process it never may.
+        files: Descriptors it may have open.
+    """
     limit("CORE", 0)
     limit("FSIZE", 0)
-    limit("NOFILE", OPEN_FILES)
+    limit("NOFILE", files)
     if sys.platform == "linux":
-        _confine_linux()
+        _confine_linux(threads=threads)
 
 
-def _confine_linux() -> None:
+def _confine_linux(*, threads: bool) -> None:
     prctl = ctypes.CDLL(None).prctl
     prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
     prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    instructions = filter_program(platform.machine())
+    instructions = filter_program(platform.machine(), threads=threads)
     if not instructions:
         return
     kept = ctypes.create_string_buffer(instructions, len(instructions))
@@ -99,8 +108,12 @@ def _confine_linux() -> None:
     prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0)
 
 
-def filter_program(machine: str) -> bytes:
-    """Return the filter for a processor as classic BPF, 8 bytes an instruction; empty where we know no numbers."""
+def filter_program(machine: str, *, threads: bool = False) -> bytes:
+    """Return the filter for a processor as classic BPF, 8 bytes an instruction; empty where we know no numbers.
+
+    Args:
+        threads: Whether ``clone`` may make a thread.
+    """
     if machine not in _ARCHITECTURES:
         return b""
     architecture, numbers = _ARCHITECTURES[machine]
@@ -117,6 +130,17 @@ def filter_program(machine: str) -> bytes:
     ]
     if machine == "x86_64":
         parts += [instruction(_JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), deny]
+    if threads:
+        # The flags of clone3 lie in memory, where no filter can look: told that it is absent, libraries take clone.
+        parts += [
+            instruction(_JUMP_EQUAL, 0, 1, numbers["clone3"]),
+            instruction(_RETURN, 0, 0, _ABSENT),
+            instruction(_JUMP_EQUAL, 0, 4, numbers["clone"]),
+            instruction(_LOAD, 0, 0, _ARGUMENTS_AT),
+            instruction(_JUMP_ANY_BIT, 0, 1, _CLONE_THREAD),
+            instruction(_RETURN, 0, 0, _ALLOW),
+            deny,
+        ]
     for number in numbers.values():
         parts += [instruction(_JUMP_EQUAL, 0, 1, number), deny]
     for number, flags in _OPENS[machine]:
