@@ -56,7 +56,7 @@ WORLD_SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct] | None, str], ...]] 
     ),
     ("`[topics.NAME]`", None, "Every topic that is used must be declared; the table is empty."),
     ("`[skills.NAME]`", tables.SkillTable, "See [Effects](../guides/effects.md)."),
-    ("`[models.NAME]`", None, "Every model that is asked must be declared; the table is empty."),
+    ("`[models.NAME]`", tables.ModelTable, "See [Models in runs](../guides/inference.md)."),
     (
         "`[windows.NAME]`",
         tables.WindowTable,

@@ -310,3 +310,25 @@ def test_a_world_can_be_made_without_files() -> None:
 def test_a_made_header_has_the_defaults_of_a_file(write: Write) -> None:
     loaded = load_world(write(NATIVE)).header
     assert msgspec.structs.replace(new_header("w", 3, loaded.agents), seed=5) == loaded
+
+
+def test_a_model_is_named_in_the_header_and_looked_up_by_nobody_yet(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"whatever")
+    text = '[models.one]\nmodel = "forecast"\nbatch = "tick"\nmost = 7\n[models.two]\nfile = "m.onnx"\n[models.three]\n'
+    world = load_world(write('[agents.a]\nnative = "code:Agent"\nmodels = ["one"]\n' + text))
+    assert [(spec.name, spec.digest, spec.batch, spec.most) for spec in world.header.models] == [
+        ("one", b"", "tick", 7),
+        ("two", b"", "row", 64),
+        ("three", b"", "row", 64),
+    ]
+    one, two = world.models
+    assert (one.name, one.reference, one.path) == ("one", "forecast", None)
+    assert (two.name, two.reference, two.path) == ("two", "", tmp_path / "m.onnx")
+    assert one.where.endswith("models.one.model")
+
+
+def test_a_model_whose_file_is_absent_is_refused_with_its_line(write: Write) -> None:
+    with pytest.raises(WorldReferenceError) as caught:
+        load_world(write('[agents.a]\nnative = "code:Agent"\n[models.m]\nfile = "gone.onnx"\n'))
+    assert caught.value.what == "there is no file gone.onnx"
+    assert caught.value.where.endswith("models.m.file")

@@ -279,6 +279,48 @@ def test_a_feed_has_one_target(aim: str) -> None:
     assert "either an agent (to) or a topic" in fault(HEAD + AGENT + f'[topics.t]\n[feeds.f]\nfile = "f"\n{aim}').what
 
 
+MODEL = "[models.m]\n"
+
+
+def test_a_model_is_read_as_it_is_written() -> None:
+    assert parse(HEAD + AGENT + MODEL).table.models["m"].batch == "row"
+    text = (
+        'model = "forecast:1.0"\nprofile = "fast"\nfallback = "on_run"\nbatch = "tick"\nmost = 8\ndelivery = "async"\n'
+    )
+    model = parse(HEAD + AGENT + MODEL + text + "deadline_ms = 50\n").table.models["m"]
+    assert (model.model, model.profile, model.fallback) == ("forecast:1.0", "fast", "on_run")
+    assert (model.batch, model.most, model.delivery, model.deadline_ms) == ("tick", 8, "async", 50)
+
+
+@pytest.mark.parametrize(
+    ("lines", "where", "what"),
+    [
+        ('model = "m"\nfile = "m.onnx"', "file", "has both model and file"),
+        ('profile = "fast"', "profile", "profile is set for a model that a performer answers for"),
+        ("deadline_ms = 5", "deadline_ms", "deadline_ms is set for a model that a performer answers for"),
+        ('model = "m"\nprofile = "exakt"', "profile", "profile is 'exakt'"),
+        ('model = "m"\nbatch = "ticks"', "batch", "batch is 'ticks'"),
+        ('model = "m"\ndelivery = "sync"', "delivery", "delivery is 'sync'"),
+        ('model = "m"\nmost = 4', "most", "most bounds nothing"),
+        ('model = "m"\nbatch = "tick"\nmost = 0', "most", "most is 0"),
+        ('model = "m"\nfallback = "on_run"', "fallback", "does not go with an exact profile"),
+        ('model = "m"\nprofile = "exact-1"\nfallback = "on_load"', "fallback", "does not go with an exact profile"),
+        ('model = "m"\nfallback = "never"', "fallback", "fallback is 'never'"),
+        ('model = "m"\ndeadline_ms = 0', "deadline_ms", "deadline_ms is 0"),
+        ("version = 1", "version", 'unknown key "version"'),
+    ],
+)
+def test_a_model_that_does_not_hold_together_is_refused(lines: str, where: str, what: str) -> None:
+    error = fault(HEAD + AGENT + MODEL + lines + "\n")
+    assert type(error) is WorldSchemaError
+    assert what in error.what
+    assert error.where.endswith(f"models.m.{where}")
+
+
+def test_an_exact_profile_may_say_that_nothing_takes_its_place() -> None:
+    assert parse(HEAD + AGENT + MODEL + 'model = "m"\nfallback = "strict"\n').table.models["m"].fallback == "strict"
+
+
 # --- references ---
 
 
