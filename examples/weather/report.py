@@ -743,8 +743,8 @@ def forecast_text(forecasts: Forecasts) -> str:
     if total.forecasts:
         less = 100 * (1 - model / persistence) if persistence else 0
         said.append(
-            f"Over {total.forecasts:,} hours that the model had not learnt from, its forecasts six hours ahead lay off by "
-            f"<b>{model:.1f} °F</b> in the mean. The forecast that nothing changes lay off by {persistence:.1f} °F: "
+            f"Over {total.forecasts:,} hours that the model had not learnt from, its forecasts six hours ahead lay off "
+            f"by <b>{model:.1f} °F</b> in the mean. The forecast that nothing changes lay off by {persistence:.1f} °F: "
             f"{less:.0f} % of that error is gone."
         )
     elif not forecasts.unanswered:
