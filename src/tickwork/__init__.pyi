@@ -6,6 +6,7 @@ from .driver.fork import Edit as Edit
 from .driver.options import Options as Options
 from .driver.options import Progress as Progress
 from .driver.performers import Performer as Performer
+from .driver.plans import ModelSwap as ModelSwap
 from .driver.plans import Swap as Swap
 from .driver.resolve import World as World
 from .driver.resolve import load_world as load_world

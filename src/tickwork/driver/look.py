@@ -9,6 +9,7 @@ from .. import codec
 from ..errors import AgentNotFound, JournalIncomplete, RunFailed, TickOutOfRange
 from ..journal.store import JournalReader
 from ..kernel import Machine, State
+from ..kernel.models import read_model_order
 from ..kernel.swap import read_order
 from ..records import (
     Derived,
@@ -25,6 +26,7 @@ from ..records import (
 from .compare import kind_name, name_of, shown
 from .fold import Fold, open_machine, read_inputs, read_turns
 from .model_notes import describe_note
+from .model_swaps import shown_model_order
 from .opening import read_header, reading
 from .options import Options
 from .snapshots import last_snapshot, restore_machine
@@ -324,7 +326,9 @@ def _entered(tick: int, index: int, item: Input) -> MessageView:
     encoding = Encoding(item.encoding).name.lower() if item.encoding in Encoding._value2member_map_ else "?"
     target = item.target or (f"effect {item.number}" if item.kind == InputKind.RESULT else "")
     order = read_order(item) if item.kind == InputKind.SWAP_AGENT else None
-    body = shown(item.body) if order is None else shown_order(order)
+    of_model = read_model_order(item) if item.kind == InputKind.SWAP_MODEL else None
+    body = shown_order(order) if order is not None else shown(item.body)
+    body = shown_model_order(of_model) if of_model is not None else body
     return MessageView(tick, f"inputs[{index}]", kind, item.source, target, item.size, encoding, body)
 
 

@@ -6,8 +6,8 @@ Invariants:
     * Why one cannot be swapped in is said in the same words on every machine: the reason is part of the run.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -34,14 +34,15 @@ from ..errors import (
 from ..infer.manifest import ModelConfig, Port
 from ..infer.tensors import NAMES
 from ..kernel import Machine, RunStatus
+from ..kernel.models import shown_model
 from ..records import Environment, Header, Input, InputKind, ModelOrder, ModelPlan, ModelSpec, Refusal
 from .models import Desk
 from .options import Options
+from .pinning import find_model, judge_pinned
 from .plans import ModelSwap, in_order, place_of_model
-from .resolve import World
+from .resolve import ModelSource, World
 
 OPERATOR: Final = "operator"
-_WHOLE: Final = re.compile("sha256:([0-9a-f]{64})")
 
 _WORDS: Final[Mapping[type[TickworkError], tuple[Refusal, str]]] = {
     ModelNotFound: (Refusal.NOT_FOUND, "there is no such version where it was looked for"),
@@ -78,28 +79,12 @@ def plan_model_swaps(
         tick = swap.at if swap.at is not None else at
         if tick is None:
             raise SwapRefused(f"the swap of model {swap.model!r} names no tick", fix="say before which tick it is")
-        digest, version = _looked_up(swap, place_of_model(swap.model, tick), options)
-        plans.append(ModelPlan(tick, swap.model, digest, version))
+        path = swap.to if isinstance(swap.to, Path) else None
+        reference = "" if isinstance(swap.to, Path) else swap.to
+        source = ModelSource(swap.model, reference, path, place_of_model(swap.model, tick))
+        found = find_model(source, options, allow_unsigned=allow_unsigned)
+        plans.append(ModelPlan(tick, swap.model, found.digest, found.version))
     return in_order(plans)
-
-
-def _looked_up(swap: ModelSwap, where: str, options: Options) -> tuple[bytes, str]:
-    """Return digest and version of what a swap names."""
-    whole = _WHOLE.fullmatch(str(swap.to))
-    if options.store is None and whole is not None:
-        return bytes.fromhex(whole[1]), ""  # Whoever runs models for this run knows what it is.
-    if options.store is None:
-        raise ModelNotFound(
-            f"nobody knows what {swap.to} is",
-            where=where,
-            why="the run was given no store of models",
-            fix="name the store with --store, in Python with Options(store=...), or say sha256: and the digest",
-        )
-    from ..infer.store import ModelStore  # Which a run without models need not load.
-
-    store = ModelStore(options.store)
-    digest = store.find(str(swap.to))
-    return digest, store.config(digest).version
 
 
 def check_model_plans(
@@ -260,6 +245,8 @@ def _tried(desk: Desk, current: ModelSpec, order: ModelOrder, tick: int) -> tupl
     if not current.digest or not desk.asks(current.name):
         return 0, ""
     try:
+        if desk.options.store is not None:  # Whether it may go unsigned was decided when it was planned.
+            judge_pinned(order.spec.digest, desk.options, allow_unsigned=True)
         new = desk.load(order.spec, tick)[1]
     except (ModelError, PackageError) as error:
         return said(error)
@@ -277,6 +264,11 @@ def said(error: TickworkError) -> tuple[int, str]:
         if isinstance(error, kind):
             return int(code), f"{error.code}: {words}"
     return int(Refusal.UNSUPPORTED), f"{error.code}: it cannot be loaded"
+
+
+def shown_model_order(order: ModelOrder) -> str:
+    """Return a swap for people."""
+    return f"to {shown_model(order.spec)}" + (f": {order.reason}" if order.reason else "")
 
 
 def model_swap_input(order: ModelOrder, code: int = 0) -> Input:

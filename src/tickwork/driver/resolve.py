@@ -188,10 +188,19 @@ def load_world(
         SkillConfig(name, _EFFECT_CLASSES[skill.effect_class], path.parent / skill.folder)
         for name, skill in table.skills.items()
     )
-    swaps = in_order(reader.swap(position, item) for position, item in enumerate(table.swaps))
+    swaps = in_order(reader.swaps())
     contents = tuple(reader.contents.values())
     models = tuple(reader.models())
-    return World(header, contents, path.parent, performers, reader.modules, swaps=swaps, models=models)
+    return World(
+        header,
+        contents,
+        path.parent,
+        performers,
+        reader.modules,
+        swaps=swaps,
+        models=models,
+        model_swaps=tuple(reader.model_swaps()),
+    )
 
 
 def _refuse_out_of_range(name: str, value: int | None, least: int) -> None:
@@ -413,15 +422,40 @@ class _Reader:
                     fix = f"{fault.fix}, or write {key} = [...] without it to deny it"
                     yield Fault(fault.kind, fault.path, fault.what, why, fix)
 
-    def swap(self, position: int, table: SwapTable) -> SwapPlan:
-        path = ("swaps", position)
-        wasm = self.read(table.module, (*path, "module"), "build it, or correct the path")
+    def swaps(self) -> Iterator[SwapPlan]:
+        """Yield the planned swaps of agents. Order: the file's."""
+        for position, table in enumerate(self.file.table.swaps):
+            if isinstance(table.agent, str) and isinstance(table.module, str):
+                yield self.swap(("swaps", position), table, table.agent, table.module)
+
+    def swap(self, path: places.Path, table: SwapTable, agent: str, module: str) -> SwapPlan:
+        mode = "migrate" if isinstance(table.mode, UnsetType) else table.mode
+        wasm = self.read(module, (*path, "module"), "build it, or correct the path")
         mark = codec.digest(self.keep(wasm))
         if is_bundle(wasm):
-            base = self.keep(find_interpreter(read_bundle(wasm, table.module).interpreter, table.module, self.bases))
-            return SwapPlan(table.at, table.agent, table.mode, codec.digest(base), mark, table.grants)
-        self.manifest(wasm, table.module, path)
-        return SwapPlan(table.at, table.agent, table.mode, mark, b"", table.grants)
+            base = self.keep(find_interpreter(read_bundle(wasm, module).interpreter, module, self.bases))
+            return SwapPlan(table.at, agent, mode, codec.digest(base), mark, table.grants)
+        self.manifest(wasm, module, path)
+        return SwapPlan(table.at, agent, mode, mark, b"", table.grants)
+
+    def model_swaps(self) -> Iterator[ModelSwap]:
+        """Yield the planned swaps of models. Order: the file's."""
+        for position, table in enumerate(self.file.table.swaps):
+            if isinstance(table.model, str):
+                path = None
+                if isinstance(table.file, str):
+                    path = self.model_file(table.file, ("swaps", position, "file"))
+                to = table.to if isinstance(table.to, str) else path
+                assert to is not None, "the world was checked: to XOR file"
+                yield ModelSwap(table.model, to, table.at)
+
+    def model_file(self, name: str, place: places.Path) -> Path:
+        """Return where a model's file or folder lies; what is in it is looked at by the run."""
+        path = self.folder / name
+        if not path.exists():
+            what, fix = f"there is no file {name}", "correct the path; it is relative to the world file"
+            raise self.file.error(Fault(WorldReferenceError, place, what, str(path), fix))
+        return path
 
     def models(self) -> Iterator[ModelSource]:
         """Yield where models come from. What a reference means, and what is in a file, is looked at by the run."""
@@ -431,10 +465,7 @@ class _Reader:
                 yield ModelSource(name, table.model, where=self.file.place((*path, "model")))
             elif isinstance(table.file, str):
                 place = (*path, "file")
-                if not (self.folder / table.file).exists():
-                    what, fix = f"there is no file {table.file}", "correct the path; it is relative to the world file"
-                    raise self.file.error(Fault(WorldReferenceError, place, what, str(self.folder / table.file), fix))
-                yield ModelSource(name, path=self.folder / table.file, where=self.file.place(place))
+                yield ModelSource(name, path=self.model_file(table.file, place), where=self.file.place(place))
 
     def feed(self, name: str, table: FeedTable) -> FeedSpec:
         path = ("feeds", name)

@@ -244,21 +244,53 @@ class FeedTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class SwapTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A new version of an agent, which takes its place while the run goes on."""
+    """A new version of an agent or of a model, which takes its place while the run goes on."""
 
     at: Annotated[Natural, Meta(description="The tick before whose turns it happens.")]
-    agent: Annotated[Name, Meta(description="Whose place it takes.")]
-    module: Annotated[
-        str,
-        Meta(min_length=1, description="The new version's WebAssembly module, relative to the world file's folder."),
-    ]
-    mode: Annotated[
-        Literal["migrate", "restart", "keep_image"],
-        Meta(
-            description="migrate: agent_save of the old version, agent_load of the new one. restart: agent_init anew. "
-            "keep_image: memory and globals as they are, for code of the same layout."
-        ),
-    ] = "migrate"
+    agent: Annotated[Name, Meta(description="The agent whose place it takes.")] | UnsetType = UNSET
+    module: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="An agent's new version: its WebAssembly module, relative to the world file's folder.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    model: Annotated[Name, Meta(description="The model whose place it takes.")] | UnsetType = UNSET
+    to: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=200,
+                description="A model's new version in the store: `NAME:VERSION`, `NAME:ALIAS` or `sha256:DIGEST`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    file: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="A model's new version as a file or folder, relative to the world file's folder.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    mode: (
+        Annotated[
+            Literal["migrate", "restart", "keep_image"],
+            Meta(
+                description="Of an agent. migrate: agent_save of the old version, agent_load of the new one. restart: "
+                "agent_init anew. keep_image: memory and globals as they are, for code of the same layout. "
+                "Default: migrate."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     grants: Annotated[
         tuple[str, ...],
         Meta(description="What it may do beyond the old version: `publish:NAME` and the like, `clock`, `fuel:N`."),
@@ -293,4 +325,6 @@ class WorldTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     templates: dict[Name, TemplateTable] = {}
     tasks: Annotated[tuple[TaskTable, ...], Meta(description="Tasks the run begins with.")] = ()
     feeds: dict[Name, FeedTable] = {}
-    swaps: Annotated[tuple[SwapTable, ...], Meta(description="New versions of agents, each at its tick.")] = ()
+    swaps: Annotated[
+        tuple[SwapTable, ...], Meta(description="New versions of agents and models, each at its tick.")
+    ] = ()

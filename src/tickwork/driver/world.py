@@ -32,6 +32,7 @@ from .tables import (
     AgentTable,
     FeedTable,
     ModelTable,
+    SwapTable,
     TaskTable,
     TemplateTable,
     WindowTable,
@@ -163,6 +164,8 @@ def _rule_faults(world: WorldTable) -> Iterator[Fault]:
         yield from _model_faults(name, model)
     for name, window in world.windows.items():
         yield from _window_faults(name, window)
+    for position, swap in enumerate(world.swaps):
+        yield from _swap_faults(("swaps", position), swap)
 
 
 def _actors(world: WorldTable) -> Iterator[tuple[places.Path, TemplateTable]]:
@@ -274,6 +277,27 @@ def _model_faults(name: str, model: ModelTable) -> Iterator[Fault]:
         yield Fault(WorldSchemaError, (*path, "fallback"), what, why, 'add profile = "fast", or remove it')
 
 
+def _swap_faults(path: places.Path, swap: SwapTable) -> Iterator[Fault]:
+    """Yield what is wrong with a swap that is of an agent and of a model, or of neither, or half of one."""
+    said = [key for key in ("agent", "module", "model", "to", "file", "mode") if getattr(swap, key) is not UNSET]
+    said += ["grants"] if swap.grants else []
+    if ("agent" in said) == ("model" in said):
+        what = "a swap names an agent and a model" if "agent" in said else "a swap names neither an agent nor a model"
+        fix = 'write agent = "NAME" and module = "FILE", or model = "NAME" and to = "NAME:VERSION"'
+        yield Fault(WorldSchemaError, path, what, "it is one or the other whose place a new version takes", fix)
+        return
+    whose, own = ("agent", ("module", "mode", "grants")) if "agent" in said else ("model", ("to", "file"))
+    for key in said:
+        if key not in (whose, *own):
+            what, why = f"{key} is set in the swap of {whose} {getattr(swap, whose)!r}", f"a swap of {whose} has none"
+            yield Fault(WorldSchemaError, (*path, key), what, why, "remove it")
+    versions = [key for key in ("module", "to", "file") if key in said and key in own]
+    if len(versions) != 1:
+        fix = 'write module = "FILE"' if whose == "agent" else 'write to = "NAME:VERSION", or file = "FILE"'
+        what = f"the swap of {whose} {getattr(swap, whose)!r} names {'two' if versions else 'no'} new versions"
+        yield Fault(WorldSchemaError, path, what, "one takes the place of the old one", fix)
+
+
 def _window_faults(name: str, window: WindowTable) -> Iterator[Fault]:
     path = ("windows", name)
     if window.writer in window.readers:
@@ -315,8 +339,10 @@ def _reference_faults(world: WorldTable) -> Iterator[Fault]:
         for index, reader in enumerate(window.readers):
             yield from missing("agent", reader, ("windows", name, "readers", index))
     for position, swap in enumerate(world.swaps):
-        if not may_be_spawned(world.templates, swap.agent):
+        if isinstance(swap.agent, str) and not may_be_spawned(world.templates, swap.agent):
             yield from missing("agent", swap.agent, ("swaps", position, "agent"))
+        if isinstance(swap.model, str):
+            yield from missing("model", swap.model, ("swaps", position, "model"))
 
 
 GRANT_KINDS: Final[Mapping[str, str]] = {

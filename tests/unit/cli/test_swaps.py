@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.cli.program import call
 from tests.unit.driver.successors import version
+from tickwork import ModelSwap, load_world
 from tickwork.cli.swaps import parse_swaps
 from tickwork.errors import UsageFault
 
@@ -135,3 +136,41 @@ def test_a_fault_in_a_planned_swap_is_told_with_its_line(counting: Path, table: 
     assert answer.status == 78
     assert text in answer.err
     assert "world.toml:" in answer.err
+
+
+MODELS = '[models.brain]\nmodel = "brain:1"\n[models.heart]\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ('agent = "c-0"\nmodel = "brain"\nmodule = "two.wasm"', "a swap names an agent and a model"),
+        ('module = "two.wasm"', "a swap names neither an agent nor a model"),
+        ('agent = "c-0"', "the swap of agent 'c-0' names no new version"),
+        ('agent = "c-0"\nmodule = "two.wasm"\nto = "brain:2"', "to is set in the swap of agent 'c-0'"),
+        ('model = "brain"', "the swap of model 'brain' names no new version"),
+        ('model = "brain"\nto = "brain:2"\nfile = "b.onnx"', "the swap of model 'brain' names two new versions"),
+        ('model = "brain"\nto = "brain:2"\nmode = "restart"', "mode is set in the swap of model 'brain'"),
+        ('model = "brain"\nto = "brain:2"\ngrants = ["clock"]', "grants is set in the swap of model 'brain'"),
+        ('model = "mind"\nto = "brain:2"', 'there is no model "mind"'),
+        ('model = "brain"\nfile = "gone.onnx"', "there is no file gone.onnx"),
+    ],
+)
+def test_a_swap_in_a_world_file_is_of_an_agent_or_of_a_model(counting: Path, table: str, text: str) -> None:
+    counting.write_text(f"{WORLD}{MODELS}[[swaps]]\nat = 8\n{table}\n", encoding="utf-8")
+    answer = call("run", counting, "--allow-unsigned")
+    assert answer.status == 78
+    assert text in answer.err
+    assert "world.toml:" in answer.err
+
+
+def test_a_world_file_plans_swaps_of_models(counting: Path) -> None:
+    (counting.parent / "b.onnx").write_bytes(b"model")
+    tables = '[[swaps]]\nat = 8\nmodel = "brain"\nto = "brain:2"\n[[swaps]]\nat = 9\nmodel = "brain"\nfile = "b.onnx"\n'
+    counting.write_text(f"{WORLD}{MODELS}{tables}", encoding="utf-8")
+    planned = load_world(counting, allow_unsigned=True)
+    assert planned.swaps == ()
+    assert planned.model_swaps == (
+        ModelSwap("brain", "brain:2", 8),
+        ModelSwap("brain", counting.parent / "b.onnx", 9),
+    )

@@ -246,7 +246,7 @@ def test_a_fork_keeps_the_swaps_that_were_planned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "text"), [(swap(at=2), "tick 2 is past"), (swap(at=99), "no tick 99"), (ModelSwap("x", "y", 5), "nobody knows what y is")]
+    ("late", "text"), [(swap(at=2), "tick 2 is past"), (swap(at=99), "no tick 99"), (ModelSwap("x", "y", 5), "nobody knows what model 'x' is")]
 )
 def test_a_further_swap_that_cannot_be_done_is_refused_at_once(late: ModelSwap, text: str) -> None:
     journal = made(stop=stop_after(4))
@@ -285,7 +285,7 @@ def test_a_plan_is_for_a_tick_of_the_run(at: int) -> None:
 
 
 def test_a_name_means_something_only_in_a_store() -> None:
-    with pytest.raises(ModelNotFound, match="nobody knows what brain:2 is"):
+    with pytest.raises(ModelNotFound, match="nobody knows what model 'brain' is"):
         plan_model_swaps([ModelSwap("brain", "brain:2", 3)], Options())
     with pytest.raises(SwapRefused, match="names no tick"):
         plan_model_swaps([swap(at=None)], Options())
