@@ -4,8 +4,9 @@ Order: an option on the command line, the environment (``TICKWORK_WORKERS=2``), 
 the user's ``tickwork.toml``, the default. None of them can change a head.
 
 Invariants:
-    * ``cache``, ``signing_key`` and ``trust`` are never read from the current folder: compiled modules are native code,
-      a signature is a person's word, and a folder that somebody else has filled must not be able to name any of them.
+    * ``cache``, ``signing_key``, ``trust`` and ``models`` are never read from the current folder: compiled modules are
+      native code, a signature is a person's word, what a name of a model means is the user's own affair, and a folder
+      that somebody else has filled must not be able to name any of them.
 """
 
 import importlib.util
@@ -28,7 +29,7 @@ from ..keys import generate_key
 
 FILE: Final = "tickwork.toml"
 PREFIX: Final = "TICKWORK_"
-PERSONAL: Final = ("cache", "signing_key", "trust")
+PERSONAL: Final = ("cache", "signing_key", "trust", "models")
 KEY_BYTES: Final = 32
 MAX_WORKERS: Final = 256
 BASE_PACKAGE: Final = "tickwork_python_base"
@@ -60,6 +61,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="Folder of `trust.toml` and what belongs to it, instead of the user's own; never set by a "
             "project's file."
+        ),
+    ] = ""
+    models: Annotated[
+        str,
+        Meta(description="Folder of the store of models instead of the user's own; never set by a project's file."),
+    ] = ""
+    providers: Annotated[
+        str,
+        Meta(
+            description="What models of the profile `fast` run on, in the order they are tried, separated by commas: "
+            "`cpu`, `cuda`, `directml`, `coreml`. Empty tries what is there, processors last."
+        ),
+    ] = ""
+    model_budget: Annotated[
+        str,
+        Meta(
+            description="Memory that loaded models may take together, such as `4GiB`; empty for half of the machine's."
         ),
     ] = ""
 
@@ -95,6 +113,15 @@ def symbols_folder(settings: Settings) -> Path:
 def trust_folder(settings: Settings) -> Path:
     """Return the folder that says whom this machine trusts."""
     return Path(settings.trust).expanduser() if settings.trust else _user_folder() / "trust"
+
+
+def models_folder(settings: Settings) -> Path:
+    """Return the folder of the store of models."""
+    if settings.models:
+        return Path(settings.models).expanduser()
+    import platformdirs
+
+    return platformdirs.user_data_path("tickwork", appauthor=False) / "models"
 
 
 def build_environment(settings: Settings) -> Environment:
@@ -187,7 +214,7 @@ def _read_file(path: Path, *, trusted: bool) -> dict[str, object]:
     faults = list(shape_faults(document, msgspec.inspect.type_info(Settings), ()))
     for key in PERSONAL if not trusted else ():
         if key in document:
-            why = "where native code and keys lie is named by the user, not by a project"
+            why = "where native code, keys and models lie is named by the user, not by a project"
             fix = f"set it in {_user_folder() / FILE} or as {PREFIX}{key.upper()}"
             faults.append(Fault(WorldSchemaError, (key,), f"{key} cannot be set here", why, fix))
     if faults:

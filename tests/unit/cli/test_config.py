@@ -43,7 +43,7 @@ def test_the_environment_goes_before_the_project_and_the_project_before_the_user
     assert load_settings({"TICKWORK_WORKERS": "3", "TICKWORK_CACHE": "/own"}) == Settings(3, "/own", "/key")
 
 
-@pytest.mark.parametrize("key", ["cache", "signing_key", "trust"])
+@pytest.mark.parametrize("key", ["cache", "signing_key", "trust", "models"])
 def test_a_project_never_says_where_native_code_and_keys_lie(user_file: Path, key: str) -> None:
     Path(FILE).write_text(f'{key} = "here"\n', encoding="utf-8")
     with pytest.raises(WorldSchemaError, match=f"{key} cannot be set here"):
