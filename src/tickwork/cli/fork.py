@@ -11,6 +11,7 @@ from ..driver.faults import choose
 from ..driver.fork import Edit
 from ..driver.fork import fork as fork_run
 from ..driver.opening import read_header, reading
+from ..driver.plans import AnySwap
 from ..driver.tables import MAX_INTEGER
 from ..errors import UsageFault
 from ..records import Header, Input, InputKind
@@ -18,7 +19,7 @@ from .grants import ForkGrants, Revokes, parse_grants, split_grants
 from .output import Output
 from .run import decisions, finish
 from .session import Decide, Folder, Unsigned, Workers, next_journal, options_for, stop_on_signal
-from .swaps import ForkSwaps, parse_swaps
+from .swaps import ForkModelSwaps, ForkSwaps, parse_model_swaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
 
@@ -28,6 +29,7 @@ EXAMPLES: Final = """Examples:
     tickwork fork weather.twk --at 24 --set topic.region=storm
     tickwork fork weather.twk --at 24 --drop agent:jfk
     tickwork fork weather.twk --at 24 --swap jfk=station-2.wasm
+    tickwork fork weather.twk --at 24 --swap-model forecast=forecast:1.1.0
     tickwork fork weather.twk --at 24 --revoke jfk=publish:anomaly
 
 --set takes
@@ -76,6 +78,7 @@ def fork(
         Path | None, Parameter(name="--journal", help="File to write; by default the next in .tickwork/runs.")
     ] = None,
     swap: ForkSwaps = None,
+    swap_model: ForkModelSwaps = None,
     grant: ForkGrants = None,
     revoke: Revokes = None,
     decide: Decide = None,
@@ -89,7 +92,8 @@ def fork(
         header, environment = read_header(parent)
     edit = parse_edit(header, set_ or [], drop or [])
     of_swaps, grants = split_grants(grant or [], {word.partition("=")[0] for word in swap or []})
-    swaps = tuple(parse_swaps(swap or [], of_swaps, ticks=False))
+    of_models = parse_model_swaps(swap_model or [], ticks=False)
+    swaps: tuple[AnySwap, ...] = (*parse_swaps(swap or [], of_swaps, ticks=False), *of_models)
     edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped, swaps)
     with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
         options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from ..driver.look import first_failure, why_failed
 from ..driver.loop import Decision
 from ..driver.opening import describe_engine
+from ..driver.plans import AnySwap
 from ..driver.resolve import World, load_world, with_swaps
 from ..driver.run import resume as resume_run
 from ..driver.run import run as run_world
@@ -32,7 +33,7 @@ from .session import (
     stop_on_signal,
     trap_reader,
 )
-from .swaps import Grants, Swaps, parse_swaps
+from .swaps import Grants, ModelSwaps, Swaps, parse_model_swaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
 
@@ -63,13 +64,17 @@ def run(
     resume: Annotated[bool, Parameter(negative="", help="Go on with an interrupted run.")] = False,
     decide: Decide = None,
     swap: Swaps = None,
+    swap_model: ModelSwaps = None,
     grant: Grants = None,
     folder: Folder = None,
     output: Output = "text",
 ) -> int:
     """Run a world and write its journal; with --resume, go on with an interrupted run."""
     refuse_mixed(resume=resume, seed=seed, ticks=ticks, decide=decide)
-    swaps = parse_swaps(swap or [], grant or [], ticks=True)
+    swaps: list[AnySwap] = [
+        *parse_swaps(swap or [], grant or [], ticks=True),
+        *parse_model_swaps(swap_model or [], ticks=True),
+    ]
     with stop_on_signal() as stop, options_for("run", workers=workers, folder=folder) as options:
         options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
         if resume:

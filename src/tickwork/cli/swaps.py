@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from ..driver.plans import MODES, Swap
+from ..driver.plans import MODES, ModelSwap, Swap
 from ..errors import UsageFault
 from ..records import SwapMode
 from .config import base_folders
@@ -29,6 +29,24 @@ ForkSwaps = Annotated[
         "May be repeated.",
     ),
 ]
+ModelSwaps = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--swap-model",
+        negative="",
+        help="NAME=VERSION@TICK: a new version of a model, put in its place before that tick. The version is one of "
+        "the store, such as forecast:1.1.0 or sha256:DIGEST, or a file. May be repeated.",
+    ),
+]
+ForkModelSwaps = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--swap-model",
+        negative="",
+        help="NAME=VERSION: a new version of a model, one of the store or a file, put in its place at the tick of the "
+        "fork. May be repeated.",
+    ),
+]
 Grants = Annotated[
     list[str] | None,
     Parameter(
@@ -40,6 +58,9 @@ Grants = Annotated[
 ]
 
 _WITH_TICK: Final = "write AGENT=FILE@TICK or AGENT=FILE@TICK:MODE"
+MODEL_SUFFIX: Final = ".onnx"
+"""A version that ends so, or has a separator of folders in it, is a file; a store's names have neither."""
+
 _WITHOUT_TICK: Final = "write AGENT=FILE or AGENT=FILE:MODE"
 
 
@@ -86,3 +107,33 @@ def _without_mode(word: str) -> tuple[str, str]:
     """Return a word without the mode at its end, and that mode. A file's own colons stay."""
     head, colon, tail = word.rpartition(":")
     return (head, tail) if colon and tail in MODES else (word, str(SwapMode.MIGRATE))
+
+
+def parse_model_swaps(words: Sequence[str], *, ticks: bool) -> list[ModelSwap]:
+    """Return swaps of models as written.
+
+    Args:
+        ticks: Whether each names its tick.
+
+    Raises:
+        UsageFault: TW1001, a word that is not understood.
+    """
+    return [_model_swap(word, ticks=ticks) for word in words]
+
+
+def _model_swap(word: str, *, ticks: bool) -> ModelSwap:
+    name, _, to = word.partition("=")
+    tick = ""
+    if ticks:
+        to, _, tick = to.rpartition("@")
+    if not name or not to or (ticks and not tick.isdecimal()):
+        fix = "write NAME=VERSION@TICK, such as forecast=forecast:1.1.0@40" if ticks else "write NAME=VERSION"
+        raise UsageFault(f"--swap-model {word} is not understood", fix=fix)
+    return ModelSwap(name, model_source(to), int(tick) if ticks else None)
+
+
+def model_source(word: str) -> str | Path:
+    """Return what a person names a version of a model by: its file or folder, if it is one, else what a store knows."""
+    path = Path(word)
+    written = any(mark in word for mark in "/\\") or path.suffix == MODEL_SUFFIX
+    return path if written else word

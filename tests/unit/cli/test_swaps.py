@@ -7,7 +7,7 @@ import pytest
 from tests.unit.cli.program import call
 from tests.unit.driver.successors import version
 from tickwork import ModelSwap, load_world
-from tickwork.cli.swaps import parse_swaps
+from tickwork.cli.swaps import parse_model_swaps, parse_swaps
 from tickwork.errors import UsageFault
 
 WORLD = """schema = 1
@@ -57,6 +57,21 @@ def test_what_is_no_swap_is_told_how_to_write_one(word: str) -> None:
 def test_a_grant_is_of_an_agent_that_is_swapped(word: str) -> None:
     with pytest.raises(UsageFault):
         parse_swaps(["a=b.wasm@1"], [word], ticks=True)
+
+
+def test_a_swap_of_a_model_is_a_name_a_version_and_a_tick() -> None:
+    words = ["a=b:1.1.0@7", "a=sha256:00ff@8", "a=models/b@9", "a=b.onnx@10"]
+    versions: list[str | Path] = ["b:1.1.0", "sha256:00ff", Path("models/b"), Path("b.onnx")]
+    made = parse_model_swaps(words, ticks=True)
+    assert made == [ModelSwap("a", to, at) for at, to in enumerate(versions, 7)]
+    assert parse_model_swaps(["a=b"], ticks=False) == [ModelSwap("a", "b")]
+
+
+@pytest.mark.parametrize("word", ["a", "a=", "=b@1", "a=b", "a=b@x", "a=@1", "a=b@-1"])
+def test_what_is_no_swap_of_a_model_is_told_how_to_write_one(word: str) -> None:
+    with pytest.raises(UsageFault) as caught:
+        parse_model_swaps([word], ticks=True)
+    assert caught.value.fix.startswith("write NAME=VERSION@TICK")
 
 
 @pytest.mark.slow

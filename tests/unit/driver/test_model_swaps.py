@@ -246,7 +246,12 @@ def test_a_fork_keeps_the_swaps_that_were_planned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "text"), [(swap(at=2), "tick 2 is past"), (swap(at=99), "no tick 99"), (ModelSwap("x", "y", 5), "nobody knows what model 'x' is")]
+    ("late", "text"),
+    [
+        (swap(at=2), "tick 2 is past"),
+        (swap(at=99), "no tick 99"),
+        (ModelSwap("x", "y", 5), "nobody knows what model 'x' is"),
+    ],
 )
 def test_a_further_swap_that_cannot_be_done_is_refused_at_once(late: ModelSwap, text: str) -> None:
     journal = made(stop=stop_after(4))
