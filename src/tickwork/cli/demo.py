@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,6 +18,7 @@ from ..driver.verify import replay as replay_journal
 from ..driver.verify import verify as verify_journal
 from ..errors import ReplayDivergence, WorldReferenceError
 from .documents import STATUSES, divergence_document, run_document
+from .forecasts import MODEL, Absent, can_run_models
 from .output import Format, Output, talk, write_document, write_facts, write_line
 from .session import OWN, Workers, next_journal, options_for, stop_on_signal, writing
 from .stations import COLUMNS, Stations
@@ -29,13 +30,16 @@ EXAMPLES: Final = """Examples:
 
 Three weather stations of New York publish their hourly observations of 2013.
 An agent in WebAssembly looks for anomalies at each, one compares the stations,
-and one in Python writes a report. The run is then replayed, and verified by
-executing every turn again in worker processes."""
+one asks a model what the next hours will bring, and one in Python writes a
+report. The run is then replayed, and verified by executing every turn again in
+worker processes; neither asks the model again."""
 
 VERIFY_WORKERS: Final = 2
 REPORT: Final = Path("artifacts") / "report.html"
 LOOK_TICKS: Final = 256
 DEMO: Final = OWN / "demo"
+STORE: Final = "models"
+"""Folder of the demo's own store, so that it takes no model from elsewhere and leaves none behind."""
 
 app = App(name="demo", help_epilogue=EXAMPLES)
 
@@ -56,7 +60,7 @@ def demo(
     stations = Stations(journal)
     with stop_on_signal() as stop:
         with options_for("run", workers=workers) as options, live_table(stations, options) as shown:
-            done = run_world(world, journal=journal, options=msgspec.structs.replace(shown, stop=stop))
+            done = run_world(world, journal=journal, options=with_model(shown, folder, stop))
         if done.status == "interrupted":
             talk(f"interrupted before tick {done.frames}; go on with: tickwork run --resume {journal}")
             return stop.status(STATUSES[done.status])
@@ -66,6 +70,12 @@ def demo(
     with options_for("verify", workers=VERIFY_WORKERS) as options:
         verified = verify_journal(journal, options=options)
     return tell(Finding(done, replayed, verified, world.folder / REPORT), stations, output)
+
+
+def with_model(options: Options, folder: Path, stop: Callable[[], bool]) -> Options:
+    """Return the options of the run: with the demo's own store, or with nobody to ask where nothing runs models."""
+    options = msgspec.structs.replace(options, stop=stop, store=folder / STORE)
+    return options if can_run_models() else msgspec.structs.replace(options, performers={MODEL: Absent()})
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -140,6 +150,7 @@ def tell(found: Finding, stations: Stations, output: Format) -> int:
             "divergence": divergence_document(found.verified.divergence),
             "report": str(found.report),
             "stations": stations.documents(),
+            "forecast": stations.forecasts.document(),
         }
         write_document(document, output)
     return STATUSES[found.done.status] if found.equal() else ReplayDivergence.exit_status
@@ -151,6 +162,8 @@ def tell_people(found: Finding, stations: Stations) -> None:
 
     done, verified = found.done, found.verified
     write_table(COLUMNS, stations.rows())
+    write_line("")
+    write_facts([("forecast", stations.forecasts.sentence())])
     write_line("")
     write_facts(
         [

@@ -14,6 +14,7 @@ from .. import codec
 from ..driver.opening import read_header, reading
 from ..journal.store import JournalReader
 from ..records import AgentSpec, FrameKind, Message
+from .forecasts import Forecasts
 
 READING: Final = struct.Struct("<IHH8i")
 """Topic sensor_data: hour, station, missing, values. The first value is the temperature."""
@@ -57,9 +58,14 @@ def _degrees(milli: int | None) -> str:
 
 
 class Stations:
-    """All stations of a journal, read as far as it is written."""
+    """All stations of a journal, read as far as it is written.
+
+    Attributes:
+        forecasts: What was forecast for them.
+    """
 
     def __init__(self, journal: Path) -> None:
+        self.forecasts = Forecasts()
         self._journal = journal
         self._next = 0
         self._specs: tuple[AgentSpec, ...] = ()
@@ -84,9 +90,10 @@ class Stations:
             for agent, message in self._published(journal):
                 spec = self._specs[agent]
                 topic = spec.publish[message.destination] if message.destination < len(spec.publish) else ""
-                station = self._stations.setdefault(agent, Station(spec.name)) if topic in TOPICS else None
-                if station is not None:
-                    _take(station, topic, message.body)
+                if topic == ERRORS:
+                    self.forecasts.take(message.body)
+                elif topic in TOPICS:
+                    _take(self._stations.setdefault(agent, Station(spec.name)), topic, message.body)
 
     def _published(self, journal: JournalReader) -> Iterator[tuple[int, Message]]:
         for frame in journal.frames(self._next):
@@ -99,7 +106,8 @@ class Stations:
 
 
 TOPICS: Final = {"sensor_data": READING, "anomaly": ANOMALY}
-"""The topics that are shown, with their layouts."""
+"""The topics of a station, with their layouts."""
+ERRORS: Final = "forecast_error"
 
 
 def _take(station: Station, topic: str, body: bytes) -> None:
