@@ -188,7 +188,7 @@ def load_world(
         SkillConfig(name, _EFFECT_CLASSES[skill.effect_class], path.parent / skill.folder)
         for name, skill in table.skills.items()
     )
-    swaps = in_order(reader.swaps())
+    swaps = in_order(reader.swap(n, item) for n, item in enumerate(table.swaps) if isinstance(item.agent, str))
     contents = tuple(reader.contents.values())
     models = tuple(reader.models())
     return World(
@@ -422,13 +422,9 @@ class _Reader:
                     fix = f"{fault.fix}, or write {key} = [...] without it to deny it"
                     yield Fault(fault.kind, fault.path, fault.what, why, fix)
 
-    def swaps(self) -> Iterator[SwapPlan]:
-        """Yield the planned swaps of agents. Order: the file's."""
-        for position, table in enumerate(self.file.table.swaps):
-            if isinstance(table.agent, str) and isinstance(table.module, str):
-                yield self.swap(("swaps", position), table, table.agent, table.module)
-
-    def swap(self, path: places.Path, table: SwapTable, agent: str, module: str) -> SwapPlan:
+    def swap(self, position: int, table: SwapTable) -> SwapPlan:
+        path, agent, module = ("swaps", position), table.agent, table.module
+        assert isinstance(agent, str) and isinstance(module, str), "the world was checked: agent AND module"  # noqa: PT018
         mode = "migrate" if isinstance(table.mode, UnsetType) else table.mode
         wasm = self.read(module, (*path, "module"), "build it, or correct the path")
         mark = codec.digest(self.keep(wasm))
@@ -442,11 +438,9 @@ class _Reader:
         """Yield the planned swaps of models. Order: the file's."""
         for position, table in enumerate(self.file.table.swaps):
             if isinstance(table.model, str):
-                path = None
-                if isinstance(table.file, str):
-                    path = self.model_file(table.file, ("swaps", position, "file"))
-                to = table.to if isinstance(table.to, str) else path
-                assert to is not None, "the world was checked: to XOR file"
+                place, to = ("swaps", position, "file"), table.to
+                to = self.model_file(table.file, place) if isinstance(table.file, str) else to
+                assert not isinstance(to, UnsetType), "the world was checked: to XOR file"
                 yield ModelSwap(table.model, to, table.at)
 
     def model_file(self, name: str, place: places.Path) -> Path:
