@@ -438,8 +438,8 @@ class _Reader:
         """Yield the planned swaps of models. Order: the file's."""
         for position, table in enumerate(self.file.table.swaps):
             if isinstance(table.model, str):
-                place, to = ("swaps", position, "file"), table.to
-                to = self.model_file(table.file, place) if isinstance(table.file, str) else to
+                place, file = ("swaps", position, "file"), table.file
+                to = self.model_file(file, place) if isinstance(file, str) else table.to
                 assert not isinstance(to, UnsetType), "the world was checked: to XOR file"
                 yield ModelSwap(table.model, to, table.at)
 
