@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 from cyclopts import App, Parameter
 
 from ..driver.opening import describe_engine
+from ..driver.pinning import pin_models
 from ..driver.resolve import load_world
 from ..errors import UsageFault
 from ..packages.lock import KINDS, LOCK_FILE, Lock, check_lock, make_lock, read_lock, write_lock
 from .config import base_folders
 from .output import Output, write_document, write_facts
+from .session import ModelChoice, Store, options_for
 
 EXAMPLES: Final = """Examples:
 
@@ -19,8 +22,9 @@ EXAMPLES: Final = """Examples:
     tickwork agent lock --check
 
 Writes tickwork.lock beside the world file. From then on `tickwork run` refuses
-the world when a module, a bundle, a base, a native agent's source, a model's
-file or the engine is another one. --check ends with status 4 then, too."""
+the world when a module, a bundle, a base, a native agent's source, a model or
+the engine is another one. --check ends with status 4 then, too. Models of the
+store, and of files that the world names, are pinned by themselves."""
 
 app = App(name="lock", help_epilogue=EXAMPLES)
 
@@ -33,11 +37,16 @@ def lock_world(
     model: Annotated[
         list[str] | None, Parameter(negative="", help="NAME=FILE for a model that lies in a file; may be repeated.")
     ] = None,
+    store: Store = None,
     check: Annotated[bool, Parameter(negative="", help="Compare and write nothing.")] = False,
     output: Output = "text",
 ) -> int:
     """Pin the digests of all that a world runs, or check that they are the pinned ones."""
-    header, path = load_world(world, bases=base_folders()).header, world.parent / LOCK_FILE
+    path = world.parent / LOCK_FILE
+    with options_for("lock", models=ModelChoice(store)) as options:
+        # A lock says what is there; whether it is believed is asked when it runs.
+        options = msgspec.structs.replace(options, trust=None)
+        header = pin_models(load_world(world, allow_unsigned=True, bases=base_folders()), options).header
     if check:
         if model:
             raise UsageFault("--check takes no --model", why="the lock file names the files", fix="leave it out")
@@ -51,8 +60,6 @@ def lock_world(
     if output == "text":
         write_facts([("lock", path), *_facts(lock)])
     else:
-        import msgspec
-
         write_document({"lock": str(path), **msgspec.to_builtins(lock)}, output)
     return 0
 

@@ -18,7 +18,20 @@ from ..records import Header, Input, InputKind
 from .grants import ForkGrants, Revokes, parse_grants, split_grants
 from .output import Output
 from .run import decisions, finish
-from .session import Decide, Folder, Unsigned, Workers, next_journal, options_for, stop_on_signal
+from .session import (
+    Budget,
+    Decide,
+    Folder,
+    ModelChoice,
+    Providers,
+    Store,
+    Telemetry,
+    Unsigned,
+    Workers,
+    next_journal,
+    options_for,
+    stop_on_signal,
+)
 from .swaps import ForkModelSwaps, ForkSwaps, parse_model_swaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
@@ -85,6 +98,10 @@ def fork(
     allow_unsigned: Unsigned = False,
     workers: Workers = None,
     folder: Folder = None,
+    store: Store = None,
+    providers: Providers = "",
+    model_budget: Budget = "",
+    telemetry: Telemetry = None,
     output: Output = "text",
 ) -> int:
     """Copy a run up to a tick, change something, and go on live in a new journal."""
@@ -95,7 +112,8 @@ def fork(
     of_models = parse_model_swaps(swap_model or [], ticks=False)
     swaps: tuple[AnySwap, ...] = (*parse_swaps(swap or [], of_swaps, ticks=False), *of_models)
     edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped, swaps)
-    with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder) as options:
+    models = ModelChoice(store, providers, model_budget, telemetry)
+    with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder, models=models) as options:
         options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
         target, decided = to or next_journal(header.name), decisions(decide or [])
         done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, options=options)

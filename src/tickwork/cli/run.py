@@ -10,6 +10,8 @@ from cyclopts import App, Parameter
 from ..driver.look import first_failure, why_failed
 from ..driver.loop import Decision
 from ..driver.opening import describe_engine
+from ..driver.options import Options
+from ..driver.pinning import pin_models
 from ..driver.plans import AnySwap
 from ..driver.resolve import World, load_world, with_swaps
 from ..driver.run import resume as resume_run
@@ -23,9 +25,14 @@ from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
 from .session import (
     RUNS,
+    Budget,
     Decide,
     Folder,
+    ModelChoice,
+    Providers,
     StopRequest,
+    Store,
+    Telemetry,
     Unsigned,
     Workers,
     next_journal,
@@ -41,6 +48,7 @@ EXAMPLES: Final = """Examples:
     tickwork run world.toml --workers 4 --seed 7 --ticks 100 --journal seven.twk
     tickwork run --resume seven.twk
     tickwork run world.toml --swap trader=trader-2.wasm@100
+    tickwork run world.toml --providers cuda,cpu --telemetry took.jsonl
 
 Ctrl-C stops the run after the current tick. It can then be resumed, and ends
 in the head it would have had."""
@@ -67,6 +75,10 @@ def run(
     swap_model: ModelSwaps = None,
     grant: Grants = None,
     folder: Folder = None,
+    store: Store = None,
+    providers: Providers = "",
+    model_budget: Budget = "",
+    telemetry: Telemetry = None,
     output: Output = "text",
 ) -> int:
     """Run a world and write its journal; with --resume, go on with an interrupted run."""
@@ -75,7 +87,8 @@ def run(
         *parse_swaps(swap or [], grant or [], ticks=True),
         *parse_model_swaps(swap_model or [], ticks=True),
     ]
-    with stop_on_signal() as stop, options_for("run", workers=workers, folder=folder) as options:
+    models = ModelChoice(store, providers, model_budget, telemetry)
+    with stop_on_signal() as stop, options_for("run", workers=workers, folder=folder, models=models) as options:
         options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
         if resume:
             world, path = resumed(source, journal, allow_unsigned=allow_unsigned)
@@ -86,7 +99,7 @@ def run(
             if source is None:
                 raise UsageFault("tickwork run needs a world file", fix="name a world.toml, or see `tickwork demo`")
             world = load_world(source, seed=seed, ticks=ticks, allow_unsigned=allow_unsigned, bases=base_folders())
-            honour_lock(source, world)
+            world = honour_lock(source, world, options)
             world = with_swaps(world, swaps)
             done = run_world(world, journal=journal or next_journal(world.header.name), options=options)
     return finish(done, stop, output)
@@ -107,11 +120,13 @@ def finish(done: Run, stop: StopRequest, output: Format, more: Document | None =
     return STATUSES[done.status]
 
 
-def honour_lock(source: Path, world: World) -> None:
-    """Refuse a world that does not run on what the lock file beside it pins."""
+def honour_lock(source: Path, world: World, options: Options) -> World:
+    """Return a world, its models pinned, that runs on what the lock file beside it pins, if there is one."""
     path = source.parent / LOCK_FILE
     if path.exists():
+        world = pin_models(world, options)
         check_lock(path, world.header, describe_engine())
+    return world
 
 
 def refuse_mixed(*, resume: bool, seed: int | None, ticks: int | None, decide: list[str] | None) -> None:

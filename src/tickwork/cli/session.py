@@ -12,11 +12,23 @@ from typing import Annotated, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
+from ..clock import SystemClock
 from ..driver.look import Explain
 from ..driver.options import Options
+from ..driver.telemetry import Hook, Sample
 from ..errors import JournalWriteFailed, UsageFault
-from .config import MAX_WORKERS, Settings, load_settings, module_cache, signing_key, symbols_folder, trust_folder
+from .config import (
+    MAX_WORKERS,
+    Settings,
+    load_settings,
+    models_folder,
+    module_cache,
+    signing_key,
+    symbols_folder,
+    trust_folder,
+)
 from .output import talk
+from .sizes import parse_size
 
 OWN: Final = Path(".tickwork")
 RUNS: Final = OWN / "runs"
@@ -37,6 +49,29 @@ Decide = Annotated[
     list[str] | None,
     Parameter(negative="", help="NUMBER=retry or NUMBER=fail for an effect whose result a crash has lost."),
 ]
+
+
+Store = Annotated[Path | None, Parameter(help="Folder of the store of models, instead of the usual one.")]
+Providers = Annotated[
+    str,
+    Parameter(help="What models of the profile fast run on, in the order they are tried: cuda,cpu and the like."),
+]
+Budget = Annotated[
+    str, Parameter(name="--model-budget", help="Memory that loaded models may take together, such as 4GiB.")
+]
+Telemetry = Annotated[
+    Path | None,
+    Parameter(help="File that gets what ticks, turns, inferences and snapshots took, a line of JSON each."),
+]
+
+
+class ModelChoice(msgspec.Struct, frozen=True):
+    """What a command line says of models and of telemetry; what it leaves out the settings say."""
+
+    store: Path | None = None
+    providers: str = ""
+    budget: str = ""
+    telemetry: Path | None = None
 
 
 def worker_count(workers: WorkerChoice, settings: Settings) -> int:
@@ -87,18 +122,29 @@ def stop_on_signal() -> Generator[StopRequest]:
 Unsigned = Annotated[bool, Parameter(negative="", help="Let unsigned modules run; the run's header says so.")]
 
 
+NO_CHOICE: Final = ModelChoice()
+
+
 @contextmanager
-def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None = None) -> Generator[Options]:
+def options_for(
+    verb: str, *, workers: WorkerChoice = None, folder: Path | None = None, models: ModelChoice = NO_CHOICE
+) -> Generator[Options]:
     """Yield the driver's options for a verb, with a progress bar where stderr is a terminal."""
     settings = load_settings()
+    budget = models.budget or settings.model_budget
     options = Options(
         workers=worker_count(workers, settings),
         cache=module_cache(settings),
         signing_key=signing_key(settings),
         folder=folder,
         trust=trust_folder(settings),
+        store=models.store or models_folder(settings),
+        providers=read_providers(models.providers or settings.providers),
+        model_budget=parse_size(budget, "--model-budget") if budget else 0,
     )
     with ExitStack() as shown:
+        if models.telemetry is not None:
+            options = msgspec.structs.replace(options, telemetry=shown.enter_context(telling(models.telemetry)))
         if sys.stderr.isatty():
             from .screen import progress_bar  # Loads rich, which is for eyes only.
 
@@ -107,6 +153,35 @@ def options_for(verb: str, *, workers: WorkerChoice = None, folder: Path | None 
         else:
             options = msgspec.structs.replace(options, notice=talk)
         yield options
+
+
+def read_providers(text: str) -> tuple[str, ...]:
+    """Return providers as they are written: names, separated by commas.
+
+    Raises:
+        UsageFault: TW1001.
+    """
+    names = tuple(name.strip().lower() for name in text.split(",")) if text else ()
+    if not all(name.isascii() and name.isalnum() for name in names):
+        raise UsageFault(f"--providers {text!r} is not understood", fix="write names and commas, as in cuda,cpu")
+    return names
+
+
+@contextmanager
+def telling(path: Path) -> Generator[Hook]:
+    """Yield a hook that writes samples into a file, a line of JSON each, beginning with the time it was told.
+
+    Raises:
+        JournalWriteFailed: TW2006, the file cannot be written.
+    """
+    clock = SystemClock()
+    with writing(path), path.open("w", encoding="utf-8", newline="\n") as file:
+
+        def tell(sample: Sample) -> None:
+            line = {"at_us": clock.now_us(), **msgspec.to_builtins(sample)}
+            file.write(msgspec.json.encode(line).decode() + "\n")
+
+        yield tell
 
 
 def trap_reader() -> Explain:

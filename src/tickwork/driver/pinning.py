@@ -119,6 +119,7 @@ def judge_pinned(digest: bytes, options: Options, *, allow_unsigned: bool, updat
 
 def _take_in(name: str, path: Path, options: Options) -> Pin:
     """Put a file or folder into the store, unless it is there, and return it."""
+    from ..infer.adding import Labels, add_model
     from ..infer.store import ModelStore
 
     assert options.store is not None, "the caller has looked"
@@ -127,34 +128,31 @@ def _take_in(name: str, path: Path, options: Options) -> Pin:
     try:
         digest = store.find(f"{shelf}:{version}")
     except ModelNotFound:
-        from ..infer.adding import add_model
+        from ..infer.inspector import inspect_model
 
         if options.notice is not None:
             options.notice(f"looking into model {name!r} for the first time")
-        digest = add_model(store, path, name=shelf, version=version, clock=options.clock)
+        digest = add_model(store, path, Labels(name=shelf, version=version), inspect_model)
     judge_pinned(digest, options, allow_unsigned=True)
     return Pin(digest, version)
 
 
 def _content(path: Path) -> bytes:
-    """Return the SHA-256 of a file's bytes, of a folder's that of its files with their names. Shape: 32 bytes.
+    """Return the SHA-256 of a model's files with their names. Shape: 32 bytes.
 
     Raises:
         ModelNotFound: TW6001, one of them cannot be read.
+        ModelInvalid: TW6002, they are no files of a model.
     """
-    from ..infer.unpacked import listed
+    from ..infer.adding import gather
 
-    names = sorted(listed(path), key=str.encode) if path.is_dir() else [""]
     whole = hashlib.sha256()
-    for name in names:
+    for name, file in gather(path).items():
         try:
-            with (path / name).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
+            with file.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").digest()
         except OSError as error:
             why = error.strerror or str(error)
-            raise ModelNotFound(f"{path / name} cannot be read", why=why, fix="name a file that is there") from error
-        if path.is_dir():
-            whole.update(len(name.encode()).to_bytes(4, "little") + name.encode() + digest)
-        else:
-            return digest
+            raise ModelNotFound(f"{file} cannot be read", why=why, fix="name a file that you may read") from error
+        whole.update(len(name.encode()).to_bytes(4, "little") + name.encode() + digest)
     return whole.digest()
