@@ -21,6 +21,7 @@ from ..kernel import RunStatus, State
 from ..records import INFER_PREFIX, Effect, Encoding, Header, ModelNote, ModelSpec, NoteKind, Refusal, Result
 from .options import Options
 from .performers import Dispatch, Performer, Terms
+from .pinning import judge_pinned
 
 ROW: Final = "row"
 FAST: Final = "fast"
@@ -54,6 +55,7 @@ class Desk:
         self._specs: dict[tuple[str, bytes], ModelSpec] = {}
         self._current: dict[str, ModelSpec] = {}
         self._own: Asker | None = None
+        self._shared: Asker | None = None
         self._askers: list[Asker] = []
         self._samples = deque[Inference]()
 
@@ -73,15 +75,21 @@ class Desk:
     def reopen(self, header: Header, state: State) -> None:
         """Learn of the models of a run that goes on, and load what it may still ask and what it still waits for.
 
+        The journal pins them, and the store they come from is this machine's own: of their signatures it is only asked
+        that they hold and are not revoked.
+
         Raises:
             ModelError: As ``open``.
+            PackageError: TW3201, TW3204.
         """
         for spec in (*header.models, *state.models):
             self.learn(spec)
-        if state.status < RunStatus.SETTLING:
-            self.open(state.models, state.tick)
-        for name, digest in dict.fromkeys((effect.skill, effect.model) for effect in state.effects if effect.model):
-            if name not in self._known:
+        asked = [(INFER_PREFIX + spec.name, spec.digest) for spec in state.models if state.status < RunStatus.SETTLING]
+        asked += [(effect.skill, effect.model) for effect in state.effects]
+        for name, digest in dict.fromkeys(asked):
+            if digest and name not in self._known:
+                if self.options.store is not None and self.options.asker is None:
+                    judge_pinned(digest, self.options, allow_unsigned=True)
                 self._load(self._version(name.removeprefix(INFER_PREFIX), digest), state.tick)
 
     def learn(self, spec: ModelSpec) -> None:
@@ -120,18 +128,31 @@ class Desk:
         Raises:
             ModelNotFound: TW6001, the run was given no store.
         """
-        asker = (self.options.asker or self._client)()
+        if self.options.asker is None:
+            return self._client()
+        asker = self.options.asker()
         self._askers.append(asker)
         return asker
 
     def _client(self) -> Asker:
-        if self.options.store is None:
-            raise ModelNotFound(
-                "the run has models and no store to take them from",
-                why="its header pins them by digest",
-                fix="name the store with --store, in Python with Options(store=...), or give a performer for the model",
-            )
-        raise NotImplementedError
+        """Return what asks processes of this run's own, which any thread may do; they begin with the first question."""
+        if self._shared is None:
+            from ..infer.client import Client  # Which a run without models need not load.
+            from ..infer.residency import CPU
+            from ..infer.wire import Setup
+
+            options = self.options
+            if options.store is None:
+                raise ModelNotFound(
+                    "the run has models and no store to take them from",
+                    why="its header pins them by digest",
+                    fix="name the store with --store, in Python with Options(store=...), or give performers for them",
+                )
+            budgets = {CPU: options.model_budget} if options.model_budget else {}
+            setup = Setup(str(options.store), budgets=budgets, providers=options.providers)
+            self._shared = Client(setup)
+            self._askers.append(self._shared)
+        return self._shared
 
     def spec_of(self, effect: Effect) -> ModelSpec:
         """Return the version an effect asks, as far as it is known how to run it; else as the current one is run."""
