@@ -18,7 +18,6 @@ from ..packages.rights import version_order
 from .manifest import DIGEST
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
-SIGNATURE_TYPE: Final = "application/vnd.tickwork.model.signature.v1"
 
 REFERENCE: Final = "org.opencontainers.image.ref.name"
 ALIAS_OF: Final = "dev.tickwork.alias"

@@ -26,6 +26,8 @@ MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_TYPE: Final = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE: Final = "application/vnd.tickwork.model.config.v1+json"
 WEIGHT_TYPE: Final = "application/vnd.cncf.model.weight.v1.raw"
+SIGNATURE_TYPE: Final = "application/vnd.tickwork.model.signature.v1"
+EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 PATH_ANNOTATION: Final = "org.cncf.model.filepath"
 
 ONNX: Final = "onnx"
@@ -41,6 +43,10 @@ ALIAS: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 NAME_CHARACTERS: Final = 128
 MANIFEST_BYTES: Final = 1 << 20
 CONFIG_BYTES: Final = 4 << 20
+SIGNED_BYTES: Final = 4096
+EMPTY: Final = b"{}"
+"""What stands where a manifest must have a config and has nothing to say."""
+
 FILE_COUNT: Final = 1000
 PATH_BYTES: Final = 255
 TEXT_CHARACTERS: Final = 1000
@@ -156,6 +162,17 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     artifact_type: str = ARTIFACT_TYPE
     config: Descriptor
     layers: tuple[Descriptor, ...] = ()
+
+
+class SignatureManifest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The manifest of a signature, which other tools find by its subject. Source: OCI image specification 1.1."""
+
+    schema_version: int = 2
+    media_type: str = MANIFEST_TYPE
+    artifact_type: str = SIGNATURE_TYPE
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    subject: Descriptor
 
 
 def descriptor_of(data: bytes, media_type: str) -> Descriptor:

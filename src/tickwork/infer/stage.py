@@ -1,6 +1,8 @@
 """Files on their way into a store."""
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from ..errors import ModelNotFound
@@ -46,6 +48,33 @@ class Stage:
         with failing(self.folder):
             digest, size = copy_hashed(source, target, told)
         self.layers[path] = Descriptor(WEIGHT_TYPE, f"sha256:{digest}", size, {PATH_ANNOTATION: path})
+        return self.layers[path]
+
+    def receive(self, chunks: Iterable[bytes], path: str, told: Told = nobody) -> Descriptor:
+        """Write what arrives under a path of the model.
+
+        Raises:
+            ModelInvalid: TW6002, a model can have no such path.
+            ModelStoreFailed: TW6017.
+        """
+        check_paths([*self.layers, path])
+        target = self.folder.joinpath(*PurePosixPath(path).parts)
+        hashed, size = hashlib.sha256(), 0
+        with failing(self.folder):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = target.open("xb")
+        with file:
+            # What fails between two pieces is no failure of this disk.
+            for chunk in chunks:
+                hashed.update(chunk)
+                size += len(chunk)
+                with failing(self.folder):
+                    file.write(chunk)
+                told(len(chunk))
+            with failing(self.folder):
+                file.flush()
+                os.fsync(file.fileno())
+        self.layers[path] = Descriptor(WEIGHT_TYPE, f"sha256:{hashed.hexdigest()}", size, {PATH_ANNOTATION: path})
         return self.layers[path]
 
     def manifest(self, config: ModelConfig) -> Manifest:

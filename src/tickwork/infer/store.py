@@ -25,7 +25,6 @@ from .index import (
     MEMORY,
     PINNED,
     REFERENCE,
-    SIGNATURE_TYPE,
     SIGNS,
     SIZE,
     Index,
@@ -37,11 +36,16 @@ from .manifest import (
     ARTIFACT_TYPE,
     CONFIG_BYTES,
     DIGEST,
+    EMPTY,
+    EMPTY_TYPE,
     MANIFEST_BYTES,
     MANIFEST_TYPE,
+    SIGNATURE_TYPE,
+    SIGNED_BYTES,
     Descriptor,
     Manifest,
     ModelConfig,
+    SignatureManifest,
     check_config,
     decode_config,
     decode_manifest,
@@ -60,9 +64,6 @@ LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 PREFIX_DIGITS: Final = 8
 """Digits of a digest that are enough where no other digest begins with them."""
 
-EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
-EMPTY: Final = b"{}"
-SIGNED_BYTES: Final = 4096
 SHOWN: Final = 10
 
 
@@ -114,17 +115,6 @@ class Collected(msgspec.Struct, frozen=True):
     size: int = 0
 
 
-class _SignatureManifest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The manifest of a signature, which other tools find by its subject. Source: OCI image specification 1.1."""
-
-    schema_version: int = 2
-    media_type: str = MANIFEST_TYPE
-    artifact_type: str = SIGNATURE_TYPE
-    config: Descriptor
-    layers: tuple[Descriptor, ...]
-    subject: Descriptor
-
-
 class ModelStore:
     """Models in a folder. Several processes may use one folder at once.
 
@@ -157,7 +147,7 @@ class ModelStore:
             ModelDamaged: TW6003, its bytes are not those of the digest, or are not there.
             ModelInvalid: TW6002, they are no manifest.
         """
-        return decode_manifest(self._shelf.read(digest.hex(), MANIFEST_BYTES))
+        return decode_manifest(self.content(digest))
 
     def config(self, digest: bytes) -> ModelConfig:
         """Return what there is to know of a model, with the memory it was measured to take here.
@@ -196,6 +186,18 @@ class ModelStore:
         self.stored_config(manifest)
         self.signature(digest)
         return self._unpacked.lay_out(digest, manifest.layers, told)
+
+    def content(self, digest: bytes) -> bytes:
+        """Return the bytes of a manifest.
+
+        Raises:
+            ModelDamaged: TW6003.
+        """
+        return self._shelf.read(digest.hex(), MANIFEST_BYTES)
+
+    def path(self, digest: bytes) -> Path:
+        """Return where a file of this digest lies. Nobody has compared it."""
+        return self._shelf.path(digest.hex())
 
     def unpacked(self, digest: bytes) -> Path:
         """Return the folder in which ``files`` lays a model out."""
@@ -428,7 +430,7 @@ class ModelStore:
         if line is None:
             return None
         try:
-            manifest = msgspec.json.decode(self._shelf.read(line.hex, MANIFEST_BYTES), type=_SignatureManifest)
+            manifest = msgspec.json.decode(self._shelf.read(line.hex, MANIFEST_BYTES), type=SignatureManifest)
         except msgspec.DecodeError as error:
             raise damaged(line.hex, str(error)) from error
         if manifest.subject.sha256 != digest or len(manifest.layers) != 1:
@@ -438,6 +440,11 @@ class ModelStore:
         if signed.content != digest:
             raise damaged(line.hex, "it is the signature of another model")
         return signed
+
+    def signature_manifest(self, digest: bytes) -> bytes | None:
+        """Return the digest of the manifest of a model's signature, None where nobody signed it. Shape: 32 bytes."""
+        line = self._index().signature(digest.hex())
+        return bytes.fromhex(line.hex) if line is not None else None
 
     def keep_signature(self, digest: bytes, signed: Signed | None) -> None:
         """Keep a model's signatures in place of those it had; None takes them away.
@@ -453,7 +460,7 @@ class ModelStore:
                 self._write(index.without(*([old] if old is not None else [])))
                 return
             payload = encode_signed(signed)
-            manifest = _SignatureManifest(
+            manifest = SignatureManifest(
                 config=descriptor_of(EMPTY, EMPTY_TYPE),
                 layers=(descriptor_of(payload, SIGNATURE_TYPE),),
                 subject=Descriptor(MANIFEST_TYPE, version.digest, version.size),

@@ -51,13 +51,16 @@ class _Manifest(msgspec.Struct):
     layers: tuple[_Layer, ...]
 
 
-class _Tags(msgspec.Struct):
+class Tags(msgspec.Struct):
+    """What a registry says when it is asked for tags."""
+
     tags: tuple[str, ...] | None = None
 
 
 class _Answer(Protocol):
     status_code: int
     reason: str
+    headers: Mapping[str, str]
 
     def iter_content(self, chunk_size: int) -> Iterable[bytes]: ...
     def close(self) -> None: ...
@@ -95,7 +98,7 @@ class _Session(Protocol):
     def close(self) -> None: ...
 
 
-class _Client(Protocol):
+class Client(Protocol):
     """What is used of ``oras.provider.Registry``."""
 
     prefix: str
@@ -168,18 +171,18 @@ class OciRegistry:
             if layer is None:
                 raise absent(name, version, f"{SCHEME}{place}")
             if not 0 <= layer.size <= PACKAGE_BYTES:
-                raise _unlike(place, f"it offers {layer.size:,} bytes, a package has at most {PACKAGE_BYTES:,}")
+                raise unlike(place, f"it offers {layer.size:,} bytes, a package has at most {PACKAGE_BYTES:,}")
             content = self._get(client, f"{self._prefix}{name}/blobs/{layer.digest}", layer.size)
             package = b"" if content is None else content
             if f"sha256:{hashlib.sha256(package).hexdigest()}" != layer.digest:
-                raise _unlike(place, "the bytes it sent do not have the digest it named")
+                raise unlike(place, "the bytes it sent do not have the digest it named")
             return Pulled(package, version, f"{SCHEME}{place}")
 
     def _place(self, name: str, version: str) -> str:
         # A tag has no plus sign; as in other tools an underscore stands for it.
         return f"{self._host}/{self._prefix}{name}:{version.replace('+', '_')}"
 
-    def _layer(self, client: _Client, name: str, version: str) -> _Layer | None:
+    def _layer(self, client: Client, name: str, version: str) -> _Layer | None:
         """Return the one layer of a version, None where the registry has none."""
         tag = version.replace("+", "_")
         content = self._get(client, f"{self._prefix}{name}/manifests/{tag}", MANIFEST_BYTES, accept=MANIFEST_TYPE)
@@ -188,19 +191,19 @@ class OciRegistry:
         manifest = msgspec.json.decode(content, type=_Manifest)
         layers = [layer for layer in manifest.layers if layer.mediaType in TYPES.values()]
         if len(layers) != 1 or len(manifest.layers) != 1:
-            raise _unlike(self._place(name, version), "what it keeps there is not one module or bundle")
+            raise unlike(self._place(name, version), "what it keeps there is not one module or bundle")
         return layers[0]
 
-    def _newest(self, client: _Client, name: str) -> str:
+    def _newest(self, client: Client, name: str) -> str:
         content = self._get(client, f"{self._prefix}{name}/tags/list", MANIFEST_BYTES)
-        tags = msgspec.json.decode(content, type=_Tags).tags if content is not None else None
+        tags = msgspec.json.decode(content, type=Tags).tags if content is not None else None
         if not tags:
             raise absent(name, "", f"{SCHEME}{self._host}/{self._prefix}{name}")
         newest = max(tags, key=version_order).replace("_", "+")
         check_name(name, newest)
         return newest
 
-    def _get(self, client: _Client, path: str, most: int, *, accept: str = "*/*") -> bytes | None:
+    def _get(self, client: Client, path: str, most: int, *, accept: str = "*/*") -> bytes | None:
         """Return what the registry has at a path, None where it has nothing."""
         url = f"{client.prefix}://{self._host}/v2/{path}"
         answer = client.do_request(url, "GET", headers={"Accept": accept}, stream=True)
@@ -208,13 +211,13 @@ class OciRegistry:
             if answer.status_code == NOT_FOUND:
                 return None
             if answer.status_code not in OK:
-                raise _unlike(url, f"it answers {answer.status_code} {escape(answer.reason)}")
+                raise unlike(url, f"it answers {answer.status_code} {escape(answer.reason)}")
             return _read(answer, url, most)
         finally:
             answer.close()
 
     @contextmanager
-    def _asking(self, place: str) -> Generator[_Client]:
+    def _asking(self, place: str) -> Generator[Client]:
         """Yield a client, and turn its failures into one error."""
         client, failures = self._connect()
         try:
@@ -232,7 +235,7 @@ class OciRegistry:
             client.session.request.close()
             client.session.close()
 
-    def _connect(self) -> tuple[_Client, tuple[type[Exception], ...]]:
+    def _connect(self) -> tuple[Client, tuple[type[Exception], ...]]:
         try:
             provider, auth = importlib.import_module("oras.provider"), importlib.import_module("oras.auth")
         except ImportError as error:
@@ -246,10 +249,10 @@ class OciRegistry:
         # Its own retries wait for minutes, and its session for ever; here a person waits.
         made.do_request = partial(provider.Registry.do_request.__wrapped__, made)
         made.session.request = _Requests(made.session.request)
-        client: _Client = made
+        client: Client = made
         return client, (OSError, ValueError, RecursionError, auth.AuthenticationException)
 
-    def _log_in(self, client: _Client, place: str) -> None:
+    def _log_in(self, client: Client, place: str) -> None:
         load: Callable[[object], object] = getattr(client, "auth").load_configs  # noqa: B009  (It has no types.)
         load(client.get_container(place))
 
@@ -264,7 +267,7 @@ def _read(answer: _Answer, url: str, most: int) -> bytes:
     for chunk in answer.iter_content(CHUNK_BYTES):
         content += chunk
         if len(content) > most:
-            raise _unlike(url, f"it sends more than the {most:,} bytes that may come")
+            raise unlike(url, f"it sends more than the {most:,} bytes that may come")
     return bytes(content)
 
 
@@ -279,6 +282,7 @@ def _config(found: Package) -> bytes:
     return msgspec.json.encode(document)
 
 
-def _unlike(where: str, why: str) -> RegistryFailed:
+def unlike(where: str, why: str) -> RegistryFailed:
+    """Return the error of an answer that is not what it must be."""
     fix = "look whether the address is that of an OCI registry with this package"
     return RegistryFailed("the registry does not answer as it must", where=where, why=why, fix=fix)

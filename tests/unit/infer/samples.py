@@ -50,3 +50,9 @@ def filled(tmp_path: Path, *versions: str) -> ModelStore:
         source = folder_of(tmp_path / version, weights__two=version.encode())
         store.add(source, named(version=version))
     return store
+
+
+def look(folder: Path, entry: str) -> ModelConfig:
+    """Return what whoever inspects a model would say of any of these, and be sure that it could see it."""
+    assert (folder / entry).is_file()
+    return named("inspected", "0", entry=entry)

@@ -3,7 +3,6 @@
 import http.server
 import importlib
 import json
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,38 +10,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support import need
 from tests.unit.packages.parcel import MANIFEST, PRIVATE, bundle, module, version
+from tests.unit.packages.station import running_registry
 from tickwork.errors import RegistryFailed
 from tickwork.keys import generate_key
 from tickwork.packages.oci import CONFIG_TYPE, MANIFEST_TYPE, MODULE_TYPE, OciRegistry
 from tickwork.packages.package import read_package, sign_package
 from tickwork.packages.registry import Pulled
 
-CONFIG = """version: 0.1
-log: {{level: info, formatter: text}}
-storage: {{filesystem: {{rootdirectory: {root}}}}}
-http: {{addr: "127.0.0.1:0"}}
-"""
-
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the address of a registry that is empty."""
-    program = need("docker-registry")
-    folder = tmp_path_factory.mktemp("registry")
-    config = folder / "config.yml"
-    config.write_text(CONFIG.format(root=folder / "content"), encoding="utf-8")
-    with subprocess.Popen(
-        [program, "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    ) as process:
-        assert process.stderr is not None
-        line = next(line for line in process.stderr if "listening on" in line)
-        drain = threading.Thread(target=process.stderr.read)
-        drain.start()
-        yield "127.0.0.1:" + line.split("listening on 127.0.0.1:")[1].split('"')[0].split()[0]
-        process.terminate()
-        drain.join()
+    with running_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
