@@ -28,6 +28,7 @@ _HOMES = {
     "Input": "records",
     "InputKind": "records",
     "Message": "records",
+    "Models": "infer.client",
     "ModelSwap": "driver.plans",
     "Options": "driver.options",
     "Outbox": "native",

@@ -21,6 +21,7 @@ from .driver.verbs import verify as verify
 from .driver.verify import Run as Run
 from .driver.verify import Verification as Verification
 from .errors import TickworkError as TickworkError
+from .infer.client import Models as Models
 from .native import Agent as Agent
 from .native import Context as Context
 from .native import Outbox as Outbox

@@ -199,6 +199,11 @@ class Channel:
                 raise ChannelClosed
             return count
 
+    def hang_up(self) -> None:
+        """End the connection for both sides; whoever waits here sees the end too."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Let go of this end; the other side sees the end."""
         close_all(self._handed)

@@ -219,23 +219,25 @@ class Host:
                 request for (model, request), count in self._crashes.items()
                 if model == question.wanted.model and count >= CRASHES_MOST
             )  # fmt: skip
+            if link <= 1:
+                incidents += loaded.incidents
             return wire.Acquired(
-                hosted.number, link, loaded.fingerprint, config, (*incidents, *loaded.incidents), refused, loaded.memory
+                hosted.number, link, loaded.fingerprint, config, tuple(incidents), refused, loaded.memory
             )
 
     def _fate(self, question: wire.Ask) -> wire.Fate:
         hosted = self._known.get(question.worker)
         if hosted is None:
-            return wire.Fate(crashed=False, text="forgotten", refused=False)
+            return wire.Fate(crashed=False, told=False, text="forgotten", refused=False)
         if not hosted.ended.wait(END_S):
             # The connection ended and the worker did not; it may be gone on the way.
-            return wire.Fate(crashed=False, text="the connection ended", refused=False)
+            return wire.Fate(crashed=False, told=False, text="the connection ended", refused=False)
         key = hosted.wanted.model, question.request
         with self._lock:
             if hosted.crashed and hosted.running == question.link:
                 self._crashes[key] = self._crashes.get(key, 0) + 1
             refused = self._crashes.get(key, 0) >= CRASHES_MOST
-        return wire.Fate(hosted.crashed, hosted.end_text, refused)
+        return wire.Fate(hosted.crashed, bool(hosted.told), hosted.end_text, refused)
 
     def _expire(self, question: wire.Expire) -> wire.Done:
         """End a worker whose run is past its deadline; others whose requests wait there ask again."""
@@ -359,11 +361,31 @@ class Host:
             hosted.told = ""
             hosted.start(self._launcher, load, self._setup.load_ms)
         threading.Thread(target=self._watch, args=(hosted,), name="tickwork-worker", daemon=True).start()
+        self._settle(hosted, cost, tick)
         with self._lock:
             self._counts["loads"] += 1
             hosted.state = State.READY
             hosted.seen_ns = self._clock.elapsed_ns()
         self._weigh(hosted)
+
+    def _settle(self, hosted: Hosted, cost: int, tick: int) -> None:
+        """Move a model that took another provider than the first to the memory it lies in.
+
+        Raises:
+            ModelTooLarge: TW6005, there is no room; the worker has ended.
+        """
+        assert hosted.loaded is not None
+        provider = decode_fingerprint(hosted.loaded.fingerprint).provider
+        if provider == hosted.device:
+            return
+        with self._lock:
+            self._residency.remove(hosted.wanted)
+            hosted.device = provider
+        try:
+            self._make_room(hosted, cost, tick)
+        except ModelTooLarge:
+            self._retire(hosted, "there was no room where it fell back to", RETIRE_S)
+            raise
 
     def _ordered(self, wanted: Wanted) -> Wanted:
         """Return what the worker is told: where the asker has no order of providers, the host's."""

@@ -7,13 +7,16 @@ Invariants:
 """
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 import msgspec
 
 from ..errors import InternalError, ModelTooLarge
 from .asking import Wanted
 
-CPU = "cpu"
+CPU: Final = "cpu"
+
+_BOUNDLESS: Final = 1 << 62
 
 
 class Occupied(Exception):
@@ -39,7 +42,8 @@ class Residency:
     """The ledger of one host.
 
     Args:
-        budgets: Bytes that models may take, by device; what has no budget has no room.
+        budgets: Bytes that models may take, by device. A device without one has no bound but its own, which only its
+            driver knows.
     """
 
     def __init__(self, budgets: Mapping[str, int]) -> None:
@@ -52,7 +56,7 @@ class Residency:
 
     def budget(self, device: str) -> int:
         """Return what they may take. Units: bytes."""
-        return self._budgets.get(device, 0)
+        return self._budgets.get(device, _BOUNDLESS)
 
     def resident(self, wanted: Wanted) -> Resident | None:
         """Return what the ledger says of a model, or None if it is not in memory."""

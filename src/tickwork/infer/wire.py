@@ -202,11 +202,13 @@ class Fate(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
     Attributes:
         crashed: It ended by itself, and not because it was told to.
-        text: How: ``signal SIGFPE``.
+        told: It was told to.
+        text: How, ``signal SIGFPE``, or why it was told to.
         refused: The request is not to be asked again.
     """
 
     crashed: bool
+    told: bool
     text: str
     refused: bool
 

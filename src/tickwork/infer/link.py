@@ -1,0 +1,110 @@
+"""An asker's connection to one worker: the path of every request, so that little happens on it."""
+
+import msgspec
+
+from ..clock import Clock
+from ..records import Encoding
+from . import wire
+from .arena import INLINE_BYTES, Arena
+from .asking import Inference, Reply, Wanted
+from .channel import Channel, ChannelClosed
+from .fingerprint import Fingerprint, decode_fingerprint
+from .manifest import ModelConfig
+
+
+class Link:
+    """A connection. One thread at a time, one request at a time.
+
+    Attributes:
+        worker, number: What the host knows worker and connection by.
+        refused: Digests of requests that the host wants not to be asked again.
+        incidents: What happened before the first answer; taken by who answers.
+    """
+
+    __slots__ = (
+        "_arena", "_asked", "_channel", "_clock", "_label", "_memory", "_profile", "_provider", "config",
+        "fingerprint", "incidents", "number", "refused", "worker",
+    )  # fmt: skip
+
+    def __init__(self, wanted: Wanted, acquired: wire.Acquired, channel: Channel, arena: Arena, clock: Clock) -> None:
+        self.worker = acquired.worker
+        self.number = acquired.link
+        self.config: ModelConfig = acquired.config
+        self.refused = frozenset(acquired.refused)
+        self.incidents = acquired.incidents
+        self._know(acquired.fingerprint)
+        self._channel = channel
+        self._arena = arena
+        self._clock = clock
+        self._asked = 0
+        self._memory = acquired.memory
+        self._profile = wanted.profile
+        self._label = f"{self.config.name}:{self.config.version}"
+
+    def _know(self, fingerprint: bytes) -> None:
+        self.fingerprint: Fingerprint = decode_fingerprint(fingerprint)
+        self._provider = self.fingerprint.provider
+
+    def ask(self, kind: int, encoding: int, body: bytes, tick: int, deadline_ns: int) -> list[Reply] | None:
+        """Return what came of a request, one for each of a batch; None if nothing has come by the deadline.
+
+        Args:
+            deadline_ns: By the machine's monotonic clock.
+
+        Raises:
+            ChannelClosed: The worker has ended, or told the connection to.
+        """
+        arena, length = self._arena, len(body)
+        self._asked = asked = self._asked + 1 & 0xFFFFFFFF
+        if length > INLINE_BYTES:
+            arena.grow(length)
+            arena.request(length)[:] = body
+        sent = self._clock.elapsed_ns()
+        flags = wire.IN_ARENA if length > INLINE_BYTES else 0
+        head = wire.REQUEST.pack(kind, encoding, flags, asked, tick, sent, deadline_ns, arena.size, length)
+        if flags:
+            self._channel.send(head)
+        else:
+            self._channel.send(head, body)
+        frame = self._channel.receive(max(0.0, (deadline_ns - sent) / 1e9))
+        if frame is None:
+            return None
+        return self._read(frame.head, frame.body, asked, self._clock.elapsed_ns() - sent)
+
+    def _read(self, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
+        if len(head) != wire.REPLY.size:
+            raise ChannelClosed
+        flags, encoding, code, number, nans, rows, queue_us, run_us, error_bytes, length = wire.REPLY.unpack(head)
+        if number != asked:
+            raise ChannelClosed
+        if flags & wire.IN_ARENA:
+            found, rest = bytes(self._arena.reply(length)), body
+        else:
+            found, rest = bytes(body[:length]), body[length:]
+            if length > INLINE_BYTES:
+                # The next answer will be as long as this one was; then it need not travel in frames.
+                self._arena.grow(length)
+        error = wire.decode_error(rest[:error_bytes]) if error_bytes else None
+        incidents, self.incidents = self.incidents, ()
+        if flags & wire.WITH_EXTRA:
+            extra = msgspec.msgpack.decode(rest[error_bytes:], type=wire.Extra)
+            incidents += extra.incidents
+            if extra.fingerprint:
+                self._know(extra.fingerprint)
+        taken = Inference(
+            self._label, self._provider, self._profile, rows, queue_us, run_us, total_ns // 1000, self._memory, code
+        )
+        if encoding != Encoding.MSGPACK:
+            return [Reply(code, encoding, found, error, self.fingerprint, taken, incidents, nans)]
+        replies = list[Reply]()
+        for row in msgspec.msgpack.decode(found, type=list[wire.Row]):
+            wrong = wire.decode_error(row.error)
+            mine = msgspec.structs.replace(taken, rows=row.rows, code=row.code)
+            replies.append(Reply(row.code, row.encoding, row.body, wrong, self.fingerprint, mine, incidents, row.nans))
+            incidents = ()
+        return replies
+
+    def close(self) -> None:
+        """End the connection."""
+        self._channel.close()
+        self._arena.close()
