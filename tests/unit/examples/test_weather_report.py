@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.unit.examples.forecasting import Forecaster
 from tests.unit.sdk.seat import ROOT
 from tickwork import Effect, Encoding, Result, load_world, run
+from tickwork.records import Refusal
 
 WORLD = ROOT / "examples" / "weather" / "world.toml"
 
@@ -28,7 +30,7 @@ class Keeper:
 def artifacts(ticks: int) -> dict[str, bytes]:
     keeper = Keeper()
     world = load_world(WORLD, ticks=ticks)
-    done = run(world, performers={"artifact.write": keeper})
+    done = run(world, performers={"artifact.write": keeper, "infer:forecast": Forecaster()})
     assert done.status == "complete"
     return keeper.artifacts
 
@@ -92,6 +94,37 @@ def test_the_sea_breeze_sets_kennedy_apart_in_summer() -> None:
 
     assert agreement("JFK", "LGA", 7) < 900 < 950 < agreement("EWR", "LGA", 7)
     assert agreement("JFK", "LGA", 11) > 950
+
+
+@pytest.mark.slow
+def test_forecasts_are_counted_and_beat_persistence() -> None:
+    found = report()["forecast"]
+    total = found["held_out"]
+    assert (total["forecasts"], found["unanswered"]) == (6961, 0)
+    assert total["model"] < 0.5 * total["persistence"]
+    stations = [found["stations"][name]["held_out"] for name in ("EWR", "JFK", "LGA")]
+    assert all(one["model"] < 0.5 * one["persistence"] for one in stations)
+    for field, value in total.items():
+        assert sum(one[field] for one in stations) == sum(month[field] for month in found["months"]) == value
+    page = artifacts(8760)["report.html"].decode()
+    assert "its forecasts six hours ahead lay off by <b>2.4 °F</b> in the mean" in page
+    assert "A week of forecasts beside what was observed" in page
+
+
+class Silent:
+    def perform(self, effect: Effect) -> Result:
+        return Result(effect.number, Refusal.UNSUPPORTED, Encoding.BYTES, b"nothing here runs models")
+
+
+@pytest.mark.slow
+def test_a_report_without_a_model_says_what_is_missing() -> None:
+    keeper = Keeper()
+    done = run(load_world(WORLD, ticks=60), performers={"artifact.write": keeper, "infer:forecast": Silent()})
+    assert done.status == "complete"
+    page, found = keeper.artifacts["report.html"].decode(), json.loads(keeper.artifacts["report.json"])["forecast"]
+    assert found["unanswered"] > 0
+    assert found["refusal"] == Refusal.UNSUPPORTED
+    assert f"The model left {found['unanswered']} requests unanswered: nothing here runs models" in page
 
 
 class Reader(HTMLParser):
