@@ -29,7 +29,7 @@ from .arena import INLINE_BYTES, Arena, Board
 from .asking import Incident, Wanted
 from .channel import SPIN_NS, Channel, ChannelClosed, ChannelSlow, Received, Watch, adopt, close_all, take_channel
 from .fingerprint import Fingerprint
-from .manifest import ModelConfig
+from .manifest import LLM, ModelConfig
 from .ran import Ran
 
 OPEN_FILES: Final = 512
@@ -110,6 +110,10 @@ def make_runner(wanted: Wanted, config: ModelConfig, folder: Path, clock: Clock,
     Raises:
         ModelError: It cannot be loaded, or what would run it is not installed.
     """
+    if config.kind == LLM:
+        from .language import LanguageRunner
+
+        return LanguageRunner(wanted, config, folder, clock, extras=extras)
     from .sessions import Runner as SessionRunner
 
     return SessionRunner(wanted, config, folder, clock, extras=extras)
