@@ -6,7 +6,7 @@ setup:   ## .venv with everything a developer needs, as the lock files pin it
 	@./ci dev toolchains
 
 demo:    ## the weather run: journaled, replayed, verified
-	@./ci base demo
+	@./ci models demo
 
 test:    ## the whole suite, in random order, warnings as errors
 	@./ci dev toolchains tests

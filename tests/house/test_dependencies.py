@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 LOCKS = [
     "requirements-bench.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-minilm.lock",
-    "requirements.lock",
+    "requirements-models.lock", "requirements.lock",
 ]  # fmt: skip
 DISTRIBUTIONS = 25
 
@@ -82,7 +82,7 @@ def test_a_lock_file_pins_by_digest_and_names_no_address(lock: str) -> None:
     assert not re.search(r"://|--index|--find-links|--extra-index| @ ", text)
 
 
-@pytest.mark.parametrize("lock", ["requirements-bench.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements-bench.lock", "requirements-dev.lock", "requirements-models.lock"])
 def test_a_larger_lock_file_agrees_with_the_smaller_one(lock: str) -> None:
     larger = _locked(lock)
     assert {name: larger.get(name) for name in _locked("requirements.lock")} == _locked("requirements.lock")

@@ -21,6 +21,8 @@ FILES = {
     "requirements-bench.lock",
     "requirements-build.lock",
     "requirements-dev.lock",
+    "requirements-minilm.lock",
+    "requirements-models.lock",
     "requirements.lock",
 }
 FOLDERS = {".ci", ".github", "bench", "docs", "examples", "sdk", "src", "tests"}
