@@ -8,7 +8,7 @@ Invariants:
     * Up to the tick of the swap the run is verified: a difference there is the journal's and no version's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ from .. import codec
 from ..codec import TurnRecord
 from ..errors import TickOutOfRange
 from ..journal.store import JournalReader
-from ..kernel import Machine, RunStatus
+from ..kernel import Machine, RunStatus, Sealed
 from ..kernel.swap import read_order
 from ..records import Derived, DerivedKind, Effect, Frame, Input, InputKind
 from .compare import Divergence, compare_frames
@@ -83,7 +83,7 @@ class Canary(msgspec.Struct, frozen=True):
     unanswered: int
 
 
-class _Answers:
+class Answers:
     """Gives recorded results to the effects that were asked for again.
 
     The n-th call of a skill by an agent is the same effect, whatever its number.
@@ -110,10 +110,18 @@ class _Answers:
         for effect in asked:
             self._now[self._count(1, effect.agent, effect.skill)] = effect.number
 
+    def counterpart(self, number: int) -> int | None:
+        """Return today's number of a recorded effect, None where nobody has asked for it today."""
+        call = self._recorded.get(number)
+        return self._now.get(call) if call is not None else None
+
+    def recorded_calls(self) -> frozenset[int]:
+        """Return today's numbers of the effects that the record has asked for as well."""
+        return frozenset(self._now[call] for call in self._recorded.values() if call in self._now)
+
     def translate(self, item: Input) -> Input | None:
         """Return a recorded result under today's number, None where nobody asked for it today."""
-        call = self._recorded.get(item.number)
-        number = self._now.get(call) if call is not None else None
+        number = self.counterpart(item.number)
         return None if number is None else msgspec.structs.replace(item, number=number)
 
 
@@ -138,7 +146,7 @@ def canary(
     options = options or Options()
     with reading(source) as journal:
         length = journal.length()
-        first = swap.at if swap.at is not None else max(0, _closing_tick(journal, length) - ticks)
+        first = swap.at if swap.at is not None else max(0, closing_tick(journal, length) - ticks)
         if not 0 <= first < length or ticks < 1:
             raise TickOutOfRange(
                 f"there is no tick {first} to begin at" if ticks > 0 else "a canary runs at least one tick",
@@ -150,12 +158,27 @@ def canary(
             return _Trial(journal, fold, swap, options).run(length)
 
 
-def _closing_tick(journal: JournalReader, length: int) -> int:
+def closing_tick(journal: JournalReader, length: int) -> int:
     """Return the tick at which a run was asked to close, since no agent is swapped from then on; else its length."""
     for frame in journal.frames():
         if any(item.kind == InputKind.CLOSE for item in codec.decode_inputs(frame.inputs)):
             return frame.tick
     return length
+
+
+def run_tick(machine: Machine, crew: Crew, inputs: Sequence[Input]) -> tuple[list[Effect], Sealed]:
+    """Run a tick with these inputs; return what it asks for, which goes nowhere, and its records."""
+    inputs, _ = settle(machine, crew, inputs)
+    machine.admit(inputs)
+    crew.adopt(machine.done)
+    slots = machine.plan()
+    for group in [[slot] for slot in slots] if machine.header.visibility == "linear" else [slots]:
+        turns = machine.turns(group)
+        machine.commit(turns, crew.compute(turns))
+        crew.flip(machine.take_flips())
+    crew.follow(machine.done)
+    sealed = machine.seal()
+    return machine.done.effects, sealed
 
 
 class _Trial:
@@ -175,7 +198,7 @@ class _Trial:
             raise unknown_agent(swap.agent, numbers, place_of(swap.agent, self._first))
         self._agent = numbers[swap.agent]
         self._name = swap.agent
-        self._answers = _Answers(self._machine.state.effects)
+        self._answers = Answers(self._machine.state.effects)
         self._old, self._new = Tally(), Tally()
         self._swapped = ""
         self._failed = False
@@ -221,17 +244,7 @@ class _Trial:
         inputs = [found for item in recorded for found in [self._again(item)] if found is not None]
         if frame.tick == self._first:
             inputs = [*order_due(machine, crew, self._plans), *inputs]
-        inputs, _ = settle(machine, crew, inputs)
-        machine.admit(inputs)
-        crew.adopt(machine.done)
-        slots = machine.plan()
-        for group in [[slot] for slot in slots] if machine.header.visibility == "linear" else [slots]:
-            turns = machine.turns(group)
-            machine.commit(turns, crew.compute(turns))
-            crew.flip(machine.take_flips())
-        crew.follow(machine.done)
-        asked = machine.done.effects
-        sealed = machine.seal()
+        asked, sealed = run_tick(machine, crew, inputs)
         self._answers.follow(codec.decode_derived(frame.derived), asked)
         self._unanswered = {effect.number for effect in machine.state.effects if effect.agent == self._agent}
         hints = codec.encode(codec.Hints(sealed.fuel, sealed.details))
@@ -258,7 +271,7 @@ class _Trial:
         own = self._own(before, frame, self._old), self._own(after, actual, self._new)
         if own[0] != own[1]:
             self._agent_found = self._agent_found or self._compare_own(frame.tick, own[0], own[1])
-        found = compare_frames(self._machine.header, _without_swap(frame), _without_swap(actual))
+        found = compare_frames(self._machine.header, without(frame, _OF_THE_SWAP), without(actual, _OF_THE_SWAP))
         if found is not None:
             self._differing += 1
             self._found = self._found or found
@@ -295,7 +308,7 @@ def _encoded(turns: Sequence[TurnRecord]) -> bytes:
     return b"".join(parts)
 
 
-def _without_swap(frame: Frame) -> Frame:
-    """Return a frame without the records that tell of the swap itself."""
-    kept = [item for item in codec.decode_derived(frame.derived) if item.kind not in _OF_THE_SWAP]
+def without(frame: Frame, kinds: Container[int]) -> Frame:
+    """Return a frame without derived records of these kinds, such as those that tell of the swap itself."""
+    kept = [item for item in codec.decode_derived(frame.derived) if item.kind not in kinds]
     return msgspec.structs.replace(frame, derived=codec.encode_derived(kept))
