@@ -211,7 +211,7 @@ class Glazier:
             outbox.infer("brain", b"what is it?")
             outbox.infer("mute", b"and you?")
         if context.tick % 3 == 1:
-            outbox.infer_window("brain", "third", 40 * (context.tick // 6))
+            outbox.infer_window("brain", "third", 0, 40 * (context.tick // 6))
         if context.tick % 5 == 3:
             raise RuntimeError("forgetful")
         return (*state, len(epochs))[-9:], outbox

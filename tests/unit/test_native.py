@@ -169,14 +169,14 @@ def test_a_model_is_asked_and_a_window_is_written_by_name() -> None:
 def test_a_model_is_asked_for_what_lies_in_a_window() -> None:
     spec = AgentSpec("a", "native", "a:A", b"", models=("small", "brain"), windows=("board", "sky"))
     outbox = Outbox(spec)
-    outbox.infer_window("brain", "sky", 1 << 40, offset=8)
+    outbox.infer_window("brain", "sky", 8, 1 << 40)
     (asked,) = decode_frames(outbox.encode())
     assert (asked.kind, asked.destination, asked.encoding) == (FrameKind.INFER, 1, Encoding.WINDOW)
     assert asked.body == struct.pack("<IIQQ", 1, 0, 8, 1 << 40)
     with pytest.raises(KeyError, match="declares no window 'sea'"):
-        outbox.infer_window("brain", "sea", 1)
+        outbox.infer_window("brain", "sea", 0, 1)
     with pytest.raises(KeyError, match="declares no model 'other'"):
-        outbox.infer_window("other", "sky", 1)
+        outbox.infer_window("other", "sky", 0, 1)
 
 
 def test_a_kind_of_ones_own_begins_at_0x8000() -> None:

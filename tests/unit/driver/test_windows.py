@@ -133,7 +133,7 @@ def paint(state: Any, inbox: tuple[Message, ...], context: Context, outbox: Outb
 
 def gaze(state: Any, inbox: tuple[Message, ...], context: Context, outbox: Outbox) -> None:
     outbox.sleep(0)
-    outbox.infer_window("eye", "sky", 2800 if context.tick < 9 else 4096)
+    outbox.infer_window("eye", "sky", 0, 2800 if context.tick < 9 else 4096)
 
 
 def gallery(**fields: Any) -> World:
