@@ -48,6 +48,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "diff": "Find the first record in which two journals differ.",
     "fork": "Copy a run up to a tick, change something, and go on live in a new journal.",
     "agent": "Write, build, check, sign and share agents.",
+    "models": "Run models: serve them, ask them, see which are in memory.",
     "trust": "Show and change whom this machine believes: keys, revocations, approved updates.",
     "doctor": "Look whether this machine has what Tickwork needs, with a fix for each finding.",
 }

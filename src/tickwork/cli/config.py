@@ -124,6 +124,20 @@ def models_folder(settings: Settings) -> Path:
     return platformdirs.user_data_path("tickwork", appauthor=False) / "models"
 
 
+def service_socket() -> Path:
+    """Return the socket of the model service of this user; its folder is the user's alone, and is made."""
+    import platformdirs
+
+    folder = platformdirs.user_runtime_path("tickwork", appauthor=False, ensure_exists=False)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        # Where nobody has logged in there is no folder of that kind; the cache is the user's own too.
+        folder = platformdirs.user_cache_path("tickwork", appauthor=False) / "service"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / "models.sock"
+
+
 def build_environment(settings: Settings) -> Environment:
     """Return what a compiler of agents may know of this machine."""
     return Environment(dict(os.environ), module_cache(settings).parent / "toolchains", bases=base_folders())

@@ -66,16 +66,18 @@ class Models(Requester):
     ) -> None:
         self.close()
 
-    def find(self, model: str, version: str = "", profile: str = "exact-1") -> Wanted:
+    def find(self, model: str | bytes, version: str = "", profile: str = "exact-1") -> Wanted:
         """Return what to ask for.
 
         Args:
-            model: A name, ``NAME:VERSION``, ``NAME:ALIAS`` or a digest.
+            model: A name, ``NAME:VERSION``, ``NAME:ALIAS`` or a digest, as text or 32 bytes.
             version: A version or alias, where the name has none.
 
         Raises:
             ModelNotFound: TW6001.
         """
+        if isinstance(model, bytes):
+            return Wanted(model, profile)
         return Wanted(self._store.find(f"{model}:{version}" if version else model), profile)
 
     def infer(
@@ -135,7 +137,7 @@ class Models(Requester):
             config = self._configs[wanted.model] = self._store.config(wanted.model)
         return config
 
-    def unload(self, model: str, version: str = "") -> int:
+    def unload(self, model: str | bytes, version: str = "") -> int:
         """End a model's processes after what they have to answer; return how many there were.
 
         Raises:
@@ -143,7 +145,7 @@ class Models(Requester):
         """
         return _count(self.question(wire.Unload(self.find(model, version).model)))
 
-    def pin(self, model: str, version: str = "", *, pinned: bool = True) -> int:
+    def pin(self, model: str | bytes, version: str = "", *, pinned: bool = True) -> int:
         """Keep a model in memory, or no longer; return how many processes that is about now.
 
         Raises:
