@@ -83,7 +83,7 @@ class Encoding(IntEnum):
     MSGPACK = 2
     TENSOR = 3
     ARTIFACT = 4
-    WINDOW = 5
+    IN_WINDOW = 5
 
 
 class Operation(IntEnum):
@@ -399,6 +399,7 @@ class Result(msgspec.Struct, frozen=True):
     Attributes:
         code: 0, or a ``Refusal`` when the effect failed for good.
         notes: What is worth knowing about how it came about; hints.
+        batch: Number of the first of the effects it was performed together with; 0 where it was performed alone.
     """
 
     number: int
@@ -406,6 +407,7 @@ class Result(msgspec.Struct, frozen=True):
     encoding: int
     body: bytes
     notes: tuple[ModelNote, ...] = ()
+    batch: int = 0
 
 
 class Limits(msgspec.Struct, frozen=True, array_like=True):

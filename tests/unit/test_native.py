@@ -171,7 +171,7 @@ def test_a_model_is_asked_for_what_lies_in_a_window() -> None:
     outbox = Outbox(spec)
     outbox.infer_window("brain", "sky", 8, 1 << 40)
     (asked,) = decode_frames(outbox.encode())
-    assert (asked.kind, asked.destination, asked.encoding) == (FrameKind.INFER, 1, Encoding.WINDOW)
+    assert (asked.kind, asked.destination, asked.encoding) == (FrameKind.INFER, 1, Encoding.IN_WINDOW)
     assert asked.body == struct.pack("<IIQQ", 1, 0, 8, 1 << 40)
     with pytest.raises(KeyError, match="declares no window 'sea'"):
         outbox.infer_window("brain", "sea", 0, 1)

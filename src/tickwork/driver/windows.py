@@ -153,7 +153,7 @@ def with_tensors(effects: Sequence[Effect], state: State, store: WindowStore) ->
     """
     ready, lost = list[Effect](), list[Result]()
     for effect in effects:
-        if effect.encoding != Encoding.WINDOW or not effect.skill.startswith(INFER_PREFIX):
+        if effect.encoding != Encoding.IN_WINDOW or not effect.skill.startswith(INFER_PREFIX):
             ready.append(effect)
             continue
         place = read_place(effect.body)

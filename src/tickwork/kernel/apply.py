@@ -172,7 +172,7 @@ def _skill(cast: Cast, agent: AgentState, action: Action) -> None:
 def _infer(cast: Cast, agent: AgentState, action: Action) -> None:
     """Ask a model. Nothing outside changes by it, so a request whose answer a crash has lost goes out again."""
     number = cast.bus.next_seq()
-    if action[3] == Encoding.WINDOW:
+    if action[3] == Encoding.IN_WINDOW:
         cast.requests.append(Request(cast.bus.slot, agent.number, number, action))
     else:
         _issue(cast, agent, number, action, _body(action))

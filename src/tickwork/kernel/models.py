@@ -21,7 +21,7 @@ from .state import AgentState
 from .windows import extent, grants
 
 REQUEST: Final = struct.Struct("<IIQQ")
-"""Body of an INFER frame of encoding WINDOW: the window's handle, zero, offset and length of the tensors in it."""
+"""Body of an INFER frame of encoding IN_WINDOW: the window's handle, zero, offset and length of the tensors in it."""
 
 PLACE: Final = struct.Struct("<IIQQ32s")
 """Body of its effect: number of the window in the run, zero, offset, length, and the window's digest at that tick."""
@@ -98,7 +98,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def read_place(body: bytes) -> Place:
-    """Return where the tensors of an effect of encoding WINDOW lie. Law: ``read_place(place.encode()) == place``."""
+    """Return where the tensors of an effect of encoding IN_WINDOW lie. Law: ``read_place(place.encode()) == place``."""
     parts: tuple[int, int, int, int, bytes] = PLACE.unpack(body)
     window, _, offset, length, digest = parts
     return Place(window, offset, length, digest)

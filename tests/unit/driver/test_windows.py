@@ -195,7 +195,7 @@ def test_a_request_whose_window_has_been_written_since_has_failed() -> None:
     window.total, window.digest = 6, codec.digest(b"abcdef")
 
     def asked(place: Place, **fields: Any) -> Effect:
-        known = Effect(7, 1, 1, "infer:eye", EffectClass.PURE, b"", Encoding.WINDOW, place.encode())
+        known = Effect(7, 1, 1, "infer:eye", EffectClass.PURE, b"", Encoding.IN_WINDOW, place.encode())
         return msgspec.structs.replace(known, **fields)
 
     fresh = asked(Place(0, 2, 3, window.digest))

@@ -163,7 +163,7 @@ def look(length: int, offset: int = 0, handle: int = 1, zero: int = 0) -> bytes:
 
 
 def infer(body: bytes) -> bytes:
-    return codec.encode_frame(FrameKind.INFER, Encoding.WINDOW, 0, 1, 0, 0, body)
+    return codec.encode_frame(FrameKind.INFER, Encoding.IN_WINDOW, 0, 1, 0, 0, body)
 
 
 def do(stage: Stage, **outboxes: bytes) -> Tick:
@@ -175,7 +175,7 @@ def test_a_request_may_say_that_its_tensors_lie_in_a_window() -> None:
     do(stage, w=write(40))
     tick = do(stage, r=look(24, 8))
     (effect,) = tick.effects
-    assert (effect.skill, effect.effect_class, effect.encoding) == ("infer:m", EffectClass.PURE, Encoding.WINDOW)
+    assert (effect.skill, effect.effect_class, effect.encoding) == ("infer:m", EffectClass.PURE, Encoding.IN_WINDOW)
     assert (effect.model, effect.agent) == (OLD, 1)
     assert read_place(effect.body) == Place(0, 8, 24, b"d" * 32)
     (note,) = tick.notes(DerivedKind.EFFECT)
