@@ -125,16 +125,11 @@ def models_folder(settings: Settings) -> Path:
 
 
 def service_socket() -> Path:
-    """Return the socket of the model service of this user; its folder is the user's alone, and is made."""
+    """Return the socket of this user's model service. Its folder is made, and is the user's alone."""
     import platformdirs
 
-    folder = platformdirs.user_runtime_path("tickwork", appauthor=False, ensure_exists=False)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        # Where nobody has logged in there is no folder of that kind; the cache is the user's own too.
-        folder = platformdirs.user_cache_path("tickwork", appauthor=False) / "service"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = platformdirs.user_cache_path("tickwork", appauthor=False) / "service"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder / "models.sock"
 
 
