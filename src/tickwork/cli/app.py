@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "fork": "Copy a run up to a tick, change something, and go on live in a new journal.",
     "agent": "Write, build, check, sign and share agents.",
     "models": "Run models: serve them, ask them, see which are in memory.",
+    "model": "Keep models that agents ask: add, check, sign and share them.",
     "trust": "Show and change whom this machine believes: keys, revocations, approved updates.",
     "doctor": "Look whether this machine has what Tickwork needs, with a fix for each finding.",
 }

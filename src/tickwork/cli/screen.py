@@ -8,7 +8,15 @@ from typing import Final, TextIO
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from ..driver.options import Progress as Report
@@ -108,3 +116,20 @@ def progress_bar(verb: str) -> Generator[tuple[Callable[[Report], None], Callabl
             bars.print(printable(text))
 
         yield watch, notice
+
+
+@contextmanager
+def bytes_bar(verb: str, total: int) -> Generator[Callable[[int], None]]:
+    """Show how many bytes were read or fetched, on stderr; yield what is told of each piece.
+
+    Args:
+        total: Units: bytes; 0 where nobody knows.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console(sys.stderr), transient=True) as bars:
+        task = bars.add_task(verb, total=total or None)
+
+        def told(count: int) -> None:
+            bars.update(task, advance=count)
+
+        yield told
