@@ -197,6 +197,140 @@ enum class Kind : uint16_t {
     user = 0x8000
 };
 
+/* ---- Tensors ---------------------------------------------------------------------------------------------------- */
+
+/* Types of a tensor's elements, the codes of ONNX. Text and types of less than a byte are as tickwork.h describes them. */
+enum class DType : uint16_t {
+    float32 = TW_FLOAT32,
+    uint8 = TW_UINT8,
+    int8 = TW_INT8,
+    uint16 = TW_UINT16,
+    int16 = TW_INT16,
+    int32 = TW_INT32,
+    int64 = TW_INT64,
+    string = TW_STRING,
+    boolean = TW_BOOL,
+    float16 = TW_FLOAT16,
+    float64 = TW_FLOAT64,
+    uint32 = TW_UINT32,
+    uint64 = TW_UINT64,
+    complex64 = TW_COMPLEX64,
+    complex128 = TW_COMPLEX128,
+    bfloat16 = TW_BFLOAT16,
+    float8e4m3fn = TW_FLOAT8E4M3FN,
+    float8e4m3fnuz = TW_FLOAT8E4M3FNUZ,
+    float8e5m2 = TW_FLOAT8E5M2,
+    float8e5m2fnuz = TW_FLOAT8E5M2FNUZ,
+    uint4 = TW_UINT4,
+    int4 = TW_INT4,
+    float4e2m1 = TW_FLOAT4E2M1,
+    float8e8m0 = TW_FLOAT8E8M0,
+    uint2 = TW_UINT2,
+    int2 = TW_INT2
+};
+
+/* Returns the type of a tensor of C++'s T. Asking for a T that has none does not compile. */
+template <class T> consteval DType dtype_of()
+{
+    if constexpr (__is_same(T, float))
+        return DType::float32;
+    else if constexpr (__is_same(T, double))
+        return DType::float64;
+    else if constexpr (__is_same(T, int8_t))
+        return DType::int8;
+    else if constexpr (__is_same(T, int16_t))
+        return DType::int16;
+    else if constexpr (__is_same(T, int32_t))
+        return DType::int32;
+    else if constexpr (__is_same(T, int64_t))
+        return DType::int64;
+    else if constexpr (__is_same(T, uint8_t))
+        return DType::uint8;
+    else if constexpr (__is_same(T, uint16_t))
+        return DType::uint16;
+    else if constexpr (__is_same(T, uint32_t))
+        return DType::uint32;
+    else if constexpr (__is_same(T, uint64_t))
+        return DType::uint64;
+    else
+        static_assert(!sizeof(T), "tensors have no elements of this type");
+}
+
+/* A tensor. It owns nothing: of one that was read, name, shape and elements lie in the message. */
+class Tensor {
+public:
+    Tensor() : tensor_() {}
+    explicit Tensor(const tw_tensor &tensor) : tensor_(tensor) {}
+
+    /* Elements row by row. One whose elements are not as many as the shape says is refused by `infer`, with too_big. */
+    template <class T>
+    Tensor(Span<const int64_t> shape, Span<T> elements, Bytes name = Bytes())
+        : Tensor(dtype_of<__remove_const(T)>(), shape,
+                 Bytes(reinterpret_cast<const uint8_t *>(elements.data()), elements.size() * sizeof(T)), name)
+    {
+    }
+    template <class T, uint32_t Size>
+    Tensor(Span<const int64_t> shape, const T (&elements)[Size], Bytes name = Bytes())
+        : Tensor(shape, Span<const T>(elements), name)
+    {
+    }
+
+    /* The data of any type as it lies in a body. */
+    Tensor(DType dtype, Span<const int64_t> shape, Bytes data, Bytes name = Bytes())
+        : tensor_(tw_tensor_of(nullptr, (uint16_t)dtype, shape.data(), (uint16_t)shape.size(), data.data()))
+    {
+        tensor_.name = reinterpret_cast<const char *>(name.data());
+        tensor_.name_length = name.size();
+        if (dtype == DType::string)
+            tensor_.length = data.size();
+        else if (tensor_.length != data.size() || shape.size() > TW_RANK_MOST)
+            tensor_.length = 0xffffffffu;
+    }
+
+    Bytes name() const { return Bytes(tensor_.name, tensor_.name_length); }
+    DType dtype() const { return (DType)tensor_.dtype; }
+    Span<const int64_t> shape() const { return Span<const int64_t>(tensor_.shape, tensor_.rank); }
+    Bytes data() const { return Bytes(static_cast<const uint8_t *>(tensor_.data), tensor_.length); }
+
+    /* Returns the elements; none where they are of another type than T. Booleans are read as uint8_t. */
+    template <class T> Span<const T> elements() const
+    {
+        if (dtype() != dtype_of<T>() && !(__is_same(T, uint8_t) && dtype() == DType::boolean))
+            return Span<const T>();
+        return Span<const T>(static_cast<const T *>(tensor_.data), tensor_.length / sizeof(T));
+    }
+
+    /* Where a body of tensors is written: bytes it takes there, and the writing, as tw_put_tensor. */
+    uint32_t bytes() const { return tw_tensor_bytes(&tensor_); }
+    uint8_t *put(uint8_t *at) const { return tw_put_tensor(at, &tensor_); }
+
+private:
+    friend struct Model;
+    tw_tensor tensor_;
+};
+
+/* The tensors of a body, one after the other. */
+class Tensors {
+public:
+    explicit Tensors(Bytes body) : body_(body) {}
+
+    /* Returns the next tensor, or nothing behind the last and where the bytes are no tensor; `code` tells the two apart. */
+    Maybe<Tensor> next()
+    {
+        tw_tensor tensor;
+        code_ = tw_read_tensor(body_.data(), body_.size(), &offset_, &tensor);
+        return code_ ? Maybe<Tensor>() : Maybe<Tensor>(Tensor(tensor));
+    }
+
+    /* Returns bad_message where reading has met what is no tensor, and done otherwise. */
+    Code code() const { return code_ == TW_BAD_MESSAGE ? bad_message : done; }
+
+private:
+    Bytes body_;
+    uint32_t offset_ = 0;
+    int32_t code_ = TW_OK;
+};
+
 /* ---- The turn --------------------------------------------------------------------------------------------------- */
 
 inline uint64_t tick() { return tw_tick(); }
@@ -317,6 +451,20 @@ struct Skill {
 struct Model {
     uint32_t handle;
     Code infer(Bytes body, Encoding encoding = Encoding::bytes) const { return write(TW_INFER, encoding, handle, body); }
+
+    /* Asks for the model's outputs on tensors, one for each input: model.infer(Tensor({1, 4}, elements)) */
+    Code infer(Span<const Tensor> tensors) const
+    {
+        static_assert(sizeof(Tensor) == sizeof(tw_tensor), "a tensor adds nothing to C's");
+        return tw_infer_tensors(handle, &tensors.data()->tensor_, tensors.size());
+    }
+    Code infer(const Tensor &tensor) const { return infer(Span<const Tensor>(&tensor, 1)); }
+
+    /* Asks for its outputs on tensors that lie in a window: see tw_infer_window. */
+    Code infer_window(uint32_t window, uint64_t offset, uint64_t length) const
+    {
+        return tw_infer_window(handle, window, offset, length);
+    }
 };
 
 /* A template of the manifest's `spawn` list. */
@@ -400,6 +548,17 @@ public:
     /* What a Kind::error says: the refusal, and the kind of the frame it is about. */
     Code error() const { return tw_error_code(frame_); }
     uint32_t error_kind() const { return tw_error_kind(frame_); }
+
+    /* The tensors of a model's answer: all of them, or the one of that name. */
+    Tensors tensors() const { return Tensors(encoding() == Encoding::tensor ? body() : Bytes()); }
+    Maybe<Tensor> tensor(Bytes name) const
+    {
+        Tensors each = tensors();
+        while (const Maybe<Tensor> found = each.next())
+            if ((*found).name() == name)
+                return found;
+        return Maybe<Tensor>();
+    }
 
     /* What a Kind::window_epoch says. */
     Maybe<tw_epoch> epoch() const

@@ -4,7 +4,7 @@ A native agent is three functions of frozen data. Its state is a value, so a fai
 what it returned.
 
 The same class also runs sandboxed: the base module for Python carries this very file, so nothing here may use more
-than the standard library, ``msgspec.Struct``, the records and the codec.
+than the standard library, ``msgspec.Struct``, the records, the codec and the tensors.
 
 Invariants:
     * An agent's class holds no state of its own: whatever a turn depends on is in the state, the inbox or the context.
@@ -13,13 +13,14 @@ Invariants:
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from .codec import encode_frame
 from .records import AGAIN, DIRECT, OUTSIDE, RAW_AGENT, UNTIL_MESSAGE, AgentSpec, Encoding, FrameKind, Message
+from .tensors import Tensor, check_tensor, encode_tensors
 
 _DELAY: Final = struct.Struct("<Q")
 _TASK_HEAD: Final = struct.Struct("<iIII")
@@ -151,13 +152,24 @@ class Outbox:
         """Ask a model; its answer comes as a RESULT frame with bit 31 of the destination set."""
         self._add(FrameKind.INFER, self._handle(self._spec.models, model, "model"), body, encoding)
 
+    def infer_tensors(self, model: str, given: Iterable[Tensor]) -> None:
+        """Ask a model for its outputs on tensors, one for each input. Its RESULT is read with ``decode_tensors``.
+
+        Raises:
+            ModelInputInvalid: TW6004, a tensor does not hold what it says.
+        """
+        given = tuple(given)
+        for tensor in given:
+            check_tensor(tensor)
+        self.infer(model, encode_tensors(given), encoding=Encoding.TENSOR)
+
     def infer_window(self, model: str, window: str, length: int, *, offset: int = 0) -> None:
         """Ask a model for what lies in a window: tensors of ``length`` bytes, as the window is when the tick is over.
 
         The agent is the window's writer or one of its readers.
         """
         place = _PLACE.pack(self._handle(self._spec.windows, window, "window"), 0, offset, length)
-        self._add(FrameKind.INFER, self._handle(self._spec.models, model, "model"), place, Encoding.WINDOW)
+        self._add(FrameKind.INFER, self._handle(self._spec.models, model, "model"), place, Encoding.IN_WINDOW)
 
     def write(self, window: str, content: bytes, *, offset: int = 0) -> None:
         """Write a window of which the agent is the writer; readers see it when the tick is committed."""

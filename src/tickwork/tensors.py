@@ -13,8 +13,8 @@ Source: the type codes are those of TensorProto.DataType of ONNX.
 """
 
 import struct
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -51,6 +51,11 @@ BITS: Final[dict[int, int]] = {
     17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2,
 }  # fmt: skip
 """Bits of one element; text has none."""
+
+FORMATS: Final[dict[int, str]] = {
+    1: "f", 2: "B", 3: "b", 4: "H", 5: "h", 6: "i", 7: "q", 9: "?", 10: "e", 11: "d", 12: "I", 13: "Q",
+}  # fmt: skip
+"""Letters of the module struct for the types that Python has numbers for."""
 
 RANK_MOST: Final = 32
 TENSORS_MOST: Final = 1024
@@ -110,6 +115,42 @@ def check_tensor(tensor: Tensor) -> None:
         raise _unfit(what, f"{NAMES[tensor.dtype]} of shape {list(tensor.shape)} takes {needed:,}")
 
 
+def make_tensor(dtype: int, shape: Sequence[int], numbers: Iterable[float], name: str = "") -> Tensor:
+    """Return a tensor of numbers, in row-major order.
+
+    Args:
+        dtype: One of those in ``FORMATS``.
+
+    Law: ``read_numbers`` gives the numbers again, a float rounded to its type.
+
+    Raises:
+        ModelInputInvalid: TW6004, the numbers are not as many as the shape says, or one does not fit the type.
+    """
+    given = tuple(numbers)
+    if dtype not in FORMATS:
+        raise _unfit(f"type code {dtype} has no numbers in Python", "write such a tensor as bytes")
+    try:
+        data = struct.pack(f"<{len(given)}{FORMATS[dtype]}", *given)
+    except (struct.error, OverflowError) as error:
+        raise _unfit(f"{name!r} has a number that is no {NAMES[dtype]}", str(error)) from error
+    tensor = Tensor(name, dtype, tuple(shape), data)
+    check_tensor(tensor)
+    return tensor
+
+
+def read_numbers(tensor: Tensor) -> tuple[Any, ...]:
+    """Return the elements of a tensor in row-major order: ints, floats, or bools.
+
+    Raises:
+        ModelInputInvalid: TW6004, its type is none of those in ``FORMATS``, or its data is not as long as its shape
+            says.
+    """
+    if tensor.dtype not in FORMATS:
+        raise _unfit(f"type code {tensor.dtype} has no numbers in Python", "read such a tensor as bytes")
+    check_tensor(tensor)
+    return struct.unpack(f"<{count_elements(tensor.shape)}{FORMATS[tensor.dtype]}", tensor.data)
+
+
 def join_text(texts: Iterable[str]) -> bytes:
     """Return the data of a tensor of text. Law: ``split_text(join_text(x)) == list(x)``."""
     parts = list[bytes]()
@@ -132,7 +173,7 @@ def split_text(data: bytes | memoryview) -> list[str]:
         try:
             texts.append(data[at + _TEXT.size : at + _TEXT.size + length].decode())
         except UnicodeDecodeError as error:
-            raise _unfit("a tensor of text is no UTF-8", str(error)) from error
+            raise _unfit("a tensor of text is no UTF-8", "each element is UTF-8") from error
         at += _TEXT.size + length
     return texts
 
@@ -186,7 +227,7 @@ def _read(view: memoryview, at: int) -> tuple[Tensor, int]:
     try:
         name = bytes(view[named : named + name_bytes]).decode()
     except UnicodeDecodeError as error:
-        raise _unfit(f"the name of the tensor at byte {at} is no UTF-8", str(error)) from error
+        raise _unfit(f"the name of the tensor at byte {at} is no UTF-8", "names are UTF-8") from error
     return Tensor(name, dtype, shape, view[start:end]), start + (data_bytes + 7 & -8)
 
 

@@ -23,5 +23,6 @@
 export * from "./abi";
 export * from "./agent";
 export * from "./reading";
+export * from "./tensors";
 export * from "./turn";
 export * from "./writing";

@@ -49,6 +49,7 @@ mod json;
 mod message;
 #[cfg(target_arch = "wasm32")]
 mod panic;
+mod tensor;
 mod text;
 mod turn;
 
@@ -58,6 +59,7 @@ pub use error::{Error, Result};
 pub use heap::Heap;
 pub use json::find as json_find;
 pub use message::{Config, Epoch, Event, Message, Refusal};
+pub use tensor::{DType, Element, RANK_MOST, Shape, Tensor, Tensors};
 pub use text::{Text, parse_fixed, parse_whole};
 pub use turn::{Sleep, Turn};
 

@@ -10,7 +10,9 @@ STDLIB = (
 )  # fmt: skip
 """Modules of the standard library."""
 
-OWN = ("msgspec", "tickwork", "tickwork.codec", "tickwork.native", "tickwork.records")
+OWN = (
+    "msgspec", "tickwork", "tickwork.codec", "tickwork.errors", "tickwork.native", "tickwork.records", "tickwork.tensors",
+)  # fmt: skip
 """What else there is: the agent's side of Tickwork, and the part of msgspec that agents use."""
 
 MAIN = "agent"

@@ -106,6 +106,7 @@ def test_everything_the_c_header_offers_is_offered_to_cpp() -> None:
     below = {"fill", "text_length", "next", "open_outbox", "run_turn", "log", "log_text", "send", "publish"}
     below |= {"publish_retained", "infer", "call", "spawn", "add_text", "add_whole"}
     below |= {f"{verb}{bits}" for verb in ("load", "store") for bits in (16, 32, 64)}
+    below |= {"dtype_bits", "elements", "infer_tensor", "result_tensor"}
     below |= {"json_skip_text", "json_skip", "json_find"}
     assert len(offered) > 50
     assert {name for name in offered if not re.search(rf"\b{name}\b", header)} <= {f"tw_{name}" for name in below}
