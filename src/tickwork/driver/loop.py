@@ -74,6 +74,7 @@ class Inbox:
         self._recorded: list[tuple[int, Input]] = []
         self._dropped: frozenset[str] = frozenset()
         self._results: list[Input] = []
+        self._batches: list[int] = []
         self._swaps: list[SwapPlan] = []
         self._model_swaps: list[ModelPlan] = []
 
@@ -119,6 +120,7 @@ class Inbox:
     def offer(self, results: Sequence[Result], source: str = EFFECT) -> None:
         """Queue results of effects. Order: as given."""
         for result in results:
+            self._batches.append(result.batch)
             self._results.append(
                 Input(
                     InputKind.RESULT,
@@ -141,11 +143,20 @@ class Inbox:
         """
         taken = [*first, *self._edits]
         self._edits = []
-        while self._recorded and self._recorded[0][0] <= tick and len(taken) < bound:
+        while (
+            self._recorded
+            and self._recorded[0][0] <= tick
+            and (
+                # A batch may have entered whole where there was less room, and so it does again.
+                len(taken) < bound or self._recorded[0][1].kind == InputKind.RESULT
+            )
+        ):
             taken.append(self._recorded.pop(0)[1])
         room = max(0, bound - len(taken))
-        taken += self._results[:room]
-        del self._results[:room]
+        if self._results and room:
+            count = whole_batches(self._batches, room)
+            taken += self._results[:count]
+            del self._results[:count], self._batches[:count]
         if not closing:
             self._take_rows(tick, bound, taken)
         return taken
@@ -184,11 +195,34 @@ class Inbox:
         if len(entered) < bound:
             self._recorded = [planned for planned in self._recorded if planned[0] > tick]
 
+    def answers(self, tick: int) -> bool:
+        """Return whether a result of an effect enters at a tick whatever is still to come."""
+        return bool(self._results) or any(due <= tick and item.kind == InputKind.RESULT for due, item in self._recorded)
+
     @property
     def empty(self) -> bool:
         """Whether nothing waits, now or at a later tick."""
         waiting = self._edits or self._recorded or self._results or self._swaps or self._model_swaps
         return not waiting and all(feed.exhausted for feed in self.feeds)
+
+
+def whole_batches(batches: Sequence[int], room: int) -> int:
+    """Return how many results enter: as many as there is room for, and what is left of a batch that has begun.
+
+    Were a batch cut in two and what is left of it asked again after a crash, it would be another batch, in which a
+    model may answer otherwise.
+
+    Args:
+        batches: Of each result that waits, in order; 0 for one of no batch.
+        room: At least 1.
+    """
+    last = {batch: place for place, batch in enumerate(batches) if batch}
+    reached = 0
+    for place, batch in enumerate(batches):
+        reached = max(reached, last.get(batch, place))
+        if reached == place and place + 1 >= room:
+            return place + 1
+    return len(batches)
 
 
 def _same(one: Input, other: Input) -> bool:
@@ -329,7 +363,9 @@ class Loop:
         if self.dispatch.waiting:
             # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
             still = machine.quiet and self.inbox.empty
-            results = self.dispatch.take(wait=still or state.status == RunStatus.SETTLING)
+            # In a fork a result that is known enters instead of the one that would have been waited for.
+            settling = state.status == RunStatus.SETTLING and not self.inbox.answers(state.tick)
+            results = self.dispatch.take(wait=still or settling)
             self._notes |= {result.number: result.notes for result in results if result.notes}
             self.inbox.offer(results)
         closing = state.status != RunStatus.OPEN

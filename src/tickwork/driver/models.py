@@ -137,10 +137,6 @@ class Desk:
     def _client(self) -> Asker:
         """Return what asks processes of this run's own, which any thread may do; they begin with the first question."""
         if self._shared is None:
-            from ..infer.client import Client  # Which a run without models need not load.
-            from ..infer.residency import CPU
-            from ..infer.wire import Setup
-
             options = self.options
             if options.store is None:
                 raise ModelNotFound(
@@ -148,9 +144,9 @@ class Desk:
                     why="its header pins them by digest",
                     fix="name the store with --store, in Python with Options(store=...), or give performers for them",
                 )
-            budgets = {CPU: options.model_budget} if options.model_budget else {}
-            setup = Setup(str(options.store), budgets=budgets, providers=options.providers)
-            self._shared = Client(setup)
+            from ..infer.client import Models  # Which a run without models need not load.
+
+            self._shared = Models(options.store, budget_bytes=options.model_budget, providers=options.providers)
             self._askers.append(self._shared)
         return self._shared
 

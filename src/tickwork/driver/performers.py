@@ -211,14 +211,21 @@ class Dispatch:
             text = f"no performer for skill {effects[0].skill!r} on this host"
             return [Result(effect.number, Refusal.UNSUPPORTED, Encoding.BYTES, text.encode()) for effect in effects]
         try:
-            if len(effects) > 1 and isinstance(performer, BatchPerformer):
-                return _matched(effects, performer.perform_all(effects))
-            return [_checked(effect, performer.perform(effect)) for effect in effects]
+            if len(effects) == 1:
+                return [_checked(effects[0], performer.perform(effects[0]))]
+            assert isinstance(performer, BatchPerformer), "only such a performer is given several effects"
+            return _together(effects, _matched(effects, performer.perform_all(effects)))
         except TickworkError as error:
             text = error.what
         except Exception as error:  # noqa: BLE001 - Any fault of a performer is the effect's result, never the run's end.
             text = type(error).__name__
-        return [Result(effect.number, Refusal.FAILED, Encoding.BYTES, text.encode()) for effect in effects]
+        failed = [Result(effect.number, Refusal.FAILED, Encoding.BYTES, text.encode()) for effect in effects]
+        return failed if len(failed) == 1 else _together(effects, failed)
+
+
+def _together(effects: Sequence[Effect], results: Sequence[Result]) -> list[Result]:
+    """Return results that say which batch they are of."""
+    return [msgspec.structs.replace(result, batch=effects[0].number) for result in results]
 
 
 def _matched(effects: Sequence[Effect], results: Sequence[Result]) -> list[Result]:

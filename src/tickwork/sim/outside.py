@@ -5,7 +5,7 @@ Invariants:
     * A result depends on the effect's key alone, so that performing twice is seen by the receiver and not by the run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -133,12 +133,19 @@ class Outside:
             return Result(effect.number, draw.pick((Refusal.FAILED, Refusal.TIMEOUT)), Encoding.BYTES, b"no")
         return Result(effect.number, 0, Encoding.BYTES, effect.key[: draw.below(32)])
 
+    def perform_all(self, effects: Sequence[Effect]) -> list[Result]:
+        """Receive several effects at once. What comes of each depends on all of them, as in a model's batch."""
+        whole = codec.digest(b"".join(effect.key for effect in effects))[:4]
+        found = [self.perform(effect) for effect in effects]
+        return [msgspec.structs.replace(result, body=result.body + whole) for result in found]
+
     def receive(self, effect: Effect, *, doubled: bool = False) -> None:
         """Take note of a request, and of what is wrong with it."""
         known = self.effects.setdefault(effect.key, effect)
-        if known != effect and effect.effect_class == EffectClass.PURE:
+        if known != effect and known.effect_class == EffectClass.PURE:
             # Its intent may have been lost, and with it all that followed: what came after may be another tick.
             self.effects[effect.key] = effect
+            self._requests.pop(effect.key, None)
         elif known != effect:
             self.faults.append(f"key {effect.key.hex()[:16]} asks for two different effects: {known} and {effect}")
         if doubled:

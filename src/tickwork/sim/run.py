@@ -138,7 +138,8 @@ class Simulation:
         self.hasty = self.draw.chance(50)
         # What another engine recorded as failed is believed; what this one did is executed again.
         self.engine = describe_engine() if self.draw.chance(50) else ""
-        self.by_arrival = self.world.header.ordering == "arrival"
+        loose = any(model.delivery == "async" for model in self.world.header.models)
+        self.by_arrival = self.world.header.ordering == "arrival" or loose
         # Where results enter by arrival, one that takes longer after a crash makes another run, and a lawful one.
         self.late = self.by_arrival and self.draw.chance(15)
         self.comparable = not self.late

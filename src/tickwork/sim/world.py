@@ -53,6 +53,8 @@ def draw_world(draw: Draw) -> World:
     feed = _feed_body(draw) if draw.chance(35) else b""
     header = new_header("drawn", draw.between(4, 20), tuple(cast.spec(name, spawnable) for name in names))
     ordering = draw.pick(("issue", "arrival"))
+    models = tuple(_model(draw.branch(2 + number), name) for number, name in enumerate(cast.models))
+    by_issue = ordering == "issue" and all(model.delivery == "barrier" for model in models)
     header = msgspec.structs.replace(
         header,
         seed=draw.bits(),
@@ -60,7 +62,7 @@ def draw_world(draw: Draw) -> World:
         visibility=draw.pick(("next", "linear")),
         ordering=ordering,
         # A bound that splits results over ticks makes their arrival depend on when the process began.
-        max_inputs=draw.pick((1, 3, 4096)) if ordering == "issue" else 4096,
+        max_inputs=draw.pick((1, 3, 4096)) if by_issue else 4096,
         turns_per_tick=draw.pick((0, 0, 1, 3)),
         checkpoint_every=draw.pick((0, 1, 3, 64)),
         topics=topics,
@@ -68,12 +70,17 @@ def draw_world(draw: Draw) -> World:
         skills=skills,
         tasks=_tasks(draw, names) if draw.chance(35) else (),
         feeds=(_feed(draw, feed, names, topics),) if feed else (),
-        models=tuple(ModelSpec(name) for name in cast.models),
+        models=models,
         windows=tuple(_window(draw, name, names) for name in cast.windows),
     )
     world = make_world(header, feeds=(feed,) if feed else (), natives={ENTRY: Actor})
     inputs = draw_inputs(draw.branch(1), header) if draw.chance(50) else ()
     return msgspec.structs.replace(world, inputs=inputs)
+
+
+def _model(draw: Draw, name: str) -> ModelSpec:
+    delivery = "async" if draw.chance(30) else "barrier"
+    return ModelSpec(name, batch=draw.pick(("row", "tick")), most=draw.pick((1, 2, 64)), delivery=delivery)
 
 
 class _Cast:

@@ -22,7 +22,7 @@ from tests.unit.driver.troupe import (
 from tickwork import codec
 from tickwork.driver.feeds import Feed
 from tickwork.driver.fork import fork
-from tickwork.driver.loop import Inbox, Mark, read_mark, settle_unknown
+from tickwork.driver.loop import Inbox, Mark, read_mark, settle_unknown, whole_batches
 from tickwork.driver.options import Progress
 from tickwork.driver.resolve import World
 from tickwork.driver.run import resume_journal, run
@@ -114,6 +114,23 @@ def test_results_in_issue_order_enter_in_the_next_tick() -> None:
     journal = empty(world)
     run(world, journal=journal, options=options(Echo()))
     assert inputs_of(journal)[1:4] == [[], ["RESULT"], ["RESULT"]]
+
+
+@pytest.mark.parametrize(
+    ("batches", "room", "count"),
+    [
+        ([0, 0, 0], 2, 2),
+        ([0, 0], 5, 2),
+        ([1, 1, 2, 2], 2, 2),
+        ([1, 1, 2, 2], 3, 4),
+        ([0, 1, 1, 1], 2, 4),
+        ([1, 1, 1, 0], 2, 3),
+        ([1, 2, 1, 2, 0], 2, 4),
+        ([1, 0, 1, 0], 1, 3),
+    ],
+)
+def test_a_batch_that_begins_to_enter_enters_whole(batches: list[int], room: int, count: int) -> None:
+    assert whole_batches(batches, room) == count
 
 
 class Patient(Executor):

@@ -1,5 +1,6 @@
 """Models inside a run: who is asked, in which batches, and what is noted."""
 
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tickwork.errors import (
     ProviderMissing,
     TickworkError,
 )
-from tickwork.infer.asking import Incident
+from tickwork.infer.asking import Incident, Reply, Wanted
 from tickwork.infer.fingerprint import decode_fingerprint
 from tickwork.journal.memory import MemoryJournal
 from tickwork.records import (
@@ -319,6 +320,26 @@ def test_requests_whose_answers_a_crash_has_lost_are_asked_again_to_the_same_hea
             assert done.head == head
             assert {wanted.model for wanted in again.wanted} == {MODEL}
         assert replay(journal).head == head
+
+
+class Sociable(Oracle):
+    """Answers each request with all of its batch."""
+
+    def ask_batch(self, wanted: Wanted, bodies: Sequence[bytes], **how: Any) -> list[Reply]:
+        whole = b" ".join(bodies)
+        return [msgspec.structs.replace(reply, body=whole) for reply in super().ask_batch(wanted, bodies, **how)]
+
+
+@pytest.mark.parametrize("max_inputs", [1, 2, 4096])
+def test_a_batch_is_the_same_batch_after_a_crash_however_few_inputs_a_tick_takes(max_inputs: int) -> None:
+    world = consulting(pinned(batch="tick", most=3), askers=2, asks=3, turns=3, max_inputs=max_inputs)
+    whole = empty(world)
+    head = run(world, journal=whole, options=asking_options(Sociable())).head
+    for ticks in range(1, whole.length()):
+        journal = empty(world)
+        run(world, journal=journal, options=asking_options(Sociable(), stop=stop_after(ticks)))
+        assert resume_journal(journal, None, world=world, decisions={}, options=asking_options(Sociable())).head == head
+        assert fork(whole, at=ticks, world=world, options=asking_options(Sociable())).head == head
 
 
 def test_a_run_that_still_asks_is_not_resumed_without_somebody_to_ask() -> None:

@@ -1,5 +1,6 @@
 """Performers and their dispatch."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import pytest
 
 from tests.unit.driver.troupe import AtOnce, Echo
 from tickwork.codec import digest
-from tickwork.driver.performers import ArtifactReceipt, ArtifactWriter, Dispatch
+from tickwork.driver.performers import ArtifactReceipt, ArtifactWriter, Dispatch, Terms
 from tickwork.errors import WorldReferenceError
-from tickwork.records import Effect, Encoding, Refusal, Result
+from tickwork.records import Effect, Encoding, ModelNote, NoteKind, Refusal, Result
 
 
 def effect(number: int = 1, body: bytes = b"x", skill: str = "do") -> Effect:
@@ -146,3 +147,97 @@ def test_effects_of_one_skill_are_performed_in_the_order_they_were_asked_for() -
     dispatch.take()
     dispatch.close()
     assert performed == list(range(8))
+
+
+# -- several at once ---------------------------------------------------------------------------------------------------
+
+
+class Together(Echo):
+    """Answers several effects at once, each with how many there were."""
+
+    def __init__(self, given: Any = None) -> None:
+        super().__init__()
+        self.batches: list[list[int]] = []
+        self.given = given
+
+    def perform_all(self, effects: Sequence[Effect]) -> list[Result]:
+        self.batches.append([one.number for one in effects])
+        if isinstance(self.given, BaseException):
+            raise self.given
+        if self.given is not None:
+            return list(self.given)
+        return [Result(one.number, 0, 0, b"%d" % len(effects)) for one in effects]
+
+
+def released(performer: Any, effects: list[Effect], most: int = 64) -> list[Result]:
+    dispatch = Dispatch({"do": performer}, in_order=True, executor=AtOnce, terms={"do": Terms(True, most)})
+    dispatch.release(effects)
+    return dispatch.take()
+
+
+def test_effects_of_one_tick_are_performed_together_where_the_terms_say_so() -> None:
+    together = Together()
+    found = released(together, [effect(1), effect(2), effect(3)], most=2)
+    assert together.batches == [[1, 2]]
+    assert [one.number for one in together.seen] == [3]
+    assert [(result.number, result.batch) for result in found] == [(1, 1), (2, 1), (3, 0)]
+
+
+def test_effects_of_other_ticks_or_of_another_version_are_no_kin() -> None:
+    together = Together()
+    effects = [effect(1), effect(2), msgspec.structs.replace(effect(3), tick=1), effect(4)]
+    effects += [msgspec.structs.replace(effect(5), model=b"new"), msgspec.structs.replace(effect(6), tick=1)]
+    found = released(together, effects)
+    assert together.batches == [[1, 2, 4], [3, 6]]
+    assert [result.number for result in found] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_performer_that_takes_one_effect_is_given_one_at_a_time() -> None:
+    echo = Echo()
+    assert [result.batch for result in released(echo, [effect(1), effect(2)])] == [0, 0]
+    assert [one.number for one in echo.seen] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "bodies"),
+    [
+        (ZeroDivisionError("secret"), [b"ZeroDivisionError"] * 2),
+        ([Result(1, 0, 0, b"one")], [b"the performer gave a result that is none"] * 2),
+        ([Result(2, 0, 0, b"two"), Result(1, 0, 0, b"one")], [b"the performer gave a result that is none"] * 2),
+        ([Result(1, 0, 0, b"one"), Result(2, 7, 0, b"two")], [b"one", b"the performer gave a result that is none"]),
+    ],
+)
+def test_what_is_wrong_with_a_batch_is_the_result_of_whom_it_concerns(given: Any, bodies: list[bytes]) -> None:
+    found = released(Together(given), [effect(1), effect(2)])
+    assert [(result.number, result.body, result.batch) for result in found] == [(1, bodies[0], 1), (2, bodies[1], 1)]
+
+
+def test_a_result_that_is_not_waited_for_is_given_back_when_it_is_there() -> None:
+    late: Future[Any] = Future()
+
+    class Slow(AtOnce):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+            return late if args[0].skill == "slow" else super().submit(fn, *args, **kwargs)
+
+    dispatch = Dispatch({"do": Echo()}, in_order=True, executor=Slow, terms={"slow": Terms(waited=False)})
+    dispatch.release([effect(1, skill="slow"), effect(2)])
+    assert [result.number for result in dispatch.take()] == [2]
+    assert dispatch.waiting
+    late.set_result([Result(1, 0, 0, b"at last")])
+    assert [result.number for result in dispatch.take()] == [1]
+    assert not dispatch.waiting
+
+
+def test_terms_hold_for_what_is_released_after_they_were_agreed() -> None:
+    together = Together()
+    dispatch = Dispatch({"do": together}, in_order=True, executor=AtOnce)
+    dispatch.release([effect(1), effect(2)])
+    dispatch.agree("do", Terms(True, 64))
+    dispatch.release([effect(3), effect(4)])
+    assert together.batches == [[3, 4]]
+
+
+def test_notes_of_a_performer_are_kept_and_what_is_none_is_dropped() -> None:
+    note = ModelNote(NoteKind.ANSWER, "m", 1, 1)
+    notes: Any = (note, "nonsense")
+    assert given(Result(1, 0, 0, b"", notes)).notes == (note,)
