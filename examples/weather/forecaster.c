@@ -21,9 +21,7 @@ enum {
     ASKED_MOST = 256,
     QUIET_TICKS = 24,
     FASTEST_WIND = 60000,
-    FEATURES = 78,
-    UINT8 = 2, /* Type codes of tensors. */
-    FLOAT32 = 1
+    FEATURES = 78
 };
 
 /* One hour of one station, gaps filled. Wind: speed times a thousand times the sine and cosine of its direction. */
@@ -152,24 +150,21 @@ static int held_out(uint32_t first, uint32_t last)
 /* Asks the model about a station, if its window is good enough. */
 static int32_t ask(uint32_t station)
 {
-    const uint32_t length = 32 + ((FEATURES + 7) & ~7u), hour = windows[station].hour;
+    static const int64_t shape[] = {1, FEATURES};
+    const uint32_t hour = windows[station].hour;
+    uint8_t inputs[FEATURES];
     uint32_t observed = 0;
-    uint8_t *body;
+    int32_t code;
     for (uint32_t lag = 0; lag < WINDOW_HOURS; lag++)
         observed += (uint32_t)ago(station, lag)->observed;
     if (windows[station].seen < WINDOW_HOURS || observed < OBSERVED_LEAST || !ago(station, 0)->observed)
         return TW_OK;
-    body = tw_begin(length);
-    if (!body || asked_count == ASKED_MOST)
+    if (asked_count == ASKED_MOST)
         return TW_OK; /* A model that is so far behind is not asked for more. */
-    tw_fill(body, 0, length);
-    tw_store16(body, UINT8);
-    tw_store16(body + 2, 2);
-    tw_store64(body + 8, FEATURES);
-    tw_store64(body + 16, 1);
-    tw_store64(body + 24, FEATURES);
-    fill(station, body + 32);
-    tw_end(TW_INFER, TW_TENSOR, FORECAST_MODEL, length);
+    fill(station, inputs);
+    code = tw_infer_tensor(FORECAST_MODEL, TW_UINT8, shape, 2, inputs);
+    if (code)
+        return code;
     asked[(asked_first + asked_count++) % ASKED_MOST] =
         (forecast){hour, (uint8_t)station, AHEAD_HOURS, (uint8_t)held_out(hour - WINDOW_HOURS + 1, hour + AHEAD_HOURS),
                    0,    (int32_t)ago(station, 0)->temperature, 0};
@@ -186,15 +181,11 @@ static int32_t tell_forecasts(void)
 /* Reads the one float of an answer, in thousandths. Returns 0 where it is none, or no change of temperature on this planet. */
 static int read_change(const tw_frame *answer, int32_t *change)
 {
-    const uint8_t *body = tw_body(answer);
-    const uint32_t length = tw_length(answer);
+    tw_tensor tensor;
     float degrees;
-    if (length < 16 || tw_load16(body) != FLOAT32 || tw_load64(body + 8) != 4 || tw_load32(body + 4) > length)
+    if (tw_result_tensor(answer, NULL, &tensor) || tensor.dtype != TW_FLOAT32 || tensor.length != sizeof degrees)
         return 0;
-    const uint32_t start = 16 + 8u * tw_load16(body + 2) + ((tw_load32(body + 4) + 7) & ~7u);
-    if (start + 4 > length)
-        return 0;
-    __builtin_memcpy(&degrees, body + start, 4);
+    __builtin_memcpy(&degrees, tensor.data, sizeof degrees);
     if (!(degrees > -200.0f && degrees < 200.0f))
         return 0;
     *change = (int32_t)(degrees * 1000.0f);

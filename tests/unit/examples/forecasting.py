@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support import ROOT
 from tickwork import Effect, Encoding, Result
-from tickwork.infer.tensors import FLOAT32, UINT8, Tensor, decode_tensors, encode_tensors
+from tickwork.tensors import FLOAT32, UINT8, Tensor, decode_tensors, encode_tensors
 
 FOLDER = ROOT / "examples" / "weather"
 MODEL = FOLDER / "models" / "forecast.onnx"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.unit.examples.forecasting import FOLDER, Forecaster, learnt
 from tests.unit.sdk.seat import WEATHER, Seat, frame
-from tickwork.infer.tensors import FLOAT32, INT64, Tensor, decode_tensors, encode_tensors
-from tickwork.records import FrameKind, Message, Refusal, Status
+from tickwork.codec import encode_frame
+from tickwork.records import OUTSIDE, Encoding, FrameKind, Message, Refusal, Status
+from tickwork.tensors import FLOAT32, INT64, Tensor, decode_tensors, encode_tensors
 
 READING = struct.Struct("<IHH8i")
 FORECAST = struct.Struct("<IBBBxii")
@@ -31,8 +32,11 @@ def reading(hour: int, temperature: int = 50_000, *, station: int = 0, missing: 
 
 
 def answer(change: float) -> bytes:
-    tensor = Tensor("change", FLOAT32, (1, 1), struct.pack("<f", change))
-    return frame(encode_tensors([tensor]), kind=FrameKind.RESULT, destination=MODEL)
+    return result(encode_tensors([Tensor("change", FLOAT32, (1, 1), struct.pack("<f", change))]))
+
+
+def result(body: bytes, encoding: int = Encoding.TENSOR) -> bytes:
+    return encode_frame(FrameKind.RESULT, encoding, OUTSIDE, MODEL, 0, 0, body)
 
 
 def refusal(code: int) -> bytes:
@@ -94,7 +98,7 @@ def test_what_is_asked_over_a_year_is_what_the_model_was_trained_on() -> None:
         seat.tick = hour
         left = seat.turn(*answers, *filter(None, (observed(hour, station) for station in range(3))))
         requests = [item.body for item in left if item.kind == FrameKind.INFER]
-        answers = [frame(model.answer(body), kind=FrameKind.RESULT, destination=MODEL) for body in requests]
+        answers = [result(model.answer(body)) for body in requests]
         for body in asked(left):
             found[body[-3:].index(255)][hour] = body
         told += errors(left)
@@ -171,11 +175,10 @@ LOST = {
     "no number": answer(float("nan")),
     "without end": answer(float("inf")),
     "of another planet": answer(1e9),
-    "empty": frame(b"", kind=FrameKind.RESULT, destination=MODEL),
-    "of another type": frame(
-        encode_tensors([Tensor("change", INT64, (1,), bytes(8))]), kind=FrameKind.RESULT, destination=MODEL
-    ),
-    "past its end": frame(struct.pack("<HHIQ", 1, 0xFFFF, 0xFFFF_FFFF, 4), kind=FrameKind.RESULT, destination=MODEL),
+    "empty": result(b""),
+    "of another type": result(encode_tensors([Tensor("change", INT64, (1,), bytes(8))])),
+    "of another encoding": result(b'{"change": [[1.0]]}', Encoding.JSON),
+    "past its end": result(struct.pack("<HHIQ", 1, 0xFFFF, 0xFFFF_FFFF, 4)),
 }
 
 
