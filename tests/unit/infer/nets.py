@@ -124,6 +124,12 @@ def unary(
     return model([node], [("x", dtype, shape)], [("y", dtype, shape)])
 
 
+def model_of_any_width() -> bytes:
+    """Twice ``x`` [rows, wide]."""
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    return model([node], [("x", FLOAT, ["rows", "wide"])], [("y", FLOAT, ["rows", "wide"])])
+
+
 def divide() -> bytes:
     """Whole numbers ``a`` over ``b``. The least one over -1 ends the process with SIGFPE on x86."""
     node = helper.make_node("Div", ["a", "b"], ["y"])
