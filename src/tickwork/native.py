@@ -163,7 +163,7 @@ class Outbox:
             check_tensor(tensor)
         self.infer(model, encode_tensors(given), encoding=Encoding.TENSOR)
 
-    def infer_window(self, model: str, window: str, length: int, *, offset: int = 0) -> None:
+    def infer_window(self, model: str, window: str, offset: int, length: int) -> None:
         """Ask a model for what lies in a window: tensors of ``length`` bytes, as the window is when the tick is over.
 
         The agent is the window's writer or one of its readers.

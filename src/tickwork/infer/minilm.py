@@ -28,7 +28,6 @@ from .safetensors import split_safetensors
 from .tensors import Tensor
 
 NAME: Final = "minilm"
-VERSION: Final = "1"
 ENTRY: Final = "model.onnx"
 VOCABULARY: Final = "tokenizer.json"
 DESCRIPTION: Final = "Sentence embeddings of 384 dimensions: all-MiniLM-L6-v2, at most 256 tokens of English text"

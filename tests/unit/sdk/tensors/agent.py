@@ -61,7 +61,7 @@ def asked(out: Outbox, word: bytes) -> None:
     elif word == b"e":
         out.infer_tensors("first", [make_tensor(FLOAT32, (0, 1 << 62), ())])
     elif word == b"w":
-        out.infer_window("second", "board", 1 << 33, offset=8)
+        out.infer_window("second", "board", 8, 1 << 33)
     elif word == b"h":
         out.infer_tensors("first", [make_tensor(FLOAT32, (1 << 40, 1 << 40), (1.5, -2, 0.25))])
     elif word == b"l":
