@@ -27,9 +27,14 @@ def _weather() -> tickwork.World:
     return tickwork.load_world(ROOT / "examples" / "weather" / "world.toml", ticks=TICKS, allow_unsigned=True)
 
 
+@pytest.fixture
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.getbasetemp() / "models-of-heads"
+
+
 @cache
-def _inline() -> str:
-    return tickwork.run(_weather()).head.hex()
+def _inline(store: Path) -> str:
+    return tickwork.run(_weather(), options=tickwork.Options(store=store)).head.hex()
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.13"])
@@ -42,9 +47,11 @@ def test_the_hash_seed_changes_no_head(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_the_number_of_workers_changes_no_head(workers: int) -> None:
-    assert tickwork.run(_weather(), workers=workers).head.hex() == _inline()
+def test_the_number_of_workers_changes_no_head(workers: int, store: Path) -> None:
+    options = tickwork.Options(store=store)
+    assert tickwork.run(_weather(), workers=workers, options=options).head.hex() == _inline(store)
 
 
-def test_the_optimisation_of_compiled_modules_changes_no_head() -> None:
-    assert tickwork.run(_weather(), options=tickwork.Options(opt_level="none")).head.hex() == _inline()
+def test_the_optimisation_of_compiled_modules_changes_no_head(store: Path) -> None:
+    options = tickwork.Options(opt_level="none", store=store)
+    assert tickwork.run(_weather(), options=options).head.hex() == _inline(store)

@@ -62,7 +62,8 @@ def demo(
         with options_for("run", workers=workers) as options, live_table(stations, options) as shown:
             done = run_world(world, journal=journal, options=with_model(shown, folder, stop))
         if done.status == "interrupted":
-            talk(f"interrupted before tick {done.frames}; go on with: tickwork run --resume {journal}")
+            again = f"tickwork run --resume {journal} --store {folder / STORE}"
+            talk(f"interrupted before tick {done.frames}; go on with: {again}")
             return stop.status(STATUSES[done.status])
     stations.read()
     with options_for("replay") as options:
