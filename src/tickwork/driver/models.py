@@ -29,7 +29,7 @@ FAST: Final = "fast"
 _PASSING: Final = (ModelTooLarge, ModelQueueFull, ModelTimeout, ProviderMissing)
 """What may be otherwise on another machine, or in a minute: no reason to refuse the run that asks the model."""
 
-_ENCODINGS: Final = frozenset({int(Encoding.TENSOR), int(Encoding.JSON)})
+ENCODINGS: Final = frozenset({int(Encoding.TENSOR), int(Encoding.JSON)})
 
 
 def terms_of(spec: ModelSpec) -> Terms:
@@ -210,7 +210,7 @@ class ModelPerformer:
         if self._asker is None:
             self._asker = self._desk.new_asker()
         spec = self._desk.spec_of(effects[0])
-        asked = [effect for effect in effects if effect.encoding in _ENCODINGS]
+        asked = [effect for effect in effects if effect.encoding in ENCODINGS]
         answers = self._ask(self._asker, spec, asked)
         for inference in _each_once(answers):
             self._desk.note_inference(inference)
