@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "push": "Put a model into an OCI registry, or into another folder.",
     "pull": "Get a model from an OCI registry, or from another folder.",
     "sign": "Sign models with your key, or with a publisher's.",
+    "embed": "Turn texts into vectors, and show how alike they are.",
     "canary": "Run a run's last ticks again with another version of a model, and show what differs.",
 }
 """Every subcommand with its one line; ``NAME`` lies in ``model_NAME.py`` as ``app``. Order: as help shows them."""
