@@ -1,12 +1,15 @@
 """cli/demo.py, stations.py and doctor.py: the first minutes."""
 
+import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.cli.program import call
-from tickwork.cli import doctor, stations
+from tickwork.cli import demo, doctor, stations
 from tickwork.cli.demo import example_folder
 from tickwork.cli.stations import ANOMALY, READING, Station
 from tickwork.errors import EngineUnsuitable
@@ -18,12 +21,39 @@ def test_the_demo_ends_with_equal_digests_and_a_report() -> None:
     assert answer.status == 0, answer
     assert "All three digests are equal." in answer.out
     assert all(name in answer.out for name in ("EWR", "JFK", "LGA"))
+    assert "off in the mean, six hours ahead; persistence" in answer.out
     document = call("demo", "--ticks", "200", "--folder", "elsewhere", "-o", "json").document()
     assert document["equal"] is True
     assert document["head"] == document["replayed_head"] == document["verified_head"]
     assert str(document["head"]) in answer.out
     assert Path(str(document["journal"])).exists()
     assert Path(str(document["report"])).exists()
+
+
+@pytest.mark.slow
+def test_a_demo_replays_and_verifies_to_the_same_head_without_its_model_and_its_store() -> None:
+    document = call("demo", "--ticks", "600", "--folder", "here", "-o", "json").document()
+    forecast = msgspec.convert(document["forecast"], dict[str, Any])
+    assert forecast["unanswered"] == 0
+    assert forecast["held_out"]["forecasts"] > 100
+    assert forecast["held_out"]["error_milli_f"] < forecast["held_out"]["persistence_error_milli_f"]
+    assert Path("here", "models", "index.json").is_file(), "the demo has a store of its own"
+    shutil.rmtree(Path("here", "models"))
+    Path("here", "weather", "models", "forecast.onnx").unlink()
+    for verb in (("replay",), ("verify",), ("verify", "--workers", "2")):
+        again = call(*verb, str(document["journal"]), "-o", "json")
+        assert again.status == 0, again
+        assert again.document()["head"] == document["head"]
+
+
+@pytest.mark.slow
+def test_a_demo_where_nothing_runs_models_goes_on_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "can_run_models", lambda: False)
+    answer = call("demo", "--ticks", "100")
+    assert answer.status == 0, answer
+    assert "All three digests are equal." in answer.out
+    assert "forecast  none: nothing here runs models; pip install 'tickwork[models]' brings it" in answer.out
+    assert not Path(".tickwork", "demo", "models").exists()
 
 
 def test_the_example_is_found_beside_the_package() -> None:
