@@ -13,6 +13,8 @@ from typing import Final, cast
 import msgspec
 
 from ..errors import ModelInvalid
+from .manifest import LLM, ModelConfig
+from .prompts import INPUTS, OUTPUTS
 
 CONFIG: Final = "genai_config.json"
 TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json")
@@ -80,6 +82,41 @@ def read_decoder(files: Mapping[str, Path]) -> Decoder:
     if not isinstance(context, int) or not isinstance(words, int) or not (0 < context <= CONTEXT_MOST and words > 0):
         raise _unfit(f"{CONFIG} does not say how much the model can read", "context_length and vocab_size are needed")
     return Decoder(graph, str(model.get("type", "")), context, words)
+
+
+def describe_language(folder: Path, entry: str) -> ModelConfig:
+    """Return what there is to know of a language model before it is loaded: what it takes, and its decoder's operators.
+
+    Only ever called in a child process under limits, as ``graph.read_graph`` is.
+
+    Args:
+        entry: Path of its configuration in the folder.
+
+    Raises:
+        ModelInvalid: TW6002.
+    """
+    from .graph import read_graph
+    from .screen import screen
+
+    home = (folder / entry).parent
+    graph = read_graph(home, read_decoder(files_of(home)).graph)
+    return ModelConfig(
+        name="",
+        version="",
+        kind=LLM,
+        entry=entry,
+        inputs=INPUTS,
+        outputs=OUTPUTS,
+        ir=graph.ir,
+        opsets=graph.opsets,
+        operators=graph.operators,
+        screening=screen(graph),
+    )
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Return the files in a folder by their paths in it."""
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
 
 
 def _table(holder: object, name: str, known: set[str], where: str) -> dict[str, object]:

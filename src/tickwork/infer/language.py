@@ -8,7 +8,7 @@ began with what another request left behind would depend on that other.
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +21,12 @@ from ..records import NoteKind, Refusal
 from .asking import Incident, Wanted
 from .fingerprint import Fingerprint
 from .footprint import footprint
-from .genai import read_decoder
+from .genai import files_of, read_decoder
 from .manifest import ModelConfig
 from .processor import processor_class, system_name
 from .prompts import Prompt, Said, read_prompt, write_said
 from .ran import Ran
+from .screen import FAST, check_profile
 
 LIBRARY: Final = "onnxruntime_genai"
 
@@ -47,18 +48,20 @@ class LanguageRunner:
     Raises:
         ModelInvalid: TW6002, the folder is none that may be loaded, or the library does not load it.
         ModelsMissing: TW6012, onnxruntime-genai is not installed.
+        ModelUnfit: TW6015, the profile or the batching does not hold for it.
         ProviderMissing: TW6008, no provider that is wanted is there and none may take its place.
     """
 
     def __init__(
         self, wanted: Wanted, config: ModelConfig, folder: Path, clock: Clock, *, extras: Sequence[str] = ()
     ) -> None:
+        check_profile(config, wanted.profile, wanted.batch, wanted.providers)
         self._library = _load_library()
         self._incidents = list[Incident]()
         home = (folder / config.entry).parent
         self._shown = f"{config.name}:{config.version}"
-        self._decoder = read_decoder(_files(home))
-        self._exact = wanted.profile != "fast"
+        self._decoder = read_decoder(files_of(home))
+        self._exact = wanted.profile != FAST
         providers = ("cpu",) if self._exact else (wanted.providers or ("cpu",))
         self._model, provider = self._load(home, providers, wanted.fallback)
         self._tokenizer: Any = self._library.Tokenizer(self._model)
@@ -259,10 +262,6 @@ def _library_digest() -> bytes:
         for path in sorted(home.glob(pattern)):
             whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.digest()
-
-
-def _files(folder: Path) -> Mapping[str, Path]:
-    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
 
 
 def _first_stop(text: str, stops: Sequence[str], start: int) -> int | None:

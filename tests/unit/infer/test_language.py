@@ -6,12 +6,12 @@ import pytest
 
 from tests.unit.infer.decoder import PLAN, make_decoder
 from tickwork.clock import SteppedClock
-from tickwork.errors import ModelInvalid, ProviderMissing
+from tickwork.errors import ModelInvalid, ModelUnfit, ProviderMissing
 from tickwork.infer.asking import Wanted
-from tickwork.infer.genai import CONFIG
+from tickwork.infer.genai import CONFIG, describe_language
 from tickwork.infer.language import LanguageRunner
 from tickwork.infer.manifest import LLM, ModelConfig
-from tickwork.infer.prompts import ANSWER, REQUEST, Message, Prompt, Said, read_said
+from tickwork.infer.prompts import ANSWER, INPUTS, OUTPUTS, REQUEST, Message, Prompt, Said, read_said
 from tickwork.infer.tensors import STRING, Tensor, decode_tensors, encode_tensors, join_text, split_text
 from tickwork.records import Encoding, NoteKind, Refusal
 
@@ -154,6 +154,19 @@ def test_a_provider_that_is_absent_is_an_error_or_a_fallback_that_is_told(folder
         "the execution provider coreml is absent; cpu takes its place",
     )
     assert (runner.fingerprint.provider, runner.take_incidents()) == ("cpu", ())
+
+
+def test_a_profile_that_its_operators_do_not_allow_is_refused(folder: Path) -> None:
+    config = msgspec.structs.replace(describe_language(folder, CONFIG), name="tiny", version="1")
+    assert (config.kind, config.inputs, config.outputs) == (LLM, INPUTS, OUTPUTS)
+    assert "com.microsoft:GroupQueryAttention" in config.screening.inexact
+    for wanted in (
+        Wanted(DIGEST, "exact-portable"),
+        Wanted(DIGEST, "exact-1", ("cuda",)),
+        Wanted(DIGEST, batch="tick"),
+    ):
+        with pytest.raises(ModelUnfit):
+            LanguageRunner(wanted, config, folder, SteppedClock())
 
 
 def test_the_process_says_what_it_takes(runner: LanguageRunner) -> None:
