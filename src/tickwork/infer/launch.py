@@ -85,7 +85,10 @@ class Launcher:
         return start_fresh(role)
 
     def _living_zygote(self) -> "_Zygote":
-        if self._zygote is None or self._zygote.gone:
+        if self._zygote is not None and self._zygote.gone:
+            self._zygote.close()
+            self._zygote = None
+        if self._zygote is None:
             self._zygote = _Zygote()
         return self._zygote
 
@@ -234,3 +237,4 @@ class _Zygote:
         """End it."""
         self._child.kill()
         self._child.wait()
+        self._child.channel.hang_up()

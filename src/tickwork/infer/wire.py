@@ -65,7 +65,7 @@ class Load(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         folder: Where the model's files lie.
-        extras: Paths of libraries that bring further providers.
+        extras: Options of profile ``fast``, ``name=value`` each.
         queue: Requests that may wait.
         memory: Bytes of address space it may take beyond what it has when it begins; 0 for no limit.
         board: Name of the board, where it is not handed over.
@@ -114,7 +114,7 @@ class Setup(msgspec.Struct, frozen=True, array_like=True, tag=1):
         queue: Requests that may wait for one model.
         load_ms: What loading a model may take.
         providers: In the order they are tried where a model may run on any.
-        extras: Paths of libraries that bring further providers.
+        extras: Options of profile ``fast``, ``name=value`` each.
         warm: Whether processes are forked from a warm one.
     """
 

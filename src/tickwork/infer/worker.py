@@ -155,11 +155,19 @@ BOARD_BYTES: Final = 4096
 def _confine(load: wire.Load) -> None:
     if load.memory:
         limit("AS", _address_space() + load.memory)
-    if load.wanted.profile == "fast" and load.wanted.providers and load.wanted.providers != ("cpu",):
+    if load.wanted.profile == "fast" and _reaches_devices(load):
         # A driver of an accelerator opens its devices to write, at any time.
         limit("CORE", 0)
         return
     confine(threads=True, files=OPEN_FILES)
+
+
+def _reaches_devices(load: wire.Load) -> bool:
+    """Return whether the model may be run on something else than the processor here."""
+    from .providers import available, make_setup
+
+    present = set(available(make_setup(load.wanted.profile, load.extras))) - {"cpu"}
+    return bool(present & set(load.wanted.providers or present))
 
 
 def _address_space() -> int:

@@ -20,8 +20,10 @@ from typing import Final
 from .channel import Channel, ChannelClosed, adopt, close_all, take_channel
 
 _PR_SET_PDEATHSIG: Final = 1
-_HEAVY: Final = ("numpy", "onnxruntime")
+_HEAVY: Final = ("numpy", "onnxruntime", "tickwork.infer.sessions")
 _ROLES: Final = frozenset({"worker", "inspector"})
+_INSPECTOR: Final = ("onnx", "tickwork.infer.inspector", "tickwork.infer.graph", "tickwork.infer.sessions")
+"""What only inspectors need: imported before the first of them is forked, for all of them."""
 
 
 def main() -> None:
@@ -101,6 +103,10 @@ def _take(channel: Channel, living: set[int]) -> Callable[[], None] | None:
     if word != "fork" or name not in _ROLES or len(frame.handed) != 1:
         close_all(frame.handed)
         return None
+    if name == "inspector":
+        for module in _INSPECTOR:
+            with contextlib.suppress(ImportError):
+                import_module(module)
     parent = os.getpid()
     pid = os.fork()
     if pid:

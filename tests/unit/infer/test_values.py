@@ -1,0 +1,66 @@
+"""What Python programs hand to models and get back."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from tickwork.errors import ModelInputInvalid
+from tickwork.infer.manifest import Port
+from tickwork.infer.tensors import BFLOAT16, FLOAT32, INT64, STRING, Tensor, join_text
+from tickwork.infer.values import Array, arrays_of, tensors_of
+
+X = Port("x", FLOAT32, ("rows", 2))
+
+
+def test_lists_arrays_and_tensors_give_the_same_tensor() -> None:
+    numbers = [[1.0, 2.0], [3.0, 4.0]]
+    array = np.array(numbers, dtype=np.float32)
+    tensor = Tensor("", FLOAT32, (2, 2), array.tobytes())
+    [from_list], [from_array], [from_tensor] = (tensors_of({"x": one}, [X]) for one in (numbers, array, tensor))
+    assert from_list == from_array == from_tensor == Tensor("x", FLOAT32, (2, 2), array.tobytes())
+
+
+def test_an_array_with_gaps_is_given_without() -> None:
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2]
+    [tensor] = tensors_of({"x": array}, [X])
+    assert bytes(tensor.data) == np.ascontiguousarray(array).tobytes()
+
+
+def test_an_array_of_the_wrong_byte_order_or_type_is_refused() -> None:
+    with pytest.raises(ModelInputInvalid, match="big-endian"):
+        tensors_of({"x": np.zeros(2, dtype=">f4")}, [X])
+    with pytest.raises(ModelInputInvalid, match="has elements"):
+        tensors_of({"x": np.zeros(2, dtype="datetime64[s]")}, [X])
+
+
+def test_a_list_for_an_input_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelInputInvalid, match="no input 'z'"):
+        tensors_of({"z": [1.0]}, [X])
+
+
+def test_a_tensor_that_does_not_hold_what_it_says_is_refused() -> None:
+    with pytest.raises(ModelInputInvalid):
+        tensors_of({"x": Tensor("", FLOAT32, (2, 2), b"")}, [X])
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?", "c8", "c16"])
+def test_every_type_that_array_libraries_know_goes_there_and_back(kind: str) -> None:
+    array = np.arange(6).astype(kind).reshape(2, 3)
+    [tensor] = tensors_of({"x": array}, [X])
+    found = np.asarray(arrays_of([tensor])["x"])
+    assert found.dtype == array.dtype
+    assert found.tobytes() == array.tobytes()
+    assert found.shape == (2, 3)
+
+
+def test_an_output_gives_lists_without_any_library() -> None:
+    assert Array("y", "int64", (2,), (5).to_bytes(8, "little") * 2, INT64).tolist() == [5, 5]
+    assert Array("y", "string", (1,), join_text(["ä"]), STRING).tolist() == ["ä"]
+    assert Array("y", "int64", (), (7).to_bytes(8, "little"), INT64).tolist() == 7
+
+
+def test_a_type_without_a_word_in_array_libraries_says_so() -> None:
+    output = Array("y", "bfloat16", (1,), b"\x80\x3f", BFLOAT16)
+    assert not hasattr(output, "__array_interface__")
+    assert output.tolist() == [1.0]
+    assert msgspec.structs.asdict(output)["dtype"] == "bfloat16"
