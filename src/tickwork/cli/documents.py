@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from ..driver.compare import Divergence
+from ..driver.reexecute import Reexecution
 from ..driver.verify import Run, Verification
 from ..errors import JournalDamaged
 from ..journal.seal import Damage
@@ -63,16 +64,18 @@ def damage_document(damage: Damage | None) -> Document | None:
     return {"record": damage.record, "offset": damage.offset, "reason": damage.what}
 
 
-def write_verification(found: Verification, form: Format, *, executed: bool) -> None:
-    """Print what a verification found."""
+def write_verification(found: Verification, form: Format, *, executed: bool, again: Reexecution | None = None) -> None:
+    """Print what a verification found, and what came of asking models again."""
     if form != "text":
-        document = {
+        document: dict[str, object] = {
             **run_document(found.run),
             "equal": found.equal,
             "divergence": divergence_document(found.divergence),
             "damage": damage_document(found.damage),
             "signed_by": found.signed_by or None,
         }
+        if again is not None:
+            document["reexecution"] = reexecution_document(again)
         write_document(document, form)
         return
     write_run(found.run, form, {"signed_by": found.signed_by})
@@ -82,6 +85,26 @@ def write_verification(found: Verification, form: Format, *, executed: bool) -> 
         write_line("differs: " + found.divergence.sentence())
     if found.damage is not None:
         write_line("damaged: " + damage_sentence(found.damage))
+    if again is not None:
+        _write_reexecution(again)
+
+
+def reexecution_document(found: Reexecution) -> Document:
+    """Return what a reexecution found as a document."""
+    return {
+        "equal": found.equal,
+        "models": [msgspec.structs.asdict(tally) for tally in found.models],
+        "difference": None if found.first is None else msgspec.structs.asdict(found.first),
+    }
+
+
+def _write_reexecution(found: Reexecution) -> None:
+    for tally in found.models:
+        name = f"{tally.model} {tally.version or tally.digest[:8]}".strip()
+        counts = f"{tally.equal} answers equal, {tally.different} different, {tally.skipped} skipped"
+        write_line(f"{name}: {counts}" + (f" ({'; '.join(tally.reasons)})" if tally.reasons else ""))
+    if found.first is not None:
+        write_line("first other answer: " + found.first.sentence())
 
 
 def damage_sentence(damage: Damage) -> str:

@@ -6,23 +6,30 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..driver.opening import read_header, reading
+from ..driver.reexecute import Reexecution
+from ..driver.reexecute import reexecute as ask_again
 from ..driver.verify import Run, Verification
 from ..driver.verify import verify as verify_journal
-from ..errors import JournalDamaged, ReplayDivergence
+from ..errors import JournalDamaged, ReplayDivergence, UsageFault
 from ..journal.check import check
 from ..journal.seal import Damage
 from .documents import unreadable, write_verification
 from .output import Output
-from .session import Folder, Workers, options_for
+from .session import Budget, Folder, ModelChoice, Store, Workers, options_for
 
 EXAMPLES: Final = """Examples:
 
     tickwork verify weather.twk
     tickwork verify weather.twk --workers 2 -o json
     tickwork verify weather.twk --chain-only
+    tickwork verify weather.twk --reexecute
 
 Ends with status 3 if a byte has changed or a turn comes out differently, and
-names the place. No effect is performed."""
+names the place. No effect is performed.
+
+--reexecute then asks the models again what agents asked them and compares
+every answer bit for bit. It needs the models, and refuses where this machine
+computes otherwise than the recorded one."""
 
 app = App(name="verify", help_epilogue=EXAMPLES)
 
@@ -36,17 +43,34 @@ def verify(
     chain_only: Annotated[
         bool, Parameter(negative="", help="Check the file and its chains, and execute nothing.")
     ] = False,
+    reexecute: Annotated[
+        bool, Parameter(negative="", help="Ask the models again and compare their answers with the recorded ones.")
+    ] = False,
+    model: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="With --reexecute, a model to ask; without it all are. May be repeated."),
+    ] = None,
     folder: Folder = None,
+    store: Store = None,
+    model_budget: Budget = "",
     output: Output = "text",
 ) -> int:
     """Check a journal's chains, execute every turn again, and compare every byte."""
-    with options_for("verify", workers=workers, folder=folder) as options:
+    if chain_only and reexecute:
+        raise UsageFault("--chain-only executes nothing, --reexecute does", fix="leave one of them out")
+    if model and not reexecute:
+        raise UsageFault("--model goes with --reexecute", fix="add --reexecute")
+    models = ModelChoice(store, budget=model_budget)
+    again: Reexecution | None = None
+    with options_for("verify", workers=workers, folder=folder, models=models) as options:
         try:
             found = verify_chain(journal) if chain_only else verify_journal(journal, options=options)
         except JournalDamaged as error:
             found = unreadable(journal, error)
-    write_verification(found, output, executed=not chain_only)
-    return 0 if found.equal else ReplayDivergence.exit_status
+        if reexecute and found.equal:
+            again = ask_again(journal, models=model or (), options=options)
+    write_verification(found, output, executed=not chain_only, again=again)
+    return 0 if found.equal and (again is None or again.equal) else ReplayDivergence.exit_status
 
 
 def verify_chain(path: Path) -> Verification:
