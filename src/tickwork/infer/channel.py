@@ -244,7 +244,9 @@ class Watch:
     def wait(self, timeout_s: float | None) -> list[int]:
         """Return who is ready, or has ended, within that time; None waits for ever."""
         if self._poll is not None:
-            return [number for number, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000)]
+            # Longer than two weeks does not fit into what the system takes.
+            limit_ms = None if timeout_s is None else min(timeout_s * 1000, 1 << 30)
+            return [number for number, _ in self._poll.poll(limit_ms)]
         mine = list(self._numbers)
         found = select.select([] if self._writing else mine, mine if self._writing else [], [], timeout_s)
         return found[1] if self._writing else found[0]

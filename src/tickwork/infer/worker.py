@@ -203,6 +203,8 @@ class _Request:
     __slots__ = ("body", "deadline_ns", "encoding", "flags", "kind", "link", "number", "sent_ns", "tick")
 
     def __init__(self, link: _Link, frame: Received) -> None:
+        if len(frame.head) != wire.REQUEST.size:
+            raise ChannelClosed
         (
             self.kind, self.encoding, self.flags, self.number, self.tick, self.sent_ns, self.deadline_ns, size, length,
         ) = wire.REQUEST.unpack(frame.head)  # fmt: skip
@@ -303,7 +305,7 @@ class Worker:
                 frame = link.channel.receive(0)
                 if frame is not None:
                     self._enqueue(_Request(link, frame))
-            except (ChannelClosed, ValueError):
+            except ChannelClosed:
                 self._drop(link)
 
     def _hear_host(self) -> None:

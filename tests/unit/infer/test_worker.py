@@ -1,0 +1,249 @@
+"""A worker answers in order, refuses what is too much, and finishes what it has before it goes."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.unit.infer.standins import MIB, Echo, wanted
+from tickwork.clock import Clock, SystemClock
+from tickwork.errors import ModelInvalid, ModelQueueFull
+from tickwork.infer import wire
+from tickwork.infer.arena import INLINE_BYTES, Board, make_arena
+from tickwork.infer.asking import Incident, Reply, Wanted
+from tickwork.infer.channel import Channel, ChannelClosed, make_pair
+from tickwork.infer.link import Link
+from tickwork.infer.manifest import ModelConfig
+from tickwork.infer.worker import load_and_answer
+from tickwork.records import Encoding, NoteKind, Refusal
+
+MODEL = wanted("net")
+CONFIG = ModelConfig(name="net", version="1")
+FAR_NS = 1 << 62
+
+
+class Stage:
+    """A worker in a thread, with a session that can be held back.
+
+    Attributes:
+        gate: A request of b"wait" runs until this is set.
+        entered: Set when such a request runs.
+    """
+
+    def __init__(self, queue: int = 2) -> None:
+        self.gate, self.entered = threading.Event(), threading.Event()
+        self.session = Echo(MODEL.model, self._hold)
+        self.host, theirs = make_pair()
+        arena = make_arena()
+        arena.grow(4096)
+        self.board = Board(arena)
+        load = wire.Load(MODEL, CONFIG, "/nowhere", (), queue, 0)
+        self.host.send(wire.encode(load), handing=[arena.number])
+        self._thread = threading.Thread(target=self._run, args=(theirs,), daemon=True)
+        self._thread.start()
+        frame = self.host.receive(10)
+        assert frame is not None
+        assert frame.head == wire.LOADED
+        self.loaded = msgspec.msgpack.decode(frame.body, type=wire.Loaded)
+        self._links = 0
+
+    def _hold(self, body: bytes) -> None:
+        if body == b"wait":
+            self.entered.set()
+            assert self.gate.wait(10)
+
+    def _run(self, channel: Channel) -> None:
+        frame = channel.receive()
+        assert frame is not None
+
+        def make(asked: Wanted, config: ModelConfig, folder: Path, clock: Clock, extras: tuple[str, ...]) -> Echo:
+            del asked, config, folder, clock, extras
+            return self.session
+
+        load_and_answer(channel, frame, make, confined=False)
+
+    def link(self) -> Link:
+        """Return a new connection."""
+        mine, theirs = make_pair()
+        arena = make_arena()
+        self._links += 1
+        attach = wire.encode(wire.Attach(self._links, ""))
+        self.host.send(wire.ATTACH, attach, handing=[theirs.fileno(), arena.number])
+        theirs.close()
+        acquired = wire.Acquired(1, self._links, self.loaded.fingerprint, CONFIG, (), (), self.loaded.memory)
+        return Link(MODEL, acquired, mine, arena, SystemClock())
+
+    def asked_beside(self, body: bytes, deadline_ns: int = FAR_NS) -> "Beside":
+        """Ask from a thread."""
+        return Beside(self.link(), body, deadline_ns)
+
+    def close(self) -> None:
+        self.gate.set()
+        self.host.close()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+class Beside:
+    """A request in a thread of its own."""
+
+    def __init__(self, link: Link, body: bytes, deadline_ns: int) -> None:
+        self.reply: Reply | None = None
+        self._link, self._body, self._deadline_ns = link, body, deadline_ns
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        self.reply = ask(self._link, self._body, deadline_ns=self._deadline_ns)
+
+    def join(self) -> Reply:
+        self._thread.join(10)
+        assert self.reply is not None
+        return self.reply
+
+
+def ask(link: Link, body: bytes, *, tick: int = 0, deadline_ns: int = FAR_NS) -> Reply:
+    replies = link.ask(wire.ASK, Encoding.TENSOR, body, tick, deadline_ns)
+    assert replies is not None
+    return replies[0]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    made = Stage()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, INLINE_BYTES, INLINE_BYTES + 1, 300_000, 3_000_000])
+def test_a_request_of_any_size_is_answered_twice_alike(stage: Stage, size: int) -> None:
+    link = stage.link()
+    body = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    assert ask(link, body).body == body
+    assert ask(link, body).body == body, "the second answer finds an arena that is large enough"
+
+
+def test_an_answer_says_what_it_took(stage: Stage) -> None:
+    taken = ask(stage.link(), b"hello").inference
+    assert taken is not None
+    assert (taken.model, taken.provider, taken.profile, taken.rows, taken.memory) == ("net:1", "cpu", "exact-1", 1, MIB)
+
+
+def test_a_batch_is_answered_row_by_row(stage: Stage) -> None:
+    body = msgspec.msgpack.encode([(int(Encoding.TENSOR), b"one"), (int(Encoding.JSON), b"two")])
+    replies = stage.link().ask(wire.ASK_BATCH, Encoding.MSGPACK, body, 0, FAR_NS)
+    assert replies is not None
+    assert [(one.encoding, one.body) for one in replies] == [(Encoding.TENSOR, b"one"), (Encoding.JSON, b"two")]
+
+
+def test_the_board_shows_what_was_asked(stage: Stage) -> None:
+    link = stage.link()
+    for tick in (5, 9, 7):
+        ask(link, b"x", tick=tick)
+    ask(link, b"y")
+    seen = stage.board.shown()
+    assert (seen["tick"], seen["queued"]) == (9, 0)
+    assert seen["asked"] >= 3, "the last may still be being counted"
+
+
+def test_many_connections_are_answered(stage: Stage) -> None:
+    links = [stage.link() for _ in range(20)]
+    for number, link in enumerate(links):
+        assert ask(link, str(number).encode()).body == str(number).encode()
+
+
+def test_what_is_more_than_may_wait_is_refused_while_a_run_goes_on(stage: Stage) -> None:
+    held = stage.asked_beside(b"wait")
+    assert stage.entered.wait(10)
+    beside = [stage.asked_beside(b"x") for _ in range(5)]
+    while stage.board["refused"] < 3:
+        threading.Event().wait(0.001)
+    stage.gate.set()
+    held.join()
+    replies = [one.join() for one in beside]
+    full = [reply for reply in replies if reply.code]
+    assert len(full) == 3
+    assert {type(reply.error) for reply in full} == {ModelQueueFull}
+    assert {reply.code for reply in full} == {Refusal.CONFLICT}
+    assert {reply.body for reply in full} == {b"too many requests wait for the model"}
+
+
+def test_a_request_that_waited_past_its_deadline_is_not_run(stage: Stage) -> None:
+    held = stage.asked_beside(b"wait")
+    assert stage.entered.wait(10)
+    clock = SystemClock()
+    link = stage.link()
+    assert link.ask(wire.ASK, Encoding.TENSOR, b"late", 0, clock.elapsed_ns()) is None
+    stage.gate.set()
+    held.join()
+    with pytest.raises((ChannelClosed, AssertionError)):
+        ask(link, b"the answer to the first comes first")
+    assert ask(stage.link(), b"x").code == 0
+
+
+def test_who_leaves_during_a_run_harms_nobody(stage: Stage) -> None:
+    link = stage.link()
+    soon_ns = SystemClock().elapsed_ns() + 100_000_000
+    assert link.ask(wire.ASK, Encoding.TENSOR, b"wait", 0, soon_ns) is None
+    assert stage.entered.wait(10)
+    link.close()
+    stage.gate.set()
+    assert ask(stage.link(), b"x").body == b"x"
+
+
+def test_a_worker_that_is_told_to_go_answers_what_it_has(stage: Stage) -> None:
+    held, waiting = stage.asked_beside(b"wait"), stage.link()
+    assert stage.entered.wait(10)
+    beside = Beside(waiting, b"x", FAR_NS)
+    while not stage.board["queued"]:
+        threading.Event().wait(0.001)
+    stage.host.send(wire.RETIRE)
+    stage.gate.set()
+    assert held.join().body == b"wait"
+    assert beside.join().body == b"x"
+    with pytest.raises(ChannelClosed):
+        stage.host.receive(10)
+    with pytest.raises(ChannelClosed):
+        ask(waiting, b"y")
+
+
+def test_what_happens_to_a_session_is_told_once_with_its_new_fingerprint(stage: Stage) -> None:
+    one, other = stage.link(), stage.link()
+    assert ask(one, b"x").incidents == ()
+    fallen = Incident(NoteKind.FALLBACK, "cuda failed")
+    stage.session.incidents = (fallen,)
+    stage.session.fingerprint = msgspec.structs.replace(stage.session.fingerprint, provider="reserve")
+    first, second, beside = ask(one, b"x"), ask(one, b"x"), ask(other, b"x")
+    assert (first.incidents, second.incidents, beside.incidents) == ((fallen,), (), ())
+    assert [reply.fingerprint.provider for reply in (first, second, beside) if reply.fingerprint] == ["reserve"] * 3
+
+
+def test_nonsense_on_a_connection_ends_that_connection_alone(stage: Stage) -> None:
+    mine, theirs = make_pair()
+    arena = make_arena()
+    stage.host.send(wire.ATTACH, wire.encode(wire.Attach(9, "")), handing=[theirs.fileno(), arena.number])
+    theirs.close()
+    mine.send(b"no request")
+    with pytest.raises(ChannelClosed):
+        mine.receive(10)
+    assert ask(stage.link(), b"x").body == b"x"
+
+
+def test_a_model_that_cannot_be_loaded_says_why() -> None:
+    mine, theirs = make_pair()
+    arena = make_arena()
+    arena.grow(4096)
+    mine.send(wire.encode(wire.Load(MODEL, CONFIG, "", (), 1, 0)), handing=[arena.number])
+    frame = theirs.receive(10)
+    assert frame is not None
+
+    def make(asked: Wanted, config: ModelConfig, folder: Path, clock: Clock, extras: tuple[str, ...]) -> Echo:
+        raise ModelInvalid("it is no model")
+
+    load_and_answer(theirs, frame, make, confined=False)
+    said = mine.receive(10)
+    assert said is not None
+    assert said.head == wire.FAILED
+    assert isinstance(wire.decode_error(said.body), ModelInvalid)
