@@ -144,10 +144,14 @@ class ModelStore:
         """Return a model's manifest.
 
         Raises:
-            ModelDamaged: TW6003, its bytes are not those of the digest, or are not there.
-            ModelInvalid: TW6002, they are no manifest.
+            ModelNotFound: TW6001. ModelInvalid: TW6002, its bytes are no manifest.
+            ModelDamaged: TW6003, they are not those of the digest, or are not there although the index has it.
         """
-        return decode_manifest(self.content(digest))
+        try:
+            return decode_manifest(self.content(digest))
+        except ModelDamaged:
+            self.find(f"sha256:{digest.hex()}")
+            raise
 
     def config(self, digest: bytes) -> ModelConfig:
         """Return what there is to know of a model, with the memory it was measured to take here.
