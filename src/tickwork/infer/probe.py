@@ -40,11 +40,16 @@ _ONE_AS_POWER: Final = 127
 Inputs = dict[str, Value]
 
 
-def warm_shape(port: Port, warmup: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
-    """Return the shape an input is made up with: the one it is warmed up with, or 1 for what callers choose."""
+def warm_shape(port: Port, warmup: Mapping[str, Sequence[int]], size: int = 1) -> tuple[int, ...]:
+    """Return the shape an input is made up with.
+
+    Args:
+        warmup: What each input is warmed up with, where that is said.
+        size: A dimension that callers choose, the first left out, which is 1.
+    """
     if port.name in warmup:
         return tuple(warmup[port.name])
-    return tuple(size if isinstance(size, int) else 1 for size in port.shape)
+    return tuple(own if isinstance(own, int) else size if place else 1 for place, own in enumerate(port.shape))
 
 
 def make_inputs(

@@ -7,7 +7,7 @@ Invariants:
     * A request that does not fit is refused before the runtime sees it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +18,8 @@ from ..records import Encoding, NoteKind, Refusal
 from . import arrays, providers
 from .asking import Incident, Wanted
 from .fingerprint import Fingerprint
+from .footprint import footprint
 from .manifest import ModelConfig, Port
-from .memory import own_memory
 from .nested import read_json, write_json
 from .ports import MAP, TENSOR, Value, check_complete, check_fit, match_inputs, spread_outputs
 from .probe import Inputs, make_inputs
@@ -157,6 +157,21 @@ class Runner:
             # What draws numbers gives other ones each time.
             return b"" if self._config.screening.random else codec.digest(encode_tensors(spread_outputs(values)))
         return b""
+
+    def rehearse(self, shapes: Mapping[str, Sequence[int]]) -> ModelError | None:
+        """Return None where the model runs with made-up inputs of these shapes, else why it does not."""
+        failure: ModelError | None = None
+        for zeros in (False, True):
+            inputs = make_inputs(self._config.inputs, shapes, zeros=zeros)
+            if inputs is None:
+                return None
+            try:
+                self._compute(inputs)
+            except ModelError as error:
+                failure = error
+            else:
+                return None
+        return failure
 
     # --------------------------------------------------------------------------------------------------------- running
 
@@ -361,7 +376,7 @@ class Runner:
 
     def memory(self) -> int:
         """Return what this process takes now. Units: bytes."""
-        return own_memory()
+        return footprint()
 
 
 def _check_ports(config: ModelConfig) -> None:

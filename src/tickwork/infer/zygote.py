@@ -22,7 +22,7 @@ from .channel import Channel, ChannelClosed, adopt, close_all, take_channel
 _PR_SET_PDEATHSIG: Final = 1
 _HEAVY: Final = ("numpy", "onnxruntime", "tickwork.infer.sessions")
 _ROLES: Final = frozenset({"worker", "inspector"})
-_INSPECTOR: Final = ("onnx", "tickwork.infer.inspector", "tickwork.infer.graph", "tickwork.infer.sessions")
+_INSPECTOR: Final = ("tickwork.infer.inspector", "tickwork.infer.graph", "tickwork.infer.sessions")
 """What only inspectors need: imported before the first of them is forked, for all of them."""
 
 
@@ -36,6 +36,9 @@ def main() -> None:
         # Where a package is missing, who is forked says so.
         with contextlib.suppress(ImportError):
             import_module(name)
+    with contextlib.suppress(ImportError):
+        # Remembered for all that are forked: hashing the library takes a tenth of a second.
+        import_module("tickwork.infer.providers").library_digest()
     serve(channel)
 
 
