@@ -4,8 +4,8 @@ The package holds weights and no graph, and what it names as its requirements is
 it is looked for, never imported. The weights are known by digest, so the model that comes out is known as well.
 
 The graph is written in operators by which no row of a batch depends on another: pooling is a product of the mask and
-the hidden states, since a mean over the middle axis takes another path for another batch; and since every vector is
-brought to length 1 in the end, the mean's divisor is left out.
+the hidden states, since a mean over the middle axis takes another path for another batch, and so is a vector's length.
+Every vector is brought to length 1 in the end, so the mean's divisor is left out.
 
 Law: equal weights give equal bytes of the model.
 
@@ -130,9 +130,11 @@ def build_model(weights: dict[str, Tensor], *, layers: int, heads: int) -> bytes
     graph.floats("scale", [1 / math.sqrt(width // heads)])
     for layer in range(layers):
         hidden = _layer(graph, f"encoder.layer.{layer}.", hidden, bias)
-    row = graph.add("Unsqueeze", mask, graph.whole("pool_axes", [1]), name="mask_row")
-    total = graph.add("Squeeze", graph.add("MatMul", row, hidden), "pool_axes", name="pooled")
-    graph.add("LpNormalization", total, name="embedding", axis=-1, p=2)
+    row = graph.add("Unsqueeze", mask, graph.whole("row_axis", [1]), name="mask_row")
+    total = graph.add("MatMul", row, hidden, name="pooled")
+    squares = graph.add("MatMul", total, graph.add("Transpose", total, perm=(0, 2, 1)))
+    length = graph.add("Max", graph.add("Sqrt", squares), graph.floats("shortest", [_EPSILON]), name="length")
+    graph.add("Squeeze", graph.add("Div", total, length), "row_axis", name="embedding")
     return graph.encode(width)
 
 
