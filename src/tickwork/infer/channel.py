@@ -352,9 +352,13 @@ class Listener:
             path.write_text(f"{self._socket.getsockname()[1]} {key}")
         else:
             self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.bind(str(path))
-            path.chmod(0o600)
-            self._socket.listen()
+            try:
+                self._socket.bind(str(path))
+                path.chmod(0o600)
+                self._socket.listen()
+            except OSError:
+                self._socket.close()
+                raise
 
     def accept(self) -> Channel:
         """Return the next caller's channel.

@@ -24,7 +24,7 @@ from ..errors import InternalError, ModelCrashed, ModelHostLost, ModelTooLarge, 
 from ..records import NoteKind
 from . import wire
 from .asking import Incident, Wanted
-from .channel import Channel, ChannelClosed, ChannelSlow, Listener, Received, adopt, close_all, take_channel
+from .channel import Channel, ChannelClosed, ChannelSlow, Listener, Received, adopt, close_all, connect, take_channel
 from .fingerprint import decode_fingerprint
 from .hosted import END_S, Hosted, State
 from .launch import Launcher
@@ -357,8 +357,8 @@ class Host:
         except (ModelCrashed, ModelTooLarge) as error:
             # It may have been short of memory, which all that is idle could give back; but once only.
             incidents.append(Incident(NoteKind.CRASH, error.why or error.what))
-            self._evict(self._residency.idle(device, busy=self._busy()), "a model needed the memory")
-            hosted.told = ""
+            hosted.again()
+            self._evict(self._residency.idle(device, busy=self._busy()), "another model needed the memory")
             hosted.start(self._launcher, load, self._setup.load_ms)
         threading.Thread(target=self._watch, args=(hosted,), name="tickwork-worker", daemon=True).start()
         self._settle(hosted, cost, tick)
@@ -540,8 +540,14 @@ def serve_at(host: Host, path: Path, key: str) -> Listener:
     """Return a listener at which the host serves whoever comes, by threads of its own.
 
     Raises:
-        ModelHostLost: TW6009, the socket cannot be made.
+        ModelHostLost: TW6009, the socket cannot be made, or somebody listens there.
     """
+    with contextlib.suppress(ChannelClosed):
+        connect(path).close()
+        raise ModelHostLost(
+            "a host listens there already", where=str(path), why="a socket has one host",
+            fix="use that one, end it, or name another socket",
+        )  # fmt: skip
     try:
         listener = Listener(path, key)
     except OSError as error:

@@ -112,6 +112,10 @@ class Hosted:
         self.loaded = msgspec.msgpack.decode(frame.body, type=wire.Loaded)
         return self.loaded
 
+    def again(self) -> None:
+        """Forget how a first attempt to load ended."""
+        self.state, self.told, self.status = State.LOADING, "", None
+
     def attach(self, number: int, memory: int, arena: str) -> int:
         """Connect an asker and return the number of the connection.
 

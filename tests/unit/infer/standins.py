@@ -61,6 +61,7 @@ class Echo:
     def __init__(self, model: bytes, gate: Callable[[bytes], None] | None = None) -> None:
         self.fingerprint = Fingerprint(model, "exact-1", "echo 1", b"", "cpu", (), "here", "any", b"")
         self.incidents: tuple[Incident, ...] = ()
+        self.bytes = MIB
         self._gate = gate
 
     def take_incidents(self) -> tuple[Incident, ...]:
@@ -79,7 +80,7 @@ class Echo:
         ]
 
     def memory(self) -> int:
-        return MIB
+        return self.bytes
 
 
 MakeEcho = Callable[[Wanted, ModelConfig, Path, Clock, tuple[str, ...]], Echo]
@@ -131,6 +132,11 @@ class _Thread:
         finally:
             theirs.close()
             self._ended.set()
+
+    def crash(self) -> None:
+        """End as by SIGFPE. What runs in the thread must not go on: it raises ``ChannelClosed``."""
+        self.status = -8
+        self.channel.hang_up()
 
     def kill(self) -> None:
         self.status = self.status or -9
