@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..infer.adding import FIRST, Labels, add_model, gather
+from ..infer.adding import Labels, add_model, gather
 from ..infer.carrying import SCHEME, add_artifact
 from ..infer.signing import sign_as_developer
 from ..infer.store import ModelStore
@@ -54,7 +54,6 @@ def _minilm(folder: Path) -> Made:
     entry = minilm.write_minilm(folder)
     return folder, Labels(
         name=minilm.NAME,
-        version=FIRST,
         entry=entry,
         licence=minilm.LICENCE,
         description=minilm.DESCRIPTION,
