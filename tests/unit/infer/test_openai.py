@@ -160,7 +160,7 @@ def test_only_language_models_are_listed_and_asked(stand: Stand) -> None:
 
 
 def test_a_model_that_fails_is_an_error_of_the_server_without_its_words(stand: Stand) -> None:
-    told = ModelRunFailed("the language model reported an error", where="/home/somebody", why="at 0x7fff")
+    told = ModelRunFailed("the language model reported an error", where="/nowhere", why="at 0x7fff")
     stand.reply = Reply(Refusal.FAILED, Encoding.BYTES, b"", error=told)
     answer = stand.ask("complete", {"model": "tiny", "prompt": "x"})
     error = json.loads(answer.body)["error"]
