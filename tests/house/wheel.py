@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+UNSUPPORTED = -8
+
 AUDIT = """
 import sys, threading
 import tickwork
@@ -37,6 +39,7 @@ def main() -> int:
         demo = _run([scripts / "tickwork", "demo", "--ticks", "200", "-o", "json"], folder)
         document = json.loads(demo)
         assert document["equal"] is True, document
+        assert document["forecast"]["refusal"] == UNSUPPORTED, "nothing that runs models is installed here"
         begun = json.loads(_run([scripts / "tickwork", "agent", "new", "c", "starter", "-o", "json"], folder))
         assert any(name.endswith("agent.toml") for name in begun["files"]), begun
     print(f"wheel: tickwork {version}, demo of 200 ticks, head {document['head']}")

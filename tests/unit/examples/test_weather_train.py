@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from tests.unit.examples.forecasting import FOLDER, MODEL, learnt, session, training
+from tickwork.infer.graph import read_graph
+from tickwork.infer.manifest import Screening
+from tickwork.infer.screen import RULES, has_batch_axis, screen
 
 
 @pytest.mark.slow
@@ -67,6 +70,12 @@ def test_sums_fit_and_scales_are_powers_of_two() -> None:
         most = np.abs(weights).sum(axis=0) * 255 + np.abs(layer.bias)
         assert most.max() < 1 << 24, "float32 holds it"
         assert (np.frexp(layer.scale)[0] == 0.5).all()
+
+
+def test_the_screens_let_the_model_be_portable_and_batched() -> None:
+    graph = read_graph(MODEL.parent, MODEL.name)
+    assert screen(graph) == Screening(RULES)
+    assert has_batch_axis(graph.inputs, graph.outputs)
 
 
 def test_the_sine_is_one() -> None:
