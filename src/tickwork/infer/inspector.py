@@ -26,8 +26,9 @@ from .asking import Wanted
 from .channel import Channel, ChannelClosed, ChannelSlow, take_channel
 from .footprint import footprint
 from .genai import CONFIG as LANGUAGE_CONFIG
+from .genai import describe_language
 from .launch import Child, Launcher, exit_text
-from .manifest import LLM, ModelConfig
+from .manifest import ModelConfig
 from .ports import TENSOR
 from .screen import FAST, has_batch_axis, screen
 
@@ -237,11 +238,11 @@ def _is_open(config: ModelConfig) -> bool:
 
 def _look_into_language(folder: Path, entry: str, told: Callable[[str], None]) -> ModelConfig:
     from .language import LanguageRunner
-    from .prompts import INPUTS, OUTPUTS
 
+    told(_READING)
+    config = describe_language(folder, entry)
     told(_LOADING)
-    config = ModelConfig(name="", version="", kind=LLM, entry=entry, inputs=INPUTS, outputs=OUTPUTS)
-    LanguageRunner(Wanted(bytes(32)), config, folder, SystemClock())
+    LanguageRunner(Wanted(bytes(32), profile=FAST, providers=("cpu",)), config, folder, SystemClock())
     return msgspec.structs.replace(config, memory=footprint())
 
 
