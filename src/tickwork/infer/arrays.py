@@ -4,6 +4,8 @@ Types that NumPy knows pass as arrays that view the tensor's bytes. The others (
 bits) pass as values of the runtime's own, filled with the tensor's bytes.
 
 Invariants:
+    * What the runtime reads begins at a multiple of 64 in memory. Where it did not, sums came out with other last bits:
+      vector code adds up what lies before the first whole vector on its own.
     * NaN leaves in one form for each type, whatever the processor made of it.
     * All is little-endian; a machine that is not refuses at import.
 
@@ -16,6 +18,8 @@ floating point 1.0 and the extended float types of ONNX.
 # pyright: reportMissingTypeStubs=false
 
 import ctypes
+import math
+import mmap
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -41,6 +45,9 @@ _NUMPY: Final[dict[int, Any]] = {
 _CODES: Final = {dtype: code for code, dtype in _NUMPY.items()}
 _FLOATS: Final = frozenset({1, 10, 11})
 
+_ALIGNED: Final = 64
+_ROOM_BYTES: Final = 1 << 16
+
 # Of types NumPy does not know: the words that are NaN, as a mask, the value below which none is, and the one kept.
 _BFLOAT16_INFINITY: Final = 0x7F80
 _BFLOAT16_NAN: Final = 0x7FC0
@@ -56,6 +63,40 @@ _CANONICAL: Final = {
     10: np.array([0x7E00], np.uint16).view(np.float16)[0],
     11: np.array([0x7FF8000000000000], np.uint64).view(np.float64)[0],
 }
+
+
+class Room:
+    """Memory in which arrays that lie elsewhere are laid at multiples of 64 bytes.
+
+    What was laid there stays until ``clear``; one request needs no more, so the memory is used again and again.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _ROOM_BYTES)
+        self._used = 0
+
+    def clear(self) -> None:
+        """Begin anew: nobody reads what was laid here before."""
+        self._used = 0
+
+    def align(self, array: Array) -> Array:
+        """Return an equal array that begins at a multiple of 64; the same where it does already. Text stays."""
+        if array.dtype.hasobject or not array.nbytes or not array.__array_interface__["data"][0] & _ALIGNED - 1:
+            return array
+        target = self.take(array.shape, array.dtype)
+        target[...] = array
+        return target
+
+    def take(self, shape: Sequence[int], dtype: Any) -> Array:
+        """Return an array to be filled, which begins at a multiple of 64."""
+        count = math.prod(shape)
+        size = count * dtype.itemsize
+        start = -(-self._used // _ALIGNED) * _ALIGNED
+        if start + size > len(self._memory):
+            # Arrays that lie in the old memory keep it.
+            self._memory, start = mmap.mmap(-1, max(size, 2 * len(self._memory))), 0
+        self._used = start + size
+        return np.frombuffer(self._memory, dtype, count, start).reshape(shape)
 
 
 def is_plain(dtype: int) -> bool:
@@ -78,15 +119,13 @@ def to_array(tensor: Tensor) -> Array:
             why="a bool is one byte, 0 or 1",
             fix="send 0 for false and 1 for true",
         )
-    if not flat.flags.aligned:
-        flat = flat.copy()
     return flat.reshape(tensor.shape)
 
 
-def to_value(tensor: Tensor) -> Any:
+def to_value(tensor: Tensor, room: Room) -> Any:
     """Return the runtime's own value with the tensor's data, for any type but text."""
     if tensor.dtype in _NUMPY:
-        return onnxruntime.OrtValue.ortvalue_from_numpy(to_array(tensor))
+        return onnxruntime.OrtValue.ortvalue_from_numpy(room.align(to_array(tensor)))
     made = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(tensor.shape), tensor.dtype)
     size = len(tensor.data)
     if size:
@@ -148,11 +187,11 @@ def _clear_rest(dtype: int, shape: Sequence[int], data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] & (1 << used) - 1]) if used and data else data
 
 
-def to_feed(value: Value) -> Any:
+def to_feed(value: Value, room: Room) -> Any:
     """Return what the runtime is fed for a port: an array, a list of arrays, or None for an absent optional."""
     if isinstance(value, Tensor):
-        return to_array(value) if is_plain(value.dtype) else to_value(value)
-    return None if value is None else [to_array(member) for member in value]
+        return room.align(to_array(value)) if is_plain(value.dtype) else to_value(value, room)
+    return None if value is None else [room.align(to_array(member)) for member in value]
 
 
 def from_feed(name: str, given: Any) -> tuple[Value, int]:
@@ -169,6 +208,10 @@ def from_feed(name: str, given: Any) -> tuple[Value, int]:
     return members, nans
 
 
-def join_rows(arrays: Sequence[Array]) -> Array:
-    """Return arrays joined along their first dimension."""
-    return np.concatenate(arrays, axis=0)
+def join_rows(tensors: Sequence[Tensor], room: Room) -> Array:
+    """Return tensors of a plain type joined along their first dimension."""
+    parts = [to_array(tensor) for tensor in tensors]
+    if parts[0].dtype.hasobject:
+        return np.concatenate(parts, axis=0)
+    joined = room.take((sum(len(part) for part in parts), *parts[0].shape[1:]), parts[0].dtype)
+    return np.concatenate(parts, axis=0, out=joined)

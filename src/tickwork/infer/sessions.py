@@ -71,6 +71,7 @@ class Runner:
         self._as_values = any(not arrays.is_plain(port.dtype) for port in self._outputs)
         self._required = [port for port in config.inputs if not port.optional]
         self._incidents = list[Incident]()
+        self._room = arrays.Room()
         self._waiting = self._order()
         self._session = self._open_next()
         self.fingerprint = self._take_fingerprint()
@@ -209,10 +210,12 @@ class Runner:
             ModelRunFailed: TW6014.
             ProviderMissing: TW6008, the provider failed and none may take its place.
         """
+        room = self._room
+        room.clear()
         if self._as_values:
-            feeds = {name: arrays.to_value(value) for name, value in inputs.items() if isinstance(value, Tensor)}
+            feeds = {name: arrays.to_value(value, room) for name, value in inputs.items() if isinstance(value, Tensor)}
         else:
-            feeds = {name: arrays.to_feed(value) for name, value in inputs.items()}
+            feeds = {name: arrays.to_feed(value, room) for name, value in inputs.items()}
         made = self._call(feeds)
         values, nans = list[tuple[Port, Value]](), 0
         read = arrays.from_value if self._as_values else arrays.from_feed
@@ -314,7 +317,11 @@ class Runner:
     def _run_together(self, given: Sequence[Inputs]) -> list[tuple[list[tuple[Port, Value]], int]] | None:
         """Return the answers to requests that are joined, or None where the model does not keep them apart."""
         counts = [_rows(inputs) for inputs in given]
-        feeds = {name: arrays.join_rows([arrays.to_feed(inputs[name]) for inputs in given]) for name in given[0]}
+        self._room.clear()
+        feeds = dict[str, Any]()
+        for name in given[0]:
+            parts = [part for inputs in given if isinstance(part := inputs[name], Tensor)]
+            feeds[name] = arrays.join_rows(parts, self._room)
         try:
             made = self._call(feeds)
         except ModelError:

@@ -117,11 +117,16 @@ def echo(dtype: int = FLOAT, shape: Sequence[int | str] | None = ("rows", 4)) ->
 
 
 def unary(
-    operator: str, dtype: int = FLOAT, shape: Sequence[int | str] | None = ("rows", 16), **attributes: Any
+    operator: str,
+    dtype: int = FLOAT,
+    shape: Sequence[int | str] | None = ("rows", 16),
+    opset: int = 21,
+    **attributes: Any,
 ) -> bytes:
-    """One operator with one input: ``x`` to ``y``."""
+    """One operator with one input: ``x`` to ``y``, of the same rank at most."""
     node = helper.make_node(operator, ["x"], ["y"], **attributes)
-    return model([node], [("x", dtype, shape)], [("y", dtype, shape)])
+    given = shape if opset >= 18 else None
+    return model([node], [("x", dtype, shape)], [("y", dtype, given)], opsets=[("", opset)], ir=8 if opset < 21 else 10)
 
 
 def model_of_any_width() -> bytes:

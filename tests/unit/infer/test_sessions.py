@@ -71,6 +71,13 @@ def test_an_answer_has_the_bits_of_the_bare_runtime(tmp_path: Path) -> None:
         assert answer(runner.run(body(x=rows(3)), TENSOR)) == wanted.tobytes()
 
 
+def test_an_answer_does_not_follow_from_where_the_request_lies(tmp_path: Path) -> None:
+    runner = load(tmp_path, nets.unary("ReduceMean", shape=("rows", 7, 33), axes=(2,), opset=17))
+    sent = body(x=np.random.default_rng(1).standard_normal((3, 7, 33)).astype(np.float32))
+    answers = {answer(runner.run(memoryview(bytes(shift) + sent)[shift:], TENSOR)) for shift in range(0, 64, 4)}
+    assert len(answers) == 1
+
+
 def test_json_is_answered_with_json(tmp_path: Path) -> None:
     runner = load(tmp_path, nets.echo())
     ran = runner.run(b'{"x": [[1, 2.5, 0.1, "NaN"]]}', JSON)
