@@ -10,10 +10,11 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from ..clock import SystemClock
+from ..infer.kept import Kept
 from ..infer.manifest import ModelConfig, Port
 from ..infer.shelf import Told, nobody
 from ..infer.signing import judge_model
-from ..infer.store import Kept, ModelStore
+from ..infer.store import ModelStore
 from ..infer.tensors import NAMES
 from ..packages.judge import Verdict
 from ..packages.trust import load_trust

@@ -5,7 +5,8 @@ from typing import Final
 from cyclopts import App
 
 from ..errors import ModelDamaged, TickworkError
-from ..infer.store import Checked, Kept, ModelStore
+from ..infer.kept import Checked, Kept
+from ..infer.store import ModelStore
 from .kept import References, judge_here, open_store, reading
 from .output import Output, write_line, write_rows
 from .parcels import Allowed

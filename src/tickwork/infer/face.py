@@ -24,9 +24,10 @@ from . import oip, openai
 from .asking import Asker, Reply, Wanted
 from .fingerprint import Fingerprint
 from .gauges import TEXT, Gauges
+from .kept import Kept
 from .manifest import LLM, ModelConfig
 from .prompts import read_said
-from .store import Kept, ModelStore
+from .store import ModelStore
 from .tensors import decode_tensors, encode_tensors
 
 JSON: Final = "application/json"

@@ -112,6 +112,7 @@ class Shelf:
         digest = hashlib.sha256(data).hexdigest()
         self.root.mkdir(parents=True, exist_ok=True)
         fresh = self.root / ".new"
+        remove_file(fresh)
         with fresh.open("wb") as file:
             file.write(data)
             file.flush()

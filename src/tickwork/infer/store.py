@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import ModelDamaged, ModelExists, ModelKept, ModelNotFound
+from ..errors import ModelDamaged, ModelExists, ModelInvalid, ModelKept, ModelNotFound
 from ..packages.files import replace_file
 from ..packages.signature import Signed, decode_signed, encode_signed
 from .index import (
@@ -31,6 +31,7 @@ from .index import (
     Line,
     decode_index,
 )
+from .kept import Checked, Collected, Kept
 from .manifest import (
     ALIAS,
     ARTIFACT_TYPE,
@@ -54,7 +55,7 @@ from .manifest import (
     encode_manifest,
     estimate_memory,
 )
-from .shelf import Shelf, Told, damaged, failing, nobody
+from .shelf import Shelf, Told, damaged, failing, nobody, remove_file
 from .stage import Stage
 from .unpacked import Unpacked, listed
 
@@ -65,54 +66,6 @@ PREFIX_DIGITS: Final = 8
 """Digits of a digest that are enough where no other digest begins with them."""
 
 SHOWN: Final = 10
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """A version in a store.
-
-    Attributes:
-        digest: Of its manifest. Shape: 32 bytes.
-        size: Of its files. Units: bytes.
-        memory: What a worker with it was measured to take on this machine, 0 where nobody measured. Units: bytes.
-        aliases: ``latest`` among them where it is the newest, or where somebody said so. Order: by name.
-    """
-
-    name: str
-    version: str
-    digest: bytes
-    size: int
-    memory: int
-    aliases: tuple[str, ...]
-    pinned: bool
-    signed: bool
-
-
-class Checked(msgspec.Struct, frozen=True):
-    """One file of a model that was read and compared.
-
-    Attributes:
-        path: In the model's folder; ``manifest``, ``config`` or ``signature`` in angle brackets for what is not in it.
-        why: What is wrong; empty where nothing is.
-    """
-
-    path: str
-    digest: str
-    size: int
-    why: str = ""
-
-
-class Collected(msgspec.Struct, frozen=True):
-    """What a collection removed.
-
-    Attributes:
-        versions: ``NAME:VERSION``. Order: by name, then oldest first.
-        files: How many.
-        size: Units: bytes.
-    """
-
-    versions: tuple[str, ...] = ()
-    files: int = 0
-    size: int = 0
 
 
 class ModelStore:
@@ -136,9 +89,17 @@ class ModelStore:
 
         Raises:
             ModelNotFound: TW6001.
-            ModelDamaged: TW6003, the index cannot be read.
+            ModelDamaged: TW6003, the index cannot be read, or calls another model so.
         """
-        return bytes.fromhex(self._line(self._index(), reference).hex)
+        line = self._line(self._index(), reference)
+        digest = bytes.fromhex(line.hex)
+        try:
+            config = self.stored_config(decode_manifest(self.content(digest)))
+        except ModelDamaged:
+            return digest  # Whoever reads it is told.
+        if (config.name, config.version) != (line.name, line.tag):
+            raise damaged(line.hex, f"the index calls it {line.name}:{line.tag}, and it calls itself something else")
+        return digest
 
     def manifest(self, digest: bytes) -> Manifest:
         """Return a model's manifest.
@@ -334,10 +295,10 @@ class ModelStore:
 
         Raises:
             ModelNotFound: TW6001.
-            ModelExists: TW6011, that is spelled like a version.
+            ModelInvalid: TW6002, that is no alias; it may be spelled like a version.
         """
         if ALIAS.fullmatch(alias) is None:
-            raise ModelExists(
+            raise ModelInvalid(
                 f"{alias[:80]!r} is no alias",
                 why="it begins with a small letter and has small letters, digits, _ and -; versions begin with a digit",
                 fix="choose one like stable",
@@ -543,7 +504,7 @@ class ModelStore:
             if path.name not in (needed or ()):
                 with contextlib.suppress(OSError):
                     length = path.lstat().st_size
-                    path.unlink()
+                    remove_file(path)
                     files, size = files + 1, size + length
         self._unpacked.clear({line.hex for line in index.versions()})
         return Collected(versions, files, size)

@@ -12,7 +12,18 @@ from pathlib import Path
 
 from ..errors import ModelDamaged
 from .manifest import Descriptor
-from .shelf import READ_ONLY, Shelf, Told, check_file, copy_hashed, failing, nobody, open_plain, remove_tree
+from .shelf import (
+    READ_ONLY,
+    Shelf,
+    Told,
+    check_file,
+    copy_hashed,
+    failing,
+    nobody,
+    open_plain,
+    remove_file,
+    remove_tree,
+)
 
 FOLDER = "unpacked"
 
@@ -86,6 +97,7 @@ class Unpacked:
         with self._shelf.staged() as stage:
             fresh = stage / "fresh"
             self._link(layer, fresh)
+            remove_file(place)
             fresh.replace(place)
         with open_plain(place, layer.sha256.hex()) as file:
             check_file(file, layer.sha256.hex(), layer.size)

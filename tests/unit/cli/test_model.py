@@ -117,7 +117,7 @@ def test_aliases_are_set_moved_and_taken_away(store: ModelStore) -> None:
     assert store.find("forecast:stable") == store.find("forecast:1.1.0")
     assert call("model", "alias", "--remove", "forecast:stable").status == 0
     assert failed("model", "alias", "--remove", "forecast:stable") == (8, "TW6001")
-    assert failed("model", "alias", "forecast:1.0.0", "2.0.0") == (7, "TW6011")
+    assert failed("model", "alias", "forecast:1.0.0", "2.0.0") == (4, "TW6002")
     assert failed("model", "alias", "forecast:1.0.0") == (2, "TW1001")
     assert failed("model", "alias", "--remove", "forecast:1.0.0", "stable") == (2, "TW1001")
 

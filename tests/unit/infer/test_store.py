@@ -199,7 +199,7 @@ def test_an_alias_moves_and_is_no_version(tmp_path: Path) -> None:
     assert store.alias("forecast:2.0.0", "stable").aliases == ("latest", "stable")
     assert store.show(store.find("forecast:1.0.0")).aliases == ()
     for alias in ("1.0.0", "Stable", "", "a b", "../up"):
-        with pytest.raises(ModelExists):
+        with pytest.raises(ModelInvalid):
             store.alias("forecast", alias)
     with pytest.raises(ModelNotFound):
         store.unalias("forecast:2.0.0")
