@@ -212,8 +212,9 @@ class ModelPerformer:
         spec = self._desk.spec_of(effects[0])
         asked = [effect for effect in effects if effect.encoding in ENCODINGS]
         answers = self._ask(self._asker, spec, asked)
-        for inference in _each_once(answers):
-            self._desk.note_inference(inference)
+        for inference in _each_once(answers) if spec.batch != ROW else [answer.inference for answer in answers]:
+            if inference is not None:
+                self._desk.note_inference(inference)
         replies = dict(zip((effect.number for effect in asked), answers, strict=True))
         first = effects[0].number
         return [self._result(effect, first, replies.get(effect.number, _UNREADABLE)) for effect in effects]
@@ -252,9 +253,11 @@ _UNREADABLE: Final = Reply(
 
 
 def _each_once(replies: Sequence[Reply]) -> list[Inference]:
-    """Return what the runs took that gave these replies; of a batch the one run stands in all of its replies."""
-    taken = list[Inference]()
+    """Return what the runs took that gave the replies of one call; of a batch the one run stands in all of them."""
+    taken = dict[tuple[int, int, int], Inference]()
     for reply in replies:
-        if reply.inference is not None and not (reply.inference.rows > 1 and reply.inference in taken):
-            taken.append(reply.inference)
-    return taken
+        if (known := reply.inference) is not None:
+            mark = known.queue_us, known.run_us, known.total_us
+            if mark not in taken or taken[mark].rows < known.rows:
+                taken[mark] = known
+    return list(taken.values())
