@@ -1,5 +1,6 @@
 """cli/run.py and cli/session.py: running, stopping and going on."""
 
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -11,7 +12,7 @@ from tests.unit.cli.program import call
 from tests.unit.journal.test_wal import LENGTH, changed, killed, log_of, put_log
 from tickwork.cli.config import Settings
 from tickwork.cli.run import decisions, tell_lost_records
-from tickwork.cli.session import next_journal, stop_on_signal, worker_count
+from tickwork.cli.session import ModelChoice, next_journal, options_for, stop_on_signal, worker_count
 from tickwork.errors import UsageFault
 
 
@@ -190,3 +191,56 @@ def test_a_run_with_a_failed_turn_says_which_and_where_to_look(world: Path) -> N
     assert "first failed turn: agent" in answer.err
     assert "AttributeError" in answer.err
     assert "tickwork show slip.twk frame --tick" in answer.err
+
+
+# -- models and telemetry ----------------------------------------------------------------------------------------------
+
+
+def test_telemetry_is_a_line_of_json_for_each_sample_and_no_part_of_the_journal(world: Path) -> None:
+    plain = call("run", world, "-o", "json").document()
+    told = call("run", world, "--telemetry", "took.jsonl", "-o", "json").document()
+    assert told["head"] == plain["head"]
+    lines = [json.loads(line) for line in Path("took.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {line["type"] for line in lines} == {"tick", "step"}
+    assert all(line["at_us"] > 0 for line in lines)
+    assert sum(line["type"] == "tick" for line in lines) == told["frames"]
+
+
+def test_telemetry_that_cannot_be_written_is_told_before_the_run(world: Path) -> None:
+    answer = call("run", world, "--telemetry", "absent/took.jsonl")
+    assert answer.status == 69
+    assert "absent" in answer.err
+    assert not Path(".tickwork/runs/counting-1.twk").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--model-budget", "4 gigs", "no size"),
+        ("--providers", "cuda;cpu", "not understood"),
+        ("--providers", ",", "not"),
+    ],
+)
+def test_an_option_of_models_that_is_not_understood_is_refused(world: Path, option: str, value: str, says: str) -> None:
+    answer = call("run", world, option, value)
+    assert answer.status == 2
+    assert says in answer.err
+
+
+def test_options_of_models_go_before_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKWORK_MODEL_BUDGET", "1GiB")
+    monkeypatch.setenv("TICKWORK_PROVIDERS", "cpu")
+    monkeypatch.setenv("TICKWORK_MODELS", "own")
+    with options_for("run") as options:
+        assert (options.store, options.providers, options.model_budget) == (Path("own"), ("cpu",), 1 << 30)
+    with options_for("run", models=ModelChoice(Path("other"), "CUDA, cpu", "5MiB")) as options:
+        assert (options.store, options.providers, options.model_budget) == (Path("other"), ("cuda", "cpu"), 5 << 20)
+
+
+def test_a_model_that_is_nowhere_is_told_with_its_line(world: Path) -> None:
+    text = world.read_text(encoding="utf-8")
+    world.write_text(text + '\n[models.brain]\nmodel = "brain:2.0"\n', encoding="utf-8")
+    answer = call("run", world)
+    assert answer.status == 8
+    assert answer.err.startswith("TW6001: ")
+    assert "models.brain.model" in answer.err
