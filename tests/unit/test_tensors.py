@@ -1,15 +1,17 @@
 """Tensors: the layout agents write, and what is refused."""
 
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tickwork.errors import ModelInputInvalid
-from tickwork.infer.tensors import (
+from tickwork.tensors import (
     BITS,
     FLOAT32,
+    FORMATS,
     INT32,
     NAMES,
     RANK_MOST,
@@ -21,6 +23,8 @@ from tickwork.infer.tensors import (
     decode_tensors,
     encode_tensors,
     join_text,
+    make_tensor,
+    read_numbers,
     split_text,
 )
 
@@ -114,3 +118,40 @@ def test_texts_come_back_as_they_were(texts: list[str]) -> None:
 def test_small_types_are_packed() -> None:
     assert [bytes_needed(code, (3,)) for code in (21, 22, 25)] == [2, 2, 1]
     assert set(BITS) == set(NAMES) - {STRING}
+
+
+@given(dtype=st.sampled_from(sorted(FORMATS)), shape=shapes, name=names, data=st.data())
+def test_numbers_become_a_tensor_and_come_back(
+    dtype: int, shape: tuple[int, ...], name: str, data: st.DataObject
+) -> None:
+    size = bytes_needed(dtype, shape)
+    drawn = Tensor(name, dtype, shape, data.draw(st.binary(min_size=size, max_size=size)))
+    numbers = read_numbers(drawn)
+    again = make_tensor(dtype, shape, numbers, name)
+    assert (again.name, again.dtype, again.shape) == (name, dtype, shape)
+    assert list(map(repr, read_numbers(again))) == list(map(repr, numbers))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "numbers"),
+    [
+        (FLOAT32, (2,), (1.0,)),
+        (FLOAT32, (1,), ("text",)),
+        (INT32, (1,), (1 << 31,)),
+        (INT32, (1,), (0.5,)),
+        (FLOAT32, (1,), (1e300,)),
+        (FLOAT32, (-1,), ()),
+        (STRING, (0,), ()),
+        (22, (2,), (1, 2)),
+        (99, (), (1,)),
+    ],
+)
+def test_numbers_that_fit_no_type_or_shape_are_refused(dtype: int, shape: tuple[int, ...], numbers: Any) -> None:
+    with pytest.raises(ModelInputInvalid):
+        make_tensor(dtype, shape, numbers)
+
+
+def test_types_without_numbers_and_data_of_another_length_are_refused() -> None:
+    for tensor in (Tensor("x", STRING, (0,), b""), Tensor("x", FLOAT32, (2,), bytes(4))):
+        with pytest.raises(ModelInputInvalid):
+            read_numbers(tensor)
