@@ -624,8 +624,10 @@ def bar(x: float, plot: Plot, span: tuple[float, float], kind: str, label: str) 
 
 
 def error_chart(year: Year) -> str:
-    """Return the mean error of the model and of persistence on held-out hours, month by month."""
+    """Return the mean error of the model and of persistence on held-out hours, month by month, with the key."""
     months = year.forecasts.months
+    if not year.forecasts.total().forecasts:
+        return ""
     high = max(1.0, *(max(month.means()) for month in months)) * 1.1
     plot = Plot(14, 170, 0, high)
     parts = [plot.frame(range(0, int(high) + 1, 2), lambda tick: f"{tick:.0f}°")]
@@ -636,7 +638,8 @@ def error_chart(year: Year) -> str:
         if month.forecasts:
             parts.append(bar(middle - 26, plot, (0, persistence), "as-now", f"{label}: as now {persistence:.1f} °F"))
             parts.append(bar(middle + 1, plot, (0, model), "p0 solid", f"{label}: model {model:.1f} °F"))
-    return svg(214, "Mean error of forecasts by month", "".join(parts) + plot.months())
+    chart = svg(214, "Mean error of forecasts by month", "".join(parts) + plot.months())
+    return legend(("the model", "as now"), "f") + chart
 
 
 def week_chart(year: Year) -> str:
@@ -815,7 +818,6 @@ def page(year: Year) -> str:
         bars=anomaly_bars(year),
         shares=legend(("shared with a neighbour", "at one station"), "a"),
         forecasts=forecast_text(year.forecasts),
-        methods=legend(("the model", "as now"), "f"),
         errors=error_chart(year),
         table_of_errors=forecast_table(year.forecasts),
         week=week_section(year),
@@ -890,7 +892,7 @@ what the next hours would bring. This page is what they noticed in 2013.</p>
 <section><h2>Temperature</h2><p>Daily mean, with the band from the coldest to the warmest hour. Dots are hours a
 station called unusual: filled where a neighbour felt the same within three hours, hollow where none
 did.</p>{temperature}</section>
-<section><h2>Forecasts</h2>{forecasts}{methods}{errors}{table_of_errors}{week}</section>
+<section><h2>Forecasts</h2>{forecasts}{errors}{table_of_errors}{week}</section>
 <section><h2>Everything unusual</h2><p>One dot per anomaly, larger for a higher score; shaded where a whole region was
 affected. The first three weeks are silent while the agents learn.</p>{stations}{timeline}<p>How many there were in each
 month.</p>{shares}{bars}</section>
