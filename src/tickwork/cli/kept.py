@@ -15,9 +15,9 @@ from ..infer.manifest import ModelConfig, Port
 from ..infer.shelf import Told, nobody
 from ..infer.signing import judge_model
 from ..infer.store import ModelStore
-from ..infer.tensors import NAMES
 from ..packages.judge import Verdict
 from ..packages.trust import load_trust
+from ..tensors import NAMES
 from .config import load_settings, models_folder, trust_folder
 from .output import Document
 

@@ -19,10 +19,10 @@ import msgspec
 
 from .. import codec
 from ..errors import ModelInputInvalid, TickOutOfRange
-from ..infer.tensors import FLOAT32, FLOAT64, decode_tensors
 from ..journal.store import JournalReader
 from ..kernel import Machine, RunStatus
 from ..records import INFER_PREFIX, Derived, DerivedKind, Encoding, Frame, Input, InputKind, Result
+from ..tensors import FLOAT32, FLOAT64, decode_tensors
 from .canary import CANARY_TICKS, Answers, closing_tick, run_tick, without
 from .compare import Divergence, compare_frames, name_of
 from .crew import Crew

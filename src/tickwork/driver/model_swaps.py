@@ -32,10 +32,10 @@ from ..errors import (
     TickworkError,
 )
 from ..infer.manifest import ModelConfig, Port
-from ..infer.tensors import NAMES
 from ..kernel import Machine, RunStatus
 from ..kernel.models import shown_model
 from ..records import Environment, Header, Input, InputKind, ModelOrder, ModelPlan, ModelSpec, Refusal
+from ..tensors import NAMES
 from .models import Desk
 from .options import Options
 from .pinning import find_model, judge_pinned

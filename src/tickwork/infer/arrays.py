@@ -28,8 +28,8 @@ import numpy as np
 import onnxruntime
 
 from ..errors import ModelInputInvalid
+from ..tensors import BFLOAT16, BITS, BOOL, STRING, Tensor, join_text, split_text
 from .ports import Value
-from .tensors import BFLOAT16, BITS, BOOL, STRING, Tensor, join_text, split_text
 
 assert sys.byteorder == "little", "tensors are little-endian and so must be the machine"
 

@@ -8,13 +8,13 @@ from typing import Final, Self
 
 from ..errors import InternalError
 from ..records import Encoding
+from ..tensors import decode_tensors, encode_tensors
 from . import wire
 from .asking import Inference, Reply, Wanted
 from .manifest import ModelConfig
 from .requester import Requester
 from .residency import CPU
 from .store import ModelStore
-from .tensors import decode_tensors, encode_tensors
 from .values import Array, Input, arrays_of, tensors_of
 
 THREADS: Final = 16

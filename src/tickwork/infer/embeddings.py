@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
+from .. import tensors
 from ..errors import ModelNotFound, ModelRunFailed, ModelUnfit
-from . import minilm, tensors
+from ..tensors import Tensor, decode_tensors, encode_tensors
+from . import minilm
 from .asking import Asker, Reply, Wanted
 from .manifest import ModelConfig
 from .store import ModelStore
-from .tensors import Tensor, decode_tensors, encode_tensors
 from .words import FILE, Words
 
 Vector = tuple[float, ...]

@@ -20,6 +20,7 @@ import msgspec
 from ..clock import Clock
 from ..errors import ModelInputInvalid, ModelNotFound, TickworkError
 from ..records import Encoding, Refusal
+from ..tensors import decode_tensors, encode_tensors
 from . import oip, openai
 from .asking import Asker, Reply, Wanted
 from .fingerprint import Fingerprint
@@ -28,7 +29,6 @@ from .kept import Kept
 from .manifest import LLM, ModelConfig
 from .prompts import read_said
 from .store import ModelStore
-from .tensors import decode_tensors, encode_tensors
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"

@@ -19,10 +19,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ..errors import ModelInvalid
+from ..tensors import FLOAT32, INT8, INT64
 from .manifest import Port
 from .nodes import Constant, Graph, Node, Numbers
 from .ports import MAP, OPTIONAL, OPTIONAL_SEQUENCE, SEQUENCE, TENSOR
-from .tensors import FLOAT32, INT8, INT64
 
 NODES_MOST: Final = 100_000
 """Nodes of a graph with its functions expanded. 200,000 take ONNX Runtime 20 s and 855 MB to load."""

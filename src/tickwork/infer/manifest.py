@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from ..errors import ModelInvalid
-from .tensors import NAMES
+from ..tensors import NAMES
 
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_TYPE: Final = "application/vnd.cncf.model.manifest.v1+json"

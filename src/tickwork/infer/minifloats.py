@@ -13,7 +13,7 @@ import struct
 from bisect import bisect_left
 from typing import Final
 
-from .tensors import BFLOAT16
+from ..tensors import BFLOAT16
 
 # Exponent bits, mantissa bits, bias, and how infinities and NaNs are written.
 _LAYOUTS: Final[dict[int, tuple[int, int, int, str]]] = {

@@ -22,10 +22,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from .. import tensors
 from ..errors import ModelDamaged, ModelNotFound, ModelsMissing
-from . import tensors
+from ..tensors import Tensor
 from .safetensors import split_safetensors
-from .tensors import Tensor
 
 NAME: Final = "minilm"
 ENTRY: Final = "model.onnx"

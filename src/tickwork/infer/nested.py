@@ -21,10 +21,10 @@ from typing import Any, Final, cast
 import msgspec
 
 from ..errors import ModelInputInvalid
+from ..tensors import BITS, BOOL, FLOAT16, FLOAT32, FLOAT64, NAMES, RANK_MOST, STRING, Tensor, join_text, split_text
 from . import minifloats
 from .manifest import Port
 from .ports import MAP, OPTIONAL, OPTIONAL_SEQUENCE, SEQUENCE, Value
-from .tensors import BITS, BOOL, FLOAT16, FLOAT32, FLOAT64, NAMES, RANK_MOST, STRING, Tensor, join_text, split_text
 
 _FORMATS: Final = {
     1: "f", 2: "B", 3: "b", 4: "H", 5: "h", 6: "i", 7: "q", 10: "e", 11: "d", 12: "I", 13: "Q",

@@ -16,8 +16,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from ..errors import ModelInputInvalid
-from .manifest import LLM, ModelConfig, Port
-from .tensors import (
+from ..tensors import (
     BFLOAT16,
     BOOL,
     NAMES,
@@ -30,6 +29,7 @@ from .tensors import (
     join_text,
     split_text,
 )
+from .manifest import LLM, ModelConfig, Port
 
 _TYPES: Final[dict[int, str]] = {
     1: "FP32", 2: "UINT8", 3: "INT8", 4: "UINT16", 5: "INT16", 6: "INT32", 7: "INT64", 8: "BYTES", 9: "BOOL",

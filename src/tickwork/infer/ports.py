@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..errors import ModelInputInvalid
+from ..tensors import INT64, NAMES, Tensor
 from .manifest import Port
-from .tensors import INT64, NAMES, Tensor
 
 ELEMENTS_MOST: Final = 1 << 40
 """Elements that the dimensions of one tensor may multiply to, those that are 0 left out: no product overflows."""

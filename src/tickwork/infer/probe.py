@@ -8,9 +8,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from .manifest import Port
-from .ports import MAP, OPTIONAL_SEQUENCE, SEQUENCE, TENSOR, Value
-from .tensors import (
+from ..tensors import (
     BOOL,
     FLOAT16,
     FLOAT32,
@@ -25,6 +23,8 @@ from .tensors import (
     count_elements,
     join_text,
 )
+from .manifest import Port
+from .ports import MAP, OPTIONAL_SEQUENCE, SEQUENCE, TENSOR, Value
 
 ELEMENTS_MOST: Final = 1 << 22
 """Of one made-up tensor; a model that takes more is not probed."""

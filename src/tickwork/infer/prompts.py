@@ -12,8 +12,8 @@ import msgspec
 
 from ..errors import ModelInputInvalid
 from ..records import Encoding
+from ..tensors import STRING, Tensor, count_elements, decode_tensors, encode_tensors, join_text, split_text
 from .manifest import Port
-from .tensors import STRING, Tensor, count_elements, decode_tensors, encode_tensors, join_text, split_text
 
 REQUEST: Final = "request"
 ANSWER: Final = "answer"

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from .. import tensors
 from ..errors import ModelInvalid, ModelNotFound
-from . import tensors
-from .tensors import Tensor
+from ..tensors import Tensor
 
 HEADER_BYTES: Final = 100_000_000
 """The longest header. Source: the limit of the format's own reader."""

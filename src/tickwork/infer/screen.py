@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..errors import ModelUnfit
+from ..tensors import FLOAT32, INT8, UINT8
 from .manifest import BATCHING, PROFILES, ModelConfig, Port, Screening
 from .nodes import Graph, Node
 from .ports import TENSOR
-from .tensors import FLOAT32, INT8, UINT8
 
 RULES: Final = 1
 """Version of these lists. A model that was screened by others is screened again by adding it again."""

@@ -15,6 +15,7 @@ from .. import codec
 from ..clock import Clock
 from ..errors import ModelError, ModelInputInvalid, ModelRunFailed, ModelUnfit, ProviderMissing
 from ..records import Encoding, NoteKind, Refusal
+from ..tensors import STRING, Tensor, decode_tensors, encode_tensors
 from . import arrays, providers
 from .asking import Incident, Wanted
 from .fingerprint import Fingerprint
@@ -27,7 +28,6 @@ from .processor import processor_class, system_name
 from .providers import CPU, ProviderFailed, Session
 from .ran import Ran
 from .screen import CERTIFIED, FAST, TICK, check_profile
-from .tensors import STRING, Tensor, decode_tensors, encode_tensors
 
 STRICT: Final = "strict"
 ON_RUN: Final = "on_run"

@@ -10,9 +10,9 @@ from typing import Any, Final, cast
 import msgspec
 
 from ..errors import ModelInputInvalid
+from ..tensors import NAMES, Tensor, check_tensor
 from .manifest import Port
 from .nested import read_json, write_json
-from .tensors import NAMES, Tensor, check_tensor
 
 Input = Any
 """A tensor, an array of any library that offers ``__array_interface__``, or nested lists of numbers or text."""

@@ -7,7 +7,7 @@ from tests.unit.infer import nets
 CODE = '''
 import struct
 
-from tickwork.infer.tensors import FLOAT32, Tensor, encode_tensors
+from tickwork.tensors import FLOAT32, Tensor, encode_tensors
 from tickwork.records import FrameKind
 
 

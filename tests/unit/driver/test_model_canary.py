@@ -15,10 +15,10 @@ from tickwork.driver.resolve import World
 from tickwork.driver.run import run
 from tickwork.errors import SwapRefused, TickOutOfRange
 from tickwork.infer.asking import Reply, Wanted
-from tickwork.infer.tensors import FLOAT32, INT64, Tensor, encode_tensors
 from tickwork.journal.memory import MemoryJournal
 from tickwork.native import Context, Outbox
 from tickwork.records import Encoding, FrameKind, Message, ModelSpec, Refusal
+from tickwork.tensors import FLOAT32, INT64, Tensor, encode_tensors
 
 TO = f"sha256:{NEW.hex()}"
 

@@ -31,10 +31,10 @@ from tickwork.errors import (
 from tickwork.infer.asking import Reply, Wanted
 from tickwork.infer.fingerprint import Fingerprint
 from tickwork.infer.manifest import ModelConfig, Port
-from tickwork.infer.tensors import FLOAT32, INT64
 from tickwork.journal.memory import MemoryJournal
 from tickwork.kernel.models import read_model_order
 from tickwork.records import DerivedKind, Effect, InputKind, ModelPlan, ModelSpec, Refusal, Result
+from tickwork.tensors import FLOAT32, INT64
 
 BRAIN = ModelSpec("brain", MODEL, "1")
 NEW, NEWER, BAD = b"n" * 32, b"w" * 32, b"b" * 32

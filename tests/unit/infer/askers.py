@@ -8,8 +8,8 @@ from tickwork.infer.asking import Incident, Inference, Reply, Wanted
 from tickwork.infer.fingerprint import Fingerprint
 from tickwork.infer.manifest import ModelConfig
 from tickwork.infer.store import ModelStore
-from tickwork.infer.tensors import Tensor, decode_tensors, encode_tensors
 from tickwork.records import Encoding
+from tickwork.tensors import Tensor, decode_tensors, encode_tensors
 
 Model = Callable[[bytes, int], bytes | Reply]
 

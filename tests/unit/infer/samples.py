@@ -6,7 +6,7 @@ import msgspec
 
 from tickwork.infer.manifest import ModelConfig, Port
 from tickwork.infer.store import ModelStore
-from tickwork.infer.tensors import FLOAT32
+from tickwork.tensors import FLOAT32
 
 ROW = ("batch", 4)
 CONFIG = ModelConfig(

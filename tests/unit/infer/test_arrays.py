@@ -7,7 +7,7 @@ import pytest
 
 from tickwork.errors import ModelInputInvalid
 from tickwork.infer import arrays
-from tickwork.infer.tensors import BITS, NAMES, STRING, Tensor, bytes_needed, join_text
+from tickwork.tensors import BITS, NAMES, STRING, Tensor, bytes_needed, join_text
 
 PLAIN = [dtype for dtype in BITS if arrays.is_plain(dtype) and dtype not in {8, 9, 14, 15}]
 STRANGE = [dtype for dtype in BITS if not arrays.is_plain(dtype)]

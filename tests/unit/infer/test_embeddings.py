@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support import interpreter
 from tests.unit.infer.test_words import vocabulary
+from tickwork import tensors
 from tickwork.errors import ModelCrashed, ModelNotFound, ModelRunFailed, ModelUnfit
-from tickwork.infer import tensors
 from tickwork.infer.asking import Reply, Wanted
 from tickwork.infer.embeddings import (
     UNIT,
@@ -29,9 +29,9 @@ from tickwork.infer.embeddings import (
 from tickwork.infer.fingerprint import Fingerprint
 from tickwork.infer.manifest import ModelConfig, Port
 from tickwork.infer.store import ModelStore
-from tickwork.infer.tensors import Tensor, decode_tensors, encode_tensors
 from tickwork.infer.words import Words
 from tickwork.records import Encoding, Refusal
+from tickwork.tensors import Tensor, decode_tensors, encode_tensors
 
 BATCH = ("batch", "sequence")
 CONFIG = ModelConfig(

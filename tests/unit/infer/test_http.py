@@ -16,7 +16,7 @@ from tickwork.infer.face import Face, Terms
 from tickwork.infer.http import Door
 from tickwork.infer.manifest import ModelConfig, Port
 from tickwork.infer.store import ModelStore
-from tickwork.infer.tensors import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT64, STRING, Tensor
+from tickwork.tensors import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT64, STRING, Tensor
 
 try:
     import tritonclient.http as triton

@@ -12,8 +12,8 @@ from tickwork.infer.genai import CONFIG, describe_language
 from tickwork.infer.language import LanguageRunner
 from tickwork.infer.manifest import LLM, ModelConfig
 from tickwork.infer.prompts import ANSWER, INPUTS, OUTPUTS, REQUEST, Message, Prompt, Said, read_said
-from tickwork.infer.tensors import STRING, Tensor, decode_tensors, encode_tensors, join_text, split_text
 from tickwork.records import Encoding, NoteKind, Refusal
+from tickwork.tensors import STRING, Tensor, decode_tensors, encode_tensors, join_text, split_text
 
 pytestmark = pytest.mark.slow
 

@@ -28,7 +28,7 @@ from tickwork.infer.manifest import (
     encode_manifest,
     estimate_memory,
 )
-from tickwork.infer.tensors import FLOAT32, INT64
+from tickwork.tensors import FLOAT32, INT64
 
 
 def layer(path: str = "model.onnx", data: bytes = b"graph") -> Descriptor:

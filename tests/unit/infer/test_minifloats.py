@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tickwork.infer import minifloats
-from tickwork.infer.tensors import BITS
+from tickwork.tensors import BITS
 
 PEERS = {
     16: ml_dtypes.bfloat16, 17: ml_dtypes.float8_e4m3fn, 18: ml_dtypes.float8_e4m3fnuz, 19: ml_dtypes.float8_e5m2,

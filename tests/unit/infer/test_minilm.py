@@ -11,10 +11,11 @@ import onnxruntime
 import pytest
 
 from tests.support import missing
+from tickwork import tensors
 from tickwork.errors import ModelDamaged, ModelsMissing
-from tickwork.infer import minilm, tensors
+from tickwork.infer import minilm
 from tickwork.infer.safetensors import read_safetensors
-from tickwork.infer.tensors import Tensor
+from tickwork.tensors import Tensor
 
 erf = np.vectorize(math.erf)
 

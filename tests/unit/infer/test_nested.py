@@ -13,7 +13,7 @@ from tickwork.errors import ModelInputInvalid
 from tickwork.infer.manifest import Port
 from tickwork.infer.nested import read_json, write_json
 from tickwork.infer.ports import Value
-from tickwork.infer.tensors import FLOAT16, FLOAT32, FLOAT64, INT64, Tensor, join_text
+from tickwork.tensors import FLOAT16, FLOAT32, FLOAT64, INT64, Tensor, join_text
 
 
 def read(dtype: int, document: Any, shape: tuple[int | str, ...] | None = None, kind: str = "tensor") -> Value:

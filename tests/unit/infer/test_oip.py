@@ -20,7 +20,7 @@ from tickwork.infer.oip import (
     read_request,
     write_answer,
 )
-from tickwork.infer.tensors import (
+from tickwork.tensors import (
     BFLOAT16,
     BOOL,
     FLOAT32,

@@ -9,7 +9,7 @@ import pytest
 from tickwork.errors import ModelInputInvalid
 from tickwork.infer.manifest import Port
 from tickwork.infer.ports import match_inputs, shown_shape, spread_outputs
-from tickwork.infer.tensors import FLOAT32, INT32, INT64, Tensor
+from tickwork.tensors import FLOAT32, INT32, INT64, Tensor
 
 X = Port("x", FLOAT32, ("rows", 4))
 B = Port("b", INT32, ())

@@ -13,8 +13,8 @@ from tickwork.infer.prompts import (
     read_said,
     write_said,
 )
-from tickwork.infer.tensors import INT64, STRING, Tensor, decode_tensors, encode_tensors, join_text, split_text
 from tickwork.records import Encoding
+from tickwork.tensors import INT64, STRING, Tensor, decode_tensors, encode_tensors, join_text, split_text
 
 
 def test_a_request_reads_back_as_it_was_written() -> None:

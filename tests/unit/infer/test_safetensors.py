@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tickwork import tensors
 from tickwork.errors import ModelInvalid, ModelNotFound
-from tickwork.infer import tensors
 from tickwork.infer.safetensors import read_safetensors, split_safetensors
 
 GOOD: dict[str, Any] = {

@@ -21,8 +21,8 @@ from tickwork.infer.manifest import ModelConfig
 from tickwork.infer.ran import Ran
 from tickwork.infer.screen import has_batch_axis, screen
 from tickwork.infer.sessions import Runner
-from tickwork.infer.tensors import FLOAT32, INT32, INT64, Tensor, decode_tensors, encode_tensors
 from tickwork.records import Encoding, NoteKind, Refusal
+from tickwork.tensors import FLOAT32, INT32, INT64, Tensor, decode_tensors, encode_tensors
 
 TENSOR, JSON = int(Encoding.TENSOR), int(Encoding.JSON)
 

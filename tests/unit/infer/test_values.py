@@ -6,8 +6,8 @@ import pytest
 
 from tickwork.errors import ModelInputInvalid
 from tickwork.infer.manifest import Port
-from tickwork.infer.tensors import BFLOAT16, FLOAT32, INT64, STRING, Tensor, join_text
 from tickwork.infer.values import Array, arrays_of, tensors_of
+from tickwork.tensors import BFLOAT16, FLOAT32, INT64, STRING, Tensor, join_text
 
 X = Port("x", FLOAT32, ("rows", 2))
 
