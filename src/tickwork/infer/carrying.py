@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ..errors import ModelInvalid, ModelNotFound, RegistryFailed
+from ..errors import ModelDamaged, ModelInvalid, ModelNotFound, RegistryFailed
 from ..packages.oci import unlike
 from ..packages.oci_files import OciFiles, Repository
 from ..packages.package import Package
@@ -180,17 +180,26 @@ def pull_model(
                 fix="do not use it; tell whoever runs the place",
             )
         believe(Package("model", offer.digest, offer.digest, offer.signed, PackageManifest(name, config.version)))
-        with store.staged() as stage:
-            for layer in offer.manifest.layers:
-                _receive(stage, place, layer, told)
-            found = inspect(stage.folder, config.entry)
-            _compare(config, found)
-            digest = store.publish_as_it_is(stage, config, found.memory)
-    if digest != offer.digest:
-        raise ModelInvalid("the model is another than its manifest says", fix="get it again")
+        if not _has(store, offer.digest):
+            with store.staged() as stage:
+                for layer in offer.manifest.layers:
+                    _receive(stage, place, layer, told)
+                found = inspect(stage.folder, config.entry)
+                _compare(config, found)
+                store.publish_as_it_is(stage, config, found.memory)
     if offer.signed is not None:
-        store.keep_signature(digest, offer.signed)
-    return digest
+        store.keep_signature(offer.digest, offer.signed)
+    return offer.digest
+
+
+def _has(store: ModelStore, digest: bytes) -> bool:
+    """Return whether a store has a model, whole."""
+    try:
+        store.find(f"sha256:{digest.hex()}")
+        store.files(digest)
+    except (ModelNotFound, ModelDamaged):
+        return False
+    return True
 
 
 def add_artifact(store: ModelStore, address: str, labels: Labels, inspect: Inspect, *, told: Told = nobody) -> bytes:

@@ -497,6 +497,8 @@ class ModelStore:
         index = index.without(*gone)
         self._write(index)
         self._shelf.clear_stages()
+        for half in self.folder.glob(f".{INDEX_FILE}.*"):
+            remove_file(half)
         versions = tuple(f"{line.name}:{line.tag}" for line in gone)
         needed = self._needed(index)
         files = size = 0

@@ -72,6 +72,23 @@ def test_a_version_of_a_place_never_changes(host: str, tmp_path: Path, other: Mo
         push_model(other, digest, str(store.folder))
 
 
+def test_what_is_there_already_is_not_fetched_again(tmp_path: Path, other: ModelStore) -> None:
+    store = filled(tmp_path)
+    digest = store.find("forecast")
+    pull_model(other, str(store.folder), ("forecast", ""), look)
+    sign_model(store, digest, PRIVATE)
+    counts = list[int]()
+    assert pull_model(other, str(store.folder), ("forecast", ""), look, told=counts.append) == digest
+    assert counts == []
+    assert other.signature(digest) == store.signature(digest)
+    path = other.path(other.manifest(digest).layers[0].sha256)
+    path.chmod(0o644)
+    path.write_bytes(b"x")
+    pull_model(other, str(store.folder), ("forecast", ""), look, told=counts.append)
+    assert other.files(digest)
+    assert sum(counts) == 461
+
+
 @pytest.mark.slow
 def test_who_is_not_believed_is_not_fetched(host: str, tmp_path: Path, other: ModelStore) -> None:
     store = filled(tmp_path)

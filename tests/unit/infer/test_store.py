@@ -306,6 +306,17 @@ def test_a_digest_in_the_index_leads_nowhere_else(tmp_path: Path) -> None:
             store.files(store.find("forecast"))
 
 
+def test_a_name_in_the_index_must_be_the_models_own(tmp_path: Path) -> None:
+    store = filled(tmp_path, "1.0.0", "2.0.0")
+    path = store.folder / "index.json"
+    index = json.loads(path.read_bytes())
+    old, new = index["manifests"]
+    old["digest"], new["digest"] = new["digest"], old["digest"]
+    path.write_text(json.dumps(index), encoding="utf-8")
+    with pytest.raises(ModelDamaged, match="calls itself something else"):
+        store.find("forecast:1.0.0")
+
+
 def race(count: int, task: Callable[[int], object]) -> list[object]:
     """Return what each of several threads that begin at once came to."""
     gate, found = threading.Barrier(count), [object()] * count

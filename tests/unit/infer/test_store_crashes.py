@@ -66,6 +66,7 @@ def test_a_writer_may_die_at_every_step(tmp_path: Path) -> None:
         store.add(source, named(version="2.0.0"))
         store.gc()
         assert list((store.folder / "staging").iterdir()) == []
+        assert list(store.folder.glob(".index*")) == []
         assert {path.name for path in (store.folder / "unpacked").iterdir()} <= {
             kept.digest.hex() for kept in store.list()
         }
