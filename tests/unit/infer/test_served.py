@@ -4,6 +4,7 @@ import http.client
 import importlib.util
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ from tickwork.infer.http import Door
 from tickwork.infer.manifest import LLM, ModelConfig, Port
 from tickwork.infer.prompts import INPUTS, OUTPUTS
 from tickwork.infer.store import ModelStore
-from tickwork.infer.tensors import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT64, STRING
+from tickwork.tensors import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT64, STRING
 
 if importlib.util.find_spec("tritonclient") is None:
     missing("tritonclient is not installed: make setup")
 
 import tritonclient.http as triton
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 pytestmark = pytest.mark.slow
 
@@ -168,6 +169,35 @@ def test_a_wrong_tensor_is_the_clients_fault_and_a_crash_the_models(client: Any)
         client.infer("divide", [an_input("a", least, "INT32"), an_input("b", minus, "INT32")])
     good = client.infer("divide", [an_input("a", least, "INT32"), an_input("b", -2 * minus, "INT32")])
     assert good.as_numpy("y").tolist() == [-(2**30)]
+
+
+def test_an_answer_that_takes_too_long_is_given_up_and_the_next_is_good(stand: Stand, client: Any) -> None:
+    client.load_model("tiny")
+    for asked, timeout, fails in (("a{2000}", 20_000, True), ("a{20}", 10_000_000, False)):
+        request = np.array([json.dumps({"prompt": "x", "max_tokens": 2000, "regex": asked})], np.object_)
+        given = [an_input("request", request, "BYTES")]
+        if fails:
+            with pytest.raises(InferenceServerException, match=r"\[504\] TW6006"):
+                client.infer("tiny", given, timeout=timeout)
+        else:
+            answer = client.infer("tiny", given, timeout=timeout).as_numpy("answer")[0]
+            assert json.loads(answer)["text"] == "a" * 20
+
+
+def test_many_at_once_get_each_their_own_answer(stand: Stand) -> None:
+    def ask(number: int) -> float:
+        client = triton.InferenceServerClient(stand.place, network_timeout=60, connection_timeout=60)
+        try:
+            sent = np.full((1, 2), number, np.int64)
+            zero = {"f": "FP32", "b": "BOOL", "h": "FP16"}
+            rest = [an_input(name, np.zeros((1, 2), triton_to_np_dtype(kind)), kind) for name, kind in zero.items()]
+            brain = an_input("e", np.zeros((1, 2), triton_to_np_dtype("BF16")), "BF16")
+            return float(client.infer("mirror", [an_input("i", sent, "INT64"), *rest, brain]).as_numpy("i.out")[0, 1])
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(64))) == list(range(64))
 
 
 def test_unloading_ends_the_models_process(stand: Stand, client: Any) -> None:
