@@ -5,8 +5,10 @@ import struct
 import pytest
 
 from tickwork.codec import decode_frames
+from tickwork.errors import ModelInputInvalid
 from tickwork.native import Context, Outbox, Random, Write, read_config
 from tickwork.records import AGAIN, DIRECT, OUTSIDE, UNTIL_MESSAGE, AgentSpec, Encoding, FrameKind, Message
+from tickwork.tensors import Tensor, decode_tensors, make_tensor
 
 SPEC = AgentSpec(
     "a",
@@ -177,6 +179,17 @@ def test_a_model_is_asked_for_what_lies_in_a_window() -> None:
         outbox.infer_window("brain", "sea", 0, 1)
     with pytest.raises(KeyError, match="declares no model 'other'"):
         outbox.infer_window("other", "sky", 0, 1)
+
+
+def test_a_model_is_asked_with_tensors_that_hold_what_they_say() -> None:
+    outbox, row = Outbox(AgentSpec("a", "native", "a:A", b"", models=("brain",))), make_tensor(1, (1, 2), (0.5, -1))
+    outbox.infer_tensors("brain", iter([row]))
+    (asked,) = decode_frames(outbox.encode())
+    assert (asked.kind, asked.destination, asked.encoding) == (FrameKind.INFER, 0, Encoding.TENSOR)
+    assert decode_tensors(asked.body) == [row]
+    with pytest.raises(ModelInputInvalid):
+        outbox.infer_tensors("brain", [Tensor("x", 1, (3,), bytes(8))])
+    assert len(outbox) == 1
 
 
 def test_a_kind_of_ones_own_begins_at_0x8000() -> None:

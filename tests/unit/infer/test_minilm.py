@@ -132,6 +132,7 @@ def test_an_empty_batch_gives_an_empty_one(small: Any) -> None:
     assert small.run(None, {"ids": nothing, "mask": nothing})[0].shape == (0, 16)
 
 
+@pytest.mark.slow
 def test_equal_weights_give_equal_bytes_in_every_process(tmp_path: Path) -> None:
     model = minilm.build_model(drawn(1), layers=1, heads=2)
     assert model == minilm.build_model(drawn(1), layers=1, heads=2)
