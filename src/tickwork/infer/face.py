@@ -24,11 +24,12 @@ from ..tensors import decode_tensors, encode_tensors
 from . import oip, openai
 from .asking import Asker, Reply, Wanted
 from .fingerprint import Fingerprint
-from .gauges import TEXT, Gauges
+from .gauges import TEXT, Gauges, service_text
 from .kept import Kept
 from .manifest import LLM, ModelConfig
 from .prompts import read_said
 from .store import ModelStore
+from .wire import Seen
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
@@ -133,6 +134,15 @@ class Unloader(Protocol):
 
     def unload(self, model: bytes) -> object:
         """End them."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An asker that can say how its host is."""
+
+    def stats(self) -> Seen:
+        """Say it."""
         ...
 
 
@@ -257,8 +267,11 @@ class Face:
         return say(NOT_OFFERED, "this extension is not offered here: unsupported")
 
     def metrics(self, call: Call) -> Answer:
-        """Everything that was counted, for Prometheus."""
-        return Answer(self.gauges.text().encode(), kind=TEXT)
+        """What was asked here, and how the host is, for Prometheus."""
+        text = self.gauges.text()
+        if isinstance(self._asker, Watched):
+            text += service_text(self._asker.stats())
+        return Answer(text.encode(), kind=TEXT)
 
     def language_models(self, call: Call) -> Answer:
         """The language models of the store, each by name and version; the newest by its name as well."""

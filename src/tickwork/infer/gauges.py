@@ -13,6 +13,7 @@ import msgspec
 
 from ..records import NoteKind
 from .asking import Inference, Reply
+from .wire import Seen
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -137,6 +138,36 @@ class Gauges:
                 yield f"{name}_bucket{_labels((*labels, ('le', bound)))} {total}"
             yield f"{name}_sum{_labels(labels)} {self._sums[model, provider] / _US!r}"
             yield f"{name}_count{_labels(labels)} {total}"
+
+
+def service_text(seen: Seen) -> str:
+    """Return how the host is, whoever asked it, as Prometheus reads it."""
+    workers = {
+        (("model", f"{one.name}:{one.version}"), ("profile", one.profile), ("provider", one.provider)): one
+        for one in seen.workers
+    }
+    lines = [
+        *_series("service_budget_bytes", "gauge", "Memory that loaded models may take.", {
+            (("device", device),): size for device, size in seen.budgets.items()
+        }),
+        *_series("service_used_bytes", "gauge", "Memory that loaded models take.", {
+            (("device", device),): size for device, size in seen.used.items()
+        }),
+        *_series("service_loads_total", "counter", "Models loaded.", {(): seen.loads}),
+        *_series("service_evictions_total", "counter", "Models unloaded to make room.", {(): seen.evictions}),
+        *_series("service_crashes_total", "counter", "Workers that ended by themselves.", {(): seen.crashes}),
+        *_series("service_expired_total", "counter", "Runs ended past their deadline.", {(): seen.expired}),
+        *_series("service_model_asked", "gauge", "Requests answered since the model was loaded.", {
+            labels: one.asked for labels, one in workers.items()
+        }),
+        *_series("service_model_queued", "gauge", "Requests that wait for the model.", {
+            labels: one.queued for labels, one in workers.items()
+        }),
+        *_series("service_model_memory_bytes", "gauge", "Memory of the model's worker.", {
+            labels: one.memory for labels, one in workers.items()
+        }),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def _series(name: str, kind: str, text: str, values: Mapping[tuple[tuple[str, str], ...], float]) -> Iterable[str]:

@@ -1,7 +1,9 @@
 import re
+from typing import Any
 
 from tickwork.infer.asking import Incident, Inference, Reply
-from tickwork.infer.gauges import BUCKETS_S, REASONS_MOST, Gauges
+from tickwork.infer.gauges import BUCKETS_S, REASONS_MOST, Gauges, service_text
+from tickwork.infer.wire import Seen, Worker
 from tickwork.records import Encoding, NoteKind, Refusal
 
 LINE = re.compile(r'[a-z_]+(\{[a-z]+="([^"\\\n]|\\["\\n])*"(,[a-z]+="([^"\\\n]|\\["\\n])*")*\})? (\+Inf|[0-9.e+-]+)')
@@ -52,6 +54,19 @@ def test_every_line_reads_as_the_format_says() -> None:
     assert all(line.startswith(("# HELP tickwork_", "# TYPE tickwork_")) or LINE.fullmatch(line) for line in lines)
     named = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(named) == len(set(named))
+
+
+def test_how_the_host_is_reads_the_same_way() -> None:
+    fields: dict[str, Any] = {"state": "ready", "device": "cpu", "pinned": False, "pid": 1, "cost": 9}
+    worker = Worker(
+        model="00", name="m", version="1", profile="fast", provider="cpu", memory=7, asked=3, queued=2, **fields
+    )
+    lines = service_text(Seen(1, "0", {"cpu": 100}, {"cpu": 9}, 4, 3, 2, 1, (worker,))).splitlines()
+    assert all(line.startswith("# ") or LINE.fullmatch(line) for line in lines)
+    assert 'tickwork_service_budget_bytes{device="cpu"} 100' in lines
+    assert 'tickwork_service_model_queued{model="m:1",profile="fast",provider="cpu"} 2' in lines
+    assert {"tickwork_service_loads_total 4", "tickwork_service_evictions_total 3"} <= set(lines)
+    assert {"tickwork_service_crashes_total 2", "tickwork_service_expired_total 1"} <= set(lines)
 
 
 def test_reasons_beyond_the_bound_are_counted_together() -> None:

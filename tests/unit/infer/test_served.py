@@ -200,6 +200,16 @@ def test_many_at_once_get_each_their_own_answer(stand: Stand) -> None:
         assert list(pool.map(ask, range(64))) == list(range(64))
 
 
+def test_what_the_service_did_stands_beside_what_was_asked(stand: Stand, client: Any) -> None:
+    client.load_model("mlp")
+    connection = http.client.HTTPConnection(stand.place, timeout=60)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    assert 'tickwork_service_model_asked{model="mlp:1",profile="exact-1",provider="cpu"}' in text
+    assert "tickwork_model_inferences_total" in text
+
+
 def test_unloading_ends_the_models_process(stand: Stand, client: Any) -> None:
     client.load_model("mlp")
     assert "mlp" in {worker.name for worker in stand.models.list()}
