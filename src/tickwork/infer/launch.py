@@ -209,7 +209,10 @@ class _Zygote:
             with self._sending:
                 self._child.channel.send(f"fork {role}".encode(), handing=[theirs.fileno()])
             with self._told:
-                if not self._told.wait_for(lambda: self._forked or self.gone, WAIT_S) or self.gone:
+                if not self._told.wait_for(lambda: self._forked or self.gone, WAIT_S):
+                    # What it says later would be taken for the answer to the next request.
+                    self.gone = True
+                if self.gone:
                     raise ChannelClosed
                 pid = self._forked.pop(0)
         except ChannelClosed:

@@ -102,6 +102,7 @@ def _scrub_environment() -> None:
     variables = os.environ  # noqa: TID251  (No setting is read here: they are removed.)
     for name in [name for name in variables if name.startswith("ORT_")]:
         del variables[name]
+    variables["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def make_runner(wanted: Wanted, config: ModelConfig, folder: Path, clock: Clock, extras: tuple[str, ...]) -> Runner:

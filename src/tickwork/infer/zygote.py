@@ -2,7 +2,7 @@
 
 Invariants:
     * It makes no session and reads no model, so that whatever it forks begins with the same clean memory.
-    * It is single: the thread that receives is the one that forks.
+    * It has one thread, which receives and forks: another one's locks would stay closed for ever in what is forked.
     * What it forked dies with it, also where it is killed.
 """
 
@@ -27,9 +27,7 @@ _INSPECTOR: Final = ("tickwork.infer.inspector", "tickwork.infer.graph", "tickwo
 
 
 def main() -> None:
-    """Serve until the channel ends."""
-    # One thread each is what the exact profiles need; a pool of threads would not survive a fork either.
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # noqa: TID251  (Set before numpy reads it; nothing is read here.)
+    """Serve until the channel ends; not at all where a library has started a thread, so that nothing is forked."""
     channel = take_channel()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in _HEAVY:

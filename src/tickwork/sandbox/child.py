@@ -1,7 +1,7 @@
 """How a child Python process is started and what it may do: the compile child, workers, and the models' processes.
 
-A child gets no environment, no files but its three pipes and no path of the user's; it finds Tickwork where the
-parent did.
+A child gets none of the parent's environment, no files but its three pipes and no path of the user's; it finds
+Tickwork where the parent did.
 """
 
 import os
@@ -12,6 +12,10 @@ from typing import IO, Final
 
 _PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
 _WINDOWS_KEEPS: Final = ("SYSTEMROOT",)
+
+_TOLD: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""What runs models would otherwise start a thread that reports to its makers, and one for each processor; the former
+also does not survive a fork."""
 
 
 def start_child(
@@ -36,11 +40,11 @@ def start_child(
 
 
 def _environment() -> dict[str, str]:
-    """Return what a child inherits: nothing, but on Windows what Python itself needs to start."""
+    """Return what a child is told; it inherits nothing, but on Windows what Python itself needs to start."""
     if os.name != "nt":
-        return {}
+        return dict(_TOLD)
     variables = os.environ  # noqa: TID251  (No setting is read here: Python does not start on Windows without it.)
-    return {name: variables[name] for name in _WINDOWS_KEEPS if name in variables}
+    return {**_TOLD, **{name: variables[name] for name in _WINDOWS_KEEPS if name in variables}}
 
 
 def take_pipes() -> tuple[IO[bytes], IO[bytes]]:
