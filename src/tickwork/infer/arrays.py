@@ -22,6 +22,7 @@ import math
 import mmap
 import sys
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -113,13 +114,18 @@ def to_array(tensor: Tensor) -> Array:
     if tensor.dtype == STRING:
         return np.array(split_text(tensor.data), dtype=object).reshape(tensor.shape)
     flat = np.frombuffer(tensor.data, _NUMPY[tensor.dtype])
-    if tensor.dtype == BOOL and flat.size and flat.view(np.uint8).max() > 1:
+    if tensor.dtype == BOOL:
+        _check_bools(tensor, flat)
+    return flat.reshape(tensor.shape)
+
+
+def _check_bools(tensor: Tensor, array: Array) -> None:
+    if tensor.dtype == BOOL and array.size and array.view(np.uint8).max() > 1:
         raise ModelInputInvalid(
             f"the input {tensor.name!r} holds a bool that is neither 0 nor 1",
             why="a bool is one byte, 0 or 1",
             fix="send 0 for false and 1 for true",
         )
-    return flat.reshape(tensor.shape)
 
 
 def to_value(tensor: Tensor, room: Room) -> Any:
@@ -209,9 +215,40 @@ def from_feed(name: str, given: Any) -> tuple[Value, int]:
 
 
 def join_rows(tensors: Sequence[Tensor], room: Room) -> Array:
-    """Return tensors of a plain type joined along their first dimension."""
-    parts = [to_array(tensor) for tensor in tensors]
-    if parts[0].dtype.hasobject:
-        return np.concatenate(parts, axis=0)
-    joined = room.take((sum(len(part) for part in parts), *parts[0].shape[1:]), parts[0].dtype)
-    return np.concatenate(parts, axis=0, out=joined)
+    """Return tensors of a plain type joined along their first dimension.
+
+    Raises:
+        ModelInputInvalid: TW6004, a bool in one of them is neither 0 nor 1.
+    """
+    first = tensors[0]
+    if first.dtype == STRING or not len(first.data):
+        return np.concatenate([to_array(tensor) for tensor in tensors], axis=0)
+    rows = sum(tensor.shape[0] for tensor in tensors)
+    joined = room.take((rows, *first.shape[1:]), _NUMPY[first.dtype])
+    view, at = memoryview(joined).cast("B"), 0
+    for tensor in tensors:
+        end = at + len(tensor.data)
+        view[at:end] = tensor.data
+        at = end
+    _check_bools(first, joined)
+    return joined
+
+
+def split_rows(name: str, array: Array, counts: Sequence[int]) -> list[tuple[Tensor, int]]:
+    """Return consecutive rows of an array as tensors, each with its NaNs, which are canonical.
+
+    Args:
+        counts: How many rows each takes; together all of them.
+    """
+    whole, nans = from_array(name, array)
+    if nans or whole.dtype == STRING or not len(whole.data):
+        ends = list(accumulate(counts))
+        return [from_array(name, array[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+    view, rest = memoryview(whole.data), whole.shape[1:]
+    each = len(view) // whole.shape[0]
+    parts, at = list[tuple[Tensor, int]](), 0
+    for count in counts:
+        end = at + count * each
+        parts.append((Tensor(name, whole.dtype, (count, *rest), view[at:end]), 0))
+        at = end
+    return parts

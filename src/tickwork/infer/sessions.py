@@ -20,6 +20,7 @@ from . import arrays, providers
 from .asking import Incident, Wanted
 from .fingerprint import Fingerprint
 from .footprint import footprint
+from .layouts import Memo, encode_alike
 from .manifest import ModelConfig, Port
 from .nested import read_json, write_json
 from .ports import MAP, TENSOR, Value, check_complete, check_fit, match_inputs, spread_outputs
@@ -72,6 +73,7 @@ class Runner:
         self._required = [port for port in config.inputs if not port.optional]
         self._incidents = list[Incident]()
         self._room = arrays.Room()
+        self._memo = Memo()
         self._waiting = self._order()
         self._session = self._open_next()
         self.fingerprint = self._take_fingerprint()
@@ -186,7 +188,13 @@ class Runner:
 
     def _read(self, body: bytes | memoryview, encoding: int) -> Inputs:
         if encoding == Encoding.TENSOR:
-            return match_inputs(decode_tensors(body), self._config.inputs)
+            known = self._memo.recall(body)
+            if known is not None:
+                return known
+            tensors = decode_tensors(body)
+            matched = match_inputs(tensors, self._config.inputs)
+            self._memo.learn(body, tensors, matched)
+            return matched
         if encoding != Encoding.JSON:
             raise ModelInputInvalid(
                 "the request is neither tensors nor JSON", why="a model takes no other encoding", fix="send tensors"
@@ -201,7 +209,7 @@ class Runner:
         return given
 
     def _write(self, values: Sequence[tuple[Port, Value]], encoding: int) -> bytes:
-        return write_json(values) if encoding == Encoding.JSON else encode_tensors(spread_outputs(values))
+        return write_json(values) if encoding == Encoding.JSON else encode_alike(spread_outputs(values))
 
     def _compute(self, inputs: Inputs) -> tuple[list[tuple[Port, Value]], int]:
         """Return what each output holds, and how many NaNs there are.
@@ -319,25 +327,23 @@ class Runner:
         counts = [_rows(inputs) for inputs in given]
         self._room.clear()
         feeds = dict[str, Any]()
-        for name in given[0]:
-            parts = [part for inputs in given if isinstance(part := inputs[name], Tensor)]
-            feeds[name] = arrays.join_rows(parts, self._room)
         try:
+            for name in given[0]:
+                parts = [part for inputs in given if isinstance(part := inputs[name], Tensor)]
+                feeds[name] = arrays.join_rows(parts, self._room)
             made = self._call(feeds)
         except ModelError:
             # One of them is at fault, or all; alone, each gets what it deserves.
             return None
         if any(not array.ndim or array.shape[0] != sum(counts) for array in made):
             return None
-        answers, start = list[tuple[list[tuple[Port, Value]], int]](), 0
-        for count in counts:
-            values, nans = list[tuple[Port, Value]](), 0
-            for port, array in zip(self._outputs, made, strict=True):
-                value, found = arrays.from_array(port.name, array[start : start + count])
-                values.append((port, value))
-                nans += found
-            answers.append((values, nans))
-            start += count
+        columns = [arrays.split_rows(port.name, array, counts) for port, array in zip(self._outputs, made, strict=True)]
+        answers = list[tuple[list[tuple[Port, Value]], int]]()
+        for row in zip(*columns, strict=True):
+            values: list[tuple[Port, Value]] = [
+                (port, tensor) for port, (tensor, _) in zip(self._outputs, row, strict=True)
+            ]
+            answers.append((values, sum(nans for _, nans in row)))
         return self._checked(given, answers) if self._certified else answers
 
     # ------------------------------------------------------------------------------------------------------ certifying
