@@ -34,6 +34,7 @@ SPIN_NS: Final = 200_000
 _HEAD: Final = struct.Struct("<IIQ")
 _SHARED: Final = struct.Struct("<I")
 _CHUNK: Final = 1 << 16
+_SHORT: Final = 1 << 14
 _ANCILLARY: Final = socket.CMSG_SPACE(4 * HANDED_MOST) if hasattr(socket, "CMSG_SPACE") else 0
 _WINDOWS: Final = sys.platform == "win32"
 
@@ -92,20 +93,36 @@ class Channel:
             ChannelClosed: The other side is gone.
             ChannelSlow: It did not read for so long.
         """
-        shared = [_share(number, self.peer) for number in handing] if _WINDOWS else []
         size = sum(map(len, parts))
-        start = b"".join((_HEAD.pack(len(head), len(handing), size), *shared, head))
-        if size <= _CHUNK:
-            start, parts = b"".join((start, *parts)), ()
         try:
-            sent = 0
-            if handing and not _WINDOWS:
-                sent = socket.send_fds(self._socket, [start], list(handing))
-            self._write(memoryview(start)[sent:], timeout_s)
-            for part in parts:
-                self._write(memoryview(part).cast("B"), timeout_s)
+            if size > _CHUNK or handing:
+                self._send_slowly(head, size, parts, handing, timeout_s)
+                return
+            data = b"".join((_HEAD.pack(len(head), 0, size), head, *parts))
+            if _WINDOWS:
+                self._write(memoryview(data), timeout_s)
+                return
+            try:
+                sent = os.write(self._number, data)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(data):
+                self._write(memoryview(data)[sent:], timeout_s)
         except OSError as error:
             raise ChannelClosed from error
+
+    def _send_slowly(
+        self, head: bytes, size: int, parts: Sequence[bytes | memoryview], handing: Sequence[int], timeout_s: float
+    ) -> None:
+        """Send a long frame, or one with which something is handed over."""
+        shared = [_share(number, self.peer) for number in handing] if _WINDOWS else []
+        start = b"".join((_HEAD.pack(len(head), len(handing), size), *shared, head))
+        sent = 0
+        if handing and not _WINDOWS:
+            sent = socket.send_fds(self._socket, [start], list(handing))
+        self._write(memoryview(start)[sent:], timeout_s)
+        for part in parts:
+            self._write(memoryview(part).cast("B"), timeout_s)
 
     def _write(self, rest: memoryview, timeout_s: float) -> None:
         while rest:
@@ -129,6 +146,23 @@ class Channel:
         """
         if not self._kept and not self._await(timeout_s):
             return None
+        return self.read()
+
+    def read(self) -> Received:
+        """Return the next frame, of which something is there already.
+
+        Raises:
+            ChannelClosed: The other side is gone, or sent no frame.
+        """
+        if not self._kept:
+            # Most frames are short and come alone: these are taken apart without being put together first.
+            data = self._kept = self._read(_SHORT)
+            if len(data) >= _HEAD.size:
+                head_bytes, count, body_bytes = _HEAD.unpack_from(data)
+                if not count and len(data) == _HEAD.size + head_bytes + body_bytes:
+                    self._kept = b""
+                    at = _HEAD.size + head_bytes
+                    return Received(data[_HEAD.size : at], memoryview(data)[at:])
         head_bytes, count, body_bytes = _HEAD.unpack(self._take(_HEAD.size))
         if body_bytes > FRAME_MOST or head_bytes > FRAME_MOST or count > HANDED_MOST:
             raise ChannelClosed
@@ -255,14 +289,22 @@ class Watch:
         """Return the same, having looked for a while before sleeping."""
         elapsed = clock.elapsed_ns
         until = elapsed() + spin_ns
+        poll = self._poll.poll if self._poll is not None else None
         while True:
-            for _ in range(8):
-                found = self.wait(0)
-                if found:
-                    return found
+            for _ in range(_LOOKS):
+                if poll is None:
+                    found = self.wait(0)
+                    if found:
+                        return found
+                elif ready := poll(0):
+                    return [number for number, _ in ready]
             if elapsed() >= until:
                 return self.wait(timeout_s)
             _give_way()
+
+
+_LOOKS: Final = 16
+"""How often a receiver looks before it lets others have the processor."""
 
 
 def _give_way() -> None:

@@ -303,9 +303,7 @@ class Worker:
                 self._hear_host()
                 continue
             try:
-                frame = link.channel.receive(0)
-                if frame is not None:
-                    self._enqueue(_Request(link, frame))
+                self._enqueue(_Request(link, link.channel.read()))
             except ChannelClosed:
                 self._drop(link)
 
