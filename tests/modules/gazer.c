@@ -1,8 +1,8 @@
 /* Paints a window with numbers and asks a model for them, or reads the window another paints and asks for that.
  *
- * Configuration: {"paint": 1, "rows": 100}. With `paint` 1 each tick fills the region with one tensor of `rows` by 3 random numbers, writes
- * it as the window's content and asks for it in the same turn; with 0 it asks for what the writer has announced. Of each answer and
- * refusal it publishes the body on handle 0. */
+ * Configuration: {"paint": 1, "rows": 100}. With `paint` 1 each tick fills the region with one tensor of `rows` by 3 random
+ * numbers, writes it as the window's content and asks for it in the same turn; with 0 it asks for what the writer has
+ * announced. Of each answer and refusal it publishes the body on handle 0. */
 #define TW_INBOX_BYTES 4096
 #define TW_OUTBOX_BYTES 4096
 #include "tickwork.h"
