@@ -7,7 +7,7 @@ from tickwork.errors import ModelInputInvalid
 from tickwork.infer.layouts import Memo, encode_alike
 from tickwork.infer.manifest import Port
 from tickwork.infer.ports import Value, match_inputs
-from tickwork.infer.tensors import (
+from tickwork.tensors import (
     FLOAT32,
     STRING,
     UINT8,

@@ -5,7 +5,7 @@ import pytest
 from tickwork.codec import digest
 from tickwork.infer.manifest import Port
 from tickwork.infer.probe import ELEMENTS_MOST, make_inputs, warm_shape
-from tickwork.infer.tensors import BITS, Tensor, check_tensor, encode_tensors
+from tickwork.tensors import BITS, Tensor, check_tensor, encode_tensors
 
 TYPES = sorted(set(BITS) - {14, 15})
 
