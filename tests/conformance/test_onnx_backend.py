@@ -11,7 +11,7 @@ from tickwork.errors import ModelError
 from tickwork.infer.adding import Labels, add_model
 from tickwork.infer.asking import Wanted
 from tickwork.infer.client import Models
-from tickwork.infer.inspector import inspect_model
+from tickwork.infer.inspection import inspect_model
 from tickwork.infer.launch import Launcher
 from tickwork.infer.manifest import ModelConfig
 from tickwork.infer.ports import match_inputs, spread_outputs

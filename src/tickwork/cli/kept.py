@@ -49,7 +49,7 @@ def inspector(deadline: int, memory: int) -> Inspector:
         deadline: Units: seconds.
         memory: Units: mebibytes.
     """
-    from ..infer.inspector import inspect_model
+    from ..infer.inspection import inspect_model
 
     return partial(inspect_model, deadline_s=deadline, memory=memory << 20)
 

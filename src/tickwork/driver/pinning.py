@@ -128,7 +128,7 @@ def _take_in(name: str, path: Path, options: Options) -> Pin:
     try:
         digest = store.find(f"{shelf}:{version}")
     except ModelNotFound:
-        from ..infer.inspector import inspect_model
+        from ..infer.inspection import inspect_model
 
         if options.notice is not None:
             options.notice(f"looking into model {name!r} for the first time")

@@ -1,12 +1,9 @@
-"""Looks into a model that nobody trusts yet: in a process of its own, under limits, which may die of it.
+"""Looks into a model that nobody trusts yet, in a process that does nothing else and may die of it.
 
-The child reads the file, screens it, loads it, warms it up and measures what that took. The parent waits no longer
-than it said it would, and calls whatever ends the child the model's fault.
+It reads the file, screens it, loads it, warms it up and measures what that took. Who asked is ``infer/inspection.py``.
 
 Invariants:
-    * Nothing of the model is parsed, loaded or run in the process that asks.
-    * The child is confined before it opens the model: no files to write, no programs, no connections.
-    * Whatever the file does, there is an answer by the deadline and at most the memory that was allowed.
+    * It is confined before it opens the model: no files to write, no programs, no connections.
 """
 
 import importlib
@@ -17,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from ..clock import Clock, SystemClock
+from ..clock import SystemClock
 from ..errors import ModelInvalid, ModelsMissing, TickworkError
 from ..sandbox.child import limit
 from ..sandbox.confine import confine
@@ -27,99 +24,17 @@ from .channel import Channel, ChannelClosed, ChannelSlow, take_channel
 from .footprint import footprint
 from .genai import CONFIG as LANGUAGE_CONFIG
 from .genai import describe_language
-from .launch import Child, Launcher, exit_text
+from .inspection import FAILED, FOUND, LOADING, READING, RUNNING, STEP, Ask
 from .manifest import ModelConfig
 from .ports import TENSOR
 from .screen import FAST, has_batch_axis, screen
-
-DEADLINE_S: Final = 120
-MEMORY_BYTES: Final = 4 << 30
-"""What looking into a model may take where nobody says. Units: seconds, bytes."""
 
 OPEN_FILES: Final = 256
 SIZES: Final = (1, 2, 8, 16, 64, 224)
 """What is tried in turn for dimensions that callers choose, until the model runs."""
 
 _ONE_THREAD: Final = ("intra_op_num_threads=1",)
-_STEP: Final = b"step"
-_FOUND: Final = b"found"
-_FAILED: Final = b"failed"
-_READING, _LOADING, _RUNNING = "reading", "loading", "running"
 _OUT_OF_MEMORY: Final = ("Failed to allocate memory", "bad_alloc", "bad allocation")
-
-
-class _Ask(msgspec.Struct, frozen=True, array_like=True):
-    """What the parent says first. Units: seconds, bytes."""
-
-    folder: str
-    entry: str
-    seconds: float
-    memory: int
-
-
-def inspect_model(
-    folder: Path,
-    entry: str,
-    *,
-    deadline_s: float = DEADLINE_S,
-    memory: int = MEMORY_BYTES,
-    launcher: Launcher | None = None,
-    clock: Clock | None = None,
-) -> ModelConfig:
-    """Return what a model takes and gives and what it needs; its name and version are left empty.
-
-    Args:
-        folder: Where its files lie. Nothing outside it is read.
-        entry: Path in the folder of the file that is loaded.
-        deadline_s: What all of it may take. Units: seconds.
-        memory: What loading and warming up may take. Units: bytes.
-        launcher: Starts the child; one with a warm process makes many models quick.
-
-    Raises:
-        ModelInvalid: TW6002: it is no model that can be loaded within the limits.
-        ModelsMissing: TW6012: what reads or runs models is not installed.
-    """
-    clock = clock or SystemClock()
-    starter = launcher or Launcher(warm=False)
-    child = starter.start("inspector")
-    try:
-        ask = _Ask(str(folder.resolve()), entry, deadline_s, memory)
-        return _listen(child, ask, clock)
-    finally:
-        child.kill()
-        child.wait()
-        child.channel.close()
-        if launcher is None:
-            starter.close()
-
-
-def _listen(child: Child, ask: _Ask, clock: Clock) -> ModelConfig:
-    end = clock.elapsed_ns() + int(ask.seconds * 1e9)
-    step = _READING
-    try:
-        child.channel.send(wire.encode(ask))
-        while True:
-            frame = child.channel.receive(max(0.0, (end - clock.elapsed_ns()) / 1e9))
-            if frame is None:
-                raise _beyond(ask.entry, step, f"{step} it took more than {ask.seconds:g} s")
-            if frame.head == _STEP:
-                step = bytes(frame.body).decode()
-            elif frame.head == _FOUND:
-                return msgspec.json.decode(frame.body, type=ModelConfig)
-            elif (error := wire.decode_error(frame.body)) is not None:
-                raise error
-    except (ChannelClosed, ChannelSlow):
-        status = child.wait()
-        raise _beyond(ask.entry, step, f"{step} it ended the process that tried: {exit_text(status)}") from None
-
-
-def _beyond(entry: str, step: str, why: str) -> ModelInvalid:
-    known = "raise the limits of time or memory if you know the model to be good"
-    fix = "export it again" if step == _READING else known
-    return ModelInvalid(f"{entry} cannot be loaded", why=why, fix=fix)
-
-
-# ------------------------------------------------------------------------------------------------------------ the child
 
 
 def main() -> None:
@@ -133,17 +48,17 @@ def serve(channel: Channel) -> None:
         frame = channel.receive()
         if frame is None:
             return
-        ask = msgspec.msgpack.decode(frame.head, type=_Ask)
+        ask = msgspec.msgpack.decode(frame.head, type=Ask)
         try:
             _import_all()
             _give_up(ask)
-            config = look_into(Path(ask.folder), ask.entry, lambda step: channel.send(_STEP, step.encode()))
+            config = look_into(Path(ask.folder), ask.entry, lambda step: channel.send(STEP, step.encode()))
         except TickworkError as error:
-            channel.send(_FAILED, wire.encode_error(error))
+            channel.send(FAILED, wire.encode_error(error))
         except MemoryError:
-            channel.send(_FAILED, wire.encode_error(_too_large(ask.entry)))
+            channel.send(FAILED, wire.encode_error(_too_large(ask.entry)))
         else:
-            channel.send(_FOUND, msgspec.json.encode(config))
+            channel.send(FOUND, msgspec.json.encode(config))
     except (ChannelClosed, ChannelSlow):
         return
 
@@ -163,7 +78,7 @@ def _import_all() -> None:
         ) from error
 
 
-def _give_up(ask: _Ask) -> None:
+def _give_up(ask: Ask) -> None:
     """Limit this process to what looking into a model may take."""
     variables = os.environ  # noqa: TID251  (No setting is read here: those of the runtime are removed.)
     for name in [name for name in variables if name.startswith("ORT_")]:
@@ -196,7 +111,7 @@ def look_into(folder: Path, entry: str, told: Callable[[str], None]) -> ModelCon
     from .probe import warm_shape
     from .sessions import Runner
 
-    told(_READING)
+    told(READING)
     graph = read_graph(folder, entry)
     config = ModelConfig(
         name="",
@@ -211,11 +126,11 @@ def look_into(folder: Path, entry: str, told: Callable[[str], None]) -> ModelCon
         batch_axis=has_batch_axis(graph.inputs, graph.outputs),
     )
     del graph
-    told(_LOADING)
+    told(LOADING)
     runner = Runner(
         Wanted(bytes(32), profile=FAST, providers=("cpu",)), config, folder, SystemClock(), extras=_ONE_THREAD
     )
-    told(_RUNNING)
+    told(RUNNING)
     warmup = dict[str, tuple[int, ...]]()
     for size in SIZES:
         shapes = {
@@ -239,9 +154,9 @@ def _is_open(config: ModelConfig) -> bool:
 def _look_into_language(folder: Path, entry: str, told: Callable[[str], None]) -> ModelConfig:
     from .language import LanguageRunner
 
-    told(_READING)
+    told(READING)
     config = describe_language(folder, entry)
-    told(_LOADING)
+    told(LOADING)
     LanguageRunner(Wanted(bytes(32), profile=FAST, providers=("cpu",)), config, folder, SystemClock())
     return msgspec.structs.replace(config, memory=footprint())
 

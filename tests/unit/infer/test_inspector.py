@@ -9,7 +9,7 @@ from onnx import helper
 
 from tests.unit.infer import nets
 from tickwork.errors import ModelInvalid
-from tickwork.infer.inspector import inspect_model
+from tickwork.infer.inspection import inspect_model
 from tickwork.infer.launch import Launcher
 from tickwork.infer.manifest import ModelConfig, Port
 
