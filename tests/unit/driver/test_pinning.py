@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.unit.driver.oracle import Oracle
-from tests.unit.driver.troupe import Echo, acting, options, spec, stage
+from tests.unit.driver.troupe import Echo, Memory, acting, options, spec, stage
 from tests.unit.infer import nets
 from tests.unit.infer.kept import keep
 from tickwork.driver.options import Options
@@ -16,8 +16,9 @@ from tickwork.driver.resolve import ModelSource, World
 from tickwork.errors import KeyRevoked, ModelInvalid, ModelNotFound, ModuleUnsigned
 from tickwork.infer.signing import sign_as_developer
 from tickwork.infer.store import ModelStore
+from tickwork.native import Context, Outbox
 from tickwork.packages.trust import TRUST_FILE
-from tickwork.records import ModelSpec
+from tickwork.records import Message, ModelSpec
 
 
 @pytest.fixture
@@ -25,9 +26,13 @@ def store(tmp_path: Path) -> ModelStore:
     return ModelStore(tmp_path / "store")
 
 
+def still(state: Memory, inbox: tuple[Message, ...], context: Context, outbox: Outbox) -> None:
+    return
+
+
 def world(*models: ModelSource, allow_unsigned: bool = True) -> World:
     specs = tuple(ModelSpec(model.name, batch="tick") for model in models)
-    made = stage({spec("a"): acting(lambda *_: None)}, models=specs, allow_unsigned=allow_unsigned)
+    made = stage({spec("a"): acting(still)}, models=specs, allow_unsigned=allow_unsigned)
     return msgspec.structs.replace(made, models=models)
 
 

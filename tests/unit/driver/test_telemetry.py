@@ -59,8 +59,9 @@ def test_snapshots_are_told_with_their_size() -> None:
 
 def test_telling_changes_no_head() -> None:
     world = consulting(ModelSpec("brain", MODEL, batch="tick"))
+    found: list[Sample] = []
     quiet = run(world, options=asking_options(Oracle())).head
-    assert run(world, options=asking_options(Oracle(), telemetry=lambda _: None)).head == quiet
+    assert run(world, options=asking_options(Oracle(), telemetry=found.append)).head == quiet
 
 
 def test_a_hook_of_the_process_is_told_of_every_run_until_it_is_taken_back() -> None:
