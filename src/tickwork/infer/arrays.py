@@ -100,6 +100,43 @@ class Room:
         return np.frombuffer(self._memory, dtype, count, start).reshape(shape)
 
 
+class Feeds:
+    """Arrays that are filled anew for each body that looks like the last one.
+
+    Args:
+        places: Where the data of each input lies in such a body: its name, a tensor without data, start and end.
+
+    Attributes:
+        arrays: What the runtime is fed, by name.
+    """
+
+    def __init__(self, places: Sequence[tuple[str, Tensor, int, int]]) -> None:
+        room = Room()
+        self.arrays: dict[str, Array] = {}
+        self._bools = list[tuple[Tensor, Array]]()
+        self._views = list[tuple[memoryview, int, int]]()
+        for name, tensor, start, end in places:
+            array = room.take(tensor.shape, _NUMPY[tensor.dtype])
+            self.arrays[name] = array
+            if end > start:
+                self._views.append((memoryview(array.reshape(-1)).cast("B"), start, end))
+            if tensor.dtype == BOOL:
+                self._bools.append((tensor, array))
+
+    def fill(self, body: bytes | memoryview) -> dict[str, Array]:
+        """Return the arrays with the data of a body.
+
+        Raises:
+            ModelInputInvalid: TW6004, a bool is neither 0 nor 1.
+        """
+        source = memoryview(body)
+        for view, start, end in self._views:
+            view[:] = source[start:end]
+        for tensor, array in self._bools:
+            _check_bools(tensor, array)
+        return self.arrays
+
+
 def is_plain(dtype: int) -> bool:
     """Return whether NumPy has the type, so that arrays carry it; text counts."""
     return dtype in _NUMPY or dtype == STRING

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ..codec import pad
+from ..tensors import STRING, Tensor
 from .ports import Value
-from .tensors import STRING, Tensor
 
 _HEAD: Final = struct.Struct("<HHIQ")
 
@@ -37,33 +37,47 @@ class Memo:
         self._parts: tuple[_Part, ...] = ()
         self._size = -1
 
+    def matches(self, body: bytes | memoryview) -> bool:
+        """Return whether a body looks like the last one."""
+        if len(body) != self._size:
+            return False
+        view = memoryview(body)
+        return all(view[part.at : part.start] == part.head for part in self._parts)
+
     def recall(self, body: bytes | memoryview) -> dict[str, Value] | None:
         """Return the inputs of a body that looks like the last one, by name; None of one that does not."""
-        if len(body) != self._size:
+        if not self.matches(body):
             return None
         view = memoryview(body)
-        given = dict[str, Value]()
-        for name, tensor, head, at, start, end in self._parts:
-            if view[at:start] != head:
-                return None
-            given[name] = Tensor(tensor.name, tensor.dtype, tensor.shape, view[start:end])
-        return given
+        return {
+            name: Tensor(tensor.name, tensor.dtype, tensor.shape, view[start:end])
+            for name, tensor, _, _, start, end in self._parts
+        }
 
-    def learn(self, body: bytes | memoryview, tensors: Sequence[Tensor], given: dict[str, Value]) -> None:
-        """Remember a body that fits. One with text or sequences is not: its data says more than its head."""
+    @property
+    def places(self) -> list[tuple[str, Tensor, int, int]]:
+        """Where the data of each input lies: its name, a tensor without data, start and end."""
+        return [(part.name, part.tensor, part.start, part.end) for part in self._parts]
+
+    def learn(self, body: bytes | memoryview, tensors: Sequence[Tensor], given: dict[str, Value]) -> bool:
+        """Remember a body that fits; return whether it was.
+
+        One with text or sequences is not: its data says more than its head.
+        """
         names = list(given)
         if len(names) != len(tensors) or any(tensor.dtype == STRING for tensor in tensors):
-            return
+            return False
         view, parts, at = memoryview(body), list[_Part](), 0
         for name, tensor in zip(names, tensors, strict=True):
             if not isinstance(given[name], Tensor):
-                return
+                return False
             start = at + _HEAD.size + 8 * len(tensor.shape) + (len(tensor.name.encode()) + 7 & -8)
             end = start + len(tensor.data)
             parts.append(_Part(name, tensor, bytes(view[at:start]), at, start, end))
             at = end + 7 & -8
         self._parts = tuple(part._replace(tensor=_without_data(part.tensor)) for part in parts)
         self._size = len(view)
+        return True
 
 
 def _without_data(tensor: Tensor) -> Tensor:

@@ -33,6 +33,9 @@ from .screen import CERTIFIED, FAST, TICK, check_profile
 STRICT: Final = "strict"
 ON_RUN: Final = "on_run"
 
+FED_BYTES: Final = 1 << 18
+"""Bodies up to here are copied into arrays that are kept; larger ones are read where they lie, if they lie well."""
+
 CHECK_EVERY: Final = 256
 """Certified batches from one that is run again row by row to the next."""
 
@@ -74,6 +77,7 @@ class Runner:
         self._incidents = list[Incident]()
         self._room = arrays.Room()
         self._memo = Memo()
+        self._feeds: arrays.Feeds | None = None
         self._waiting = self._order()
         self._session = self._open_next()
         self.fingerprint = self._take_fingerprint()
@@ -181,7 +185,10 @@ class Runner:
     def run(self, body: bytes | memoryview, encoding: int) -> Ran:
         """Return the answer to one request; a refusal where it does not fit or the model reports an error."""
         try:
-            values, nans = self._compute(self._read(body, encoding))
+            if encoding == Encoding.TENSOR and self._feeds is not None and self._memo.matches(body):
+                values, nans = self._collect(self._call(self._feeds.fill(body)))
+            else:
+                values, nans = self._compute(self._read(body, encoding))
             return Ran(0, encoding, self._write(values, encoding), nans)
         except ModelError as error:
             return refuse(error, encoding)
@@ -193,7 +200,10 @@ class Runner:
                 return known
             tensors = decode_tensors(body)
             matched = match_inputs(tensors, self._config.inputs)
-            self._memo.learn(body, tensors, matched)
+            if self._memo.learn(body, tensors, matched):
+                small = len(body) <= FED_BYTES and not self._as_values
+                plain = all(arrays.is_plain(tensor.dtype) for tensor in tensors)
+                self._feeds = arrays.Feeds(self._memo.places) if small and plain else None
             return matched
         if encoding != Encoding.JSON:
             raise ModelInputInvalid(
@@ -224,7 +234,10 @@ class Runner:
             feeds = {name: arrays.to_value(value, room) for name, value in inputs.items() if isinstance(value, Tensor)}
         else:
             feeds = {name: arrays.to_feed(value, room) for name, value in inputs.items()}
-        made = self._call(feeds)
+        return self._collect(self._call(feeds))
+
+    def _collect(self, made: Sequence[Any]) -> tuple[list[tuple[Port, Value]], int]:
+        """Return what each output holds, and how many NaNs there are."""
         values, nans = list[tuple[Port, Value]](), 0
         read = arrays.from_value if self._as_values else arrays.from_feed
         for port, given in zip(self._outputs, made, strict=True):

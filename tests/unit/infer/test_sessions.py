@@ -17,6 +17,7 @@ from tickwork.errors import ModelError, ModelInvalid, ModelUnfit, ProviderMissin
 from tickwork.infer import providers, sessions
 from tickwork.infer.asking import Wanted
 from tickwork.infer.graph import read_graph
+from tickwork.infer.layouts import Memo
 from tickwork.infer.manifest import ModelConfig
 from tickwork.infer.ran import Ran
 from tickwork.infer.screen import has_batch_axis, screen
@@ -76,6 +77,21 @@ def test_an_answer_does_not_follow_from_where_the_request_lies(tmp_path: Path) -
     sent = body(x=np.random.default_rng(1).standard_normal((3, 7, 33)).astype(np.float32))
     answers = {answer(runner.run(memoryview(bytes(shift) + sent)[shift:], TENSOR)) for shift in range(0, 64, 4)}
     assert len(answers) == 1
+
+
+def test_requests_that_look_alike_have_each_its_own_answer(tmp_path: Path) -> None:
+    runner, fresh = load(tmp_path, nets.mlp()), load(tmp_path, nets.mlp())
+    sizes = [1, 1, 2, 2, 1, 0, 0, 1, 3, 3, 3]
+    for seed, count in enumerate(sizes):
+        asked = body(x=rows(count, seed=seed))
+        fresh._memo = Memo()
+        assert runner.run(asked, TENSOR) == fresh.run(asked, TENSOR)
+
+
+def test_a_bool_that_is_neither_is_refused_also_where_all_else_looks_alike(tmp_path: Path) -> None:
+    runner = load(tmp_path, nets.echo(9))
+    good, bad = (encode_tensors([Tensor("x", 9, (1, 4), data)]) for data in (b"\0\1\0\1", b"\0\1\2\1"))
+    assert [runner.run(one, TENSOR).code for one in (good, bad, good, bad)] == [0, Refusal.BAD_MESSAGE] * 2
 
 
 def test_json_is_answered_with_json(tmp_path: Path) -> None:
