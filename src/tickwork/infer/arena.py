@@ -68,10 +68,10 @@ class Arena:
             os.ftruncate(self.number, size)
         self.follow(size)
 
-    def request(self, length: int) -> memoryview:
-        """Return the first bytes of the asker's slot."""
-        assert length <= self._size // 2
-        return self._view[:length]
+    def request(self, length: int, at: int = 0) -> memoryview:
+        """Return so many bytes of the asker's slot, from a place on."""
+        assert at + length <= self._size // 2
+        return self._view[at : at + length]
 
     def reply(self, length: int) -> memoryview:
         """Return the first bytes of the worker's slot."""

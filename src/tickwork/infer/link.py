@@ -1,15 +1,26 @@
 """An asker's connection to one worker: the path of every request, so that little happens on it."""
 
+import struct
+from typing import Final
+
 import msgspec
 
 from ..clock import Clock
 from ..records import Encoding
 from . import wire
-from .arena import INLINE_BYTES, Arena
+from .arena import ALIGNMENT, INLINE_BYTES, Arena
 from .asking import Inference, Reply, Wanted
 from .channel import Channel, ChannelClosed
 from .fingerprint import Fingerprint, decode_fingerprint
 from .manifest import ModelConfig
+
+_HEAD: Final = struct.Struct("<HHIQ")
+
+
+def data_start(body: bytes) -> int:
+    """Return where the data of a body's first tensor begins; anything for what is no such body."""
+    _, rank, name_bytes, _ = _HEAD.unpack_from(body)
+    return int(_HEAD.size + 8 * rank + (name_bytes + 7 & -8))
 
 
 class Link:
@@ -56,11 +67,14 @@ class Link:
         """
         arena, length = self._arena, len(body)
         self._asked = asked = self._asked + 1 & 0xFFFFFFFF
+        flags = 0
         if length > INLINE_BYTES:
-            arena.grow(length)
-            arena.request(length)[:] = body
+            # What runs the model computes on the first tensor where it lies, if that is at a multiple of 64.
+            at = -data_start(body) & ALIGNMENT - 1 if kind == wire.ASK and encoding == Encoding.TENSOR else 0
+            arena.grow(length + ALIGNMENT)
+            arena.request(length, at)[:] = body
+            flags = wire.IN_ARENA | at << wire.PLACE_SHIFT
         sent = self._clock.elapsed_ns()
-        flags = wire.IN_ARENA if length > INLINE_BYTES else 0
         head = wire.REQUEST.pack(kind, encoding, flags, asked, tick, sent, deadline_ns, arena.size, length)
         if flags:
             self._channel.send(head)

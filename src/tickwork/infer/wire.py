@@ -21,6 +21,8 @@ ASK_BATCH: Final = 2
 
 IN_ARENA: Final = 1
 """Flag: the body lies in the arena, else in the frame."""
+PLACE_SHIFT: Final = 8
+"""Of a request's flags, where the place begins at which the body lies in its slot. Units: bytes, less than 64."""
 WITH_ERROR: Final = 2
 """Flag: an error follows the body."""
 WITH_EXTRA: Final = 4

@@ -212,7 +212,7 @@ class _Request:
         self.link = link
         if self.flags & wire.IN_ARENA:
             link.arena.follow(size)
-            self.body = link.arena.request(length)
+            self.body = link.arena.request(length, self.flags >> wire.PLACE_SHIFT)
         else:
             self.body = frame.body
             if size != link.arena.size:
