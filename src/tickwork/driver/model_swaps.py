@@ -62,7 +62,7 @@ _WORDS: Final[Mapping[type[TickworkError], tuple[Refusal, str]]] = {
 
 
 def plan_model_swaps(
-    swaps: Iterable[ModelSwap], options: Options, at: int | None = None, *, allow_unsigned: bool = False
+    swaps: Iterable[ModelSwap], header: Header, options: Options, at: int | None = None
 ) -> tuple[ModelPlan, ...]:
     """Return what is asked for as plans. Order: tick, then as given.
 
@@ -72,19 +72,28 @@ def plan_model_swaps(
     Raises:
         ModelNotFound: TW6001. ModelInvalid: TW6002, a file is no model.
         PackageError: TW3201 to TW3210, a version is not believed.
-        SwapRefused: TW4101, a swap names no tick.
+        SwapRefused: TW4101, a swap names no tick, or a model that the run has not.
     """
     plans = list[ModelPlan]()
     for swap in swaps:
         tick = swap.at if swap.at is not None else at
         if tick is None:
             raise SwapRefused(f"the swap of model {swap.model!r} names no tick", fix="say before which tick it is")
+        if swap.model not in [model.name for model in header.models]:
+            raise _unknown_model(swap.model, header, place_of_model(swap.model, tick))
         path = swap.to if isinstance(swap.to, Path) else None
         reference = "" if isinstance(swap.to, Path) else swap.to
         source = ModelSource(swap.model, reference, path, place_of_model(swap.model, tick))
-        found = find_model(source, options, allow_unsigned=allow_unsigned)
+        found = find_model(source, options, allow_unsigned=header.allow_unsigned)
         plans.append(ModelPlan(tick, swap.model, found.digest, found.version))
     return in_order(plans)
+
+
+def _unknown_model(name: str, header: Header, where: str) -> SwapRefused:
+    known = ", ".join(model.name for model in header.models)
+    return SwapRefused(
+        f"the run has no model {name!r}", where=where, why=f"it has {known or 'none'}", fix="name one of them"
+    )
 
 
 def check_model_plans(
@@ -109,8 +118,7 @@ def check_model_plans(
             raise SwapRefused("one tick holds two swaps of one model", where=where, fix="give one of them another tick")
         seen.add((plan.at, plan.model))
         if current is None:
-            why = f"it has {', '.join(known) or 'none'}"
-            raise SwapRefused(f"the run has no model {plan.model!r}", where=where, why=why, fix="name one of them")
+            raise _unknown_model(plan.model, header, where)
         if not current.digest:
             raise SwapRefused(
                 f"model {plan.model!r} is answered for by a performer",
@@ -178,7 +186,7 @@ def resumed_model_plans(environment: Environment, world: World | None, options: 
     """Return the swaps of models planned for a run: those its journal knows of, or else the world's."""
     if environment.model_swaps or world is None:
         return environment.model_swaps
-    return plan_model_swaps(world.model_swaps, options, allow_unsigned=world.header.allow_unsigned)
+    return plan_model_swaps(world.model_swaps, world.header, options)
 
 
 def further_model_plans(swaps: Iterable[ModelSwap], machine: Machine, options: Options) -> tuple[ModelPlan, ...]:
@@ -190,7 +198,7 @@ def further_model_plans(swaps: Iterable[ModelSwap], machine: Machine, options: O
         ModelNotFound: TW6001.
     """
     state = machine.state
-    plans = plan_model_swaps(swaps, options, state.tick, allow_unsigned=machine.header.allow_unsigned)
+    plans = plan_model_swaps(swaps, machine.header, options, state.tick)
     if plans and state.status != RunStatus.OPEN:
         raise SwapRefused(
             "no model is swapped any more",

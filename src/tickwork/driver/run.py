@@ -52,7 +52,7 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
     check_plans(world.swaps, header, {spec.name: spec for spec in header.agents}, versions)
     header_bytes = codec.encode(header)
     feeds = open_feeds(header, {codec.digest(body): body for body in world.contents}.__getitem__)
-    model_plans = plan_model_swaps(world.model_swaps, options, allow_unsigned=header.allow_unsigned)
+    model_plans = plan_model_swaps(world.model_swaps, header, options)
     check_model_plans(model_plans, header, header.models, options)
     place = str(world.folder.absolute())
     environment = new_environment(options, world=place, swaps=world.swaps, model_swaps=model_plans)

@@ -82,7 +82,7 @@ def made(*swaps: ModelSwap, oracle: Oracle | None = None, **fields: Any) -> Memo
     here = world(*swaps)
     journal = empty(here)
     environment = codec.decode_environment(journal.header()[1])
-    plans = plan_model_swaps(swaps, Options())
+    plans = plan_model_swaps(swaps, here.header, Options())
     known = codec.encode(msgspec.structs.replace(environment, model_swaps=plans))
     journal = MemoryJournal(codec.encode(here.header), known, here.contents)
     run(here, journal=journal, options=asking_options(oracle or Versions(), **fields))
@@ -254,7 +254,7 @@ def test_a_fork_keeps_the_swaps_that_were_planned() -> None:
     [
         (swap(at=2), "tick 2 is past"),
         (swap(at=99), "no tick 99"),
-        (ModelSwap("x", "y", 5), "nobody knows what model 'x' is"),
+        (ModelSwap("x", "y", 5), "the run has no model 'x'"),
     ],
 )
 def test_a_further_swap_that_cannot_be_done_is_refused_at_once(late: ModelSwap, text: str) -> None:
@@ -295,9 +295,9 @@ def test_a_plan_is_for_a_tick_of_the_run(at: int) -> None:
 
 def test_a_name_means_something_only_in_a_store() -> None:
     with pytest.raises(ModelNotFound, match="nobody knows what model 'brain' is"):
-        plan_model_swaps([ModelSwap("brain", "brain:2", 3)], Options())
+        plan_model_swaps([ModelSwap("brain", "brain:2", 3)], world().header, Options())
     with pytest.raises(SwapRefused, match="names no tick"):
-        plan_model_swaps([swap(at=None)], Options())
+        plan_model_swaps([swap(at=None)], world().header, Options())
 
 
 @pytest.mark.parametrize(
@@ -323,4 +323,4 @@ def test_a_version_fits_that_takes_and_gives_the_same(new: ModelConfig, why: str
 
 def test_a_file_of_a_version_needs_a_store(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound):
-        plan_model_swaps([ModelSwap("brain", tmp_path / "brain.onnx", 3)], Options())
+        plan_model_swaps([ModelSwap("brain", tmp_path / "brain.onnx", 3)], world().header, Options())
