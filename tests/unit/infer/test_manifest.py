@@ -68,6 +68,7 @@ CONFIGS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(CONFIGS)
 def test_a_config_that_was_encoded_is_decoded_again(config: ModelConfig) -> None:
     assert decode_config(encode_config(config)) == config
