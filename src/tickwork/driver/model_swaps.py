@@ -253,7 +253,8 @@ def _tried(desk: Desk, current: ModelSpec, order: ModelOrder, tick: int) -> tupl
     if not current.digest or not desk.asks(current.name):
         return 0, ""
     try:
-        if desk.options.store is not None:  # Whether it may go unsigned was decided when it was planned.
+        # Whether it may go unsigned was decided when it was planned.
+        if desk.options.store is not None and desk.options.asker is None:
             judge_pinned(order.spec.digest, desk.options, allow_unsigned=True)
         new = desk.load(order.spec, tick)[1]
     except (ModelError, PackageError) as error:
