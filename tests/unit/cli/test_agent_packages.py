@@ -228,7 +228,7 @@ def test_a_run_honours_the_lock_beside_its_world(world: Path) -> None:
 @pytest.mark.slow
 def test_the_demo_needs_no_exception_and_notes_what_ran(trust: Path) -> None:
     assert call("demo", "--ticks", "5").status == 0
-    assert len(list((trust / "seen").iterdir())) == 2
+    assert len(list((trust / "seen").iterdir())) == 3
     shutil.copytree(ROOT / "examples" / "weather", "weather")
     station = Path("weather", "modules", "station.wasm")
     changed = bytearray(station.read_bytes())
