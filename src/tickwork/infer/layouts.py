@@ -75,12 +75,12 @@ class Memo:
             end = start + len(tensor.data)
             parts.append(_Part(name, tensor, bytes(view[at:start]), at, start, end))
             at = end + 7 & -8
-        self._parts = tuple(part._replace(tensor=_without_data(part.tensor)) for part in parts)
+        self._parts = tuple(part._replace(tensor=_emptied(part.tensor)) for part in parts)
         self._size = len(view)
         return True
 
 
-def _without_data(tensor: Tensor) -> Tensor:
+def _emptied(tensor: Tensor) -> Tensor:
     return Tensor(tensor.name, tensor.dtype, tensor.shape, b"")
 
 
