@@ -19,7 +19,7 @@ import msgspec
 from msgspec import inspect as shapes
 from rich.console import Console
 
-from tickwork import records
+from tickwork import kinds, records
 from tickwork.authoring import scripts
 from tickwork.cli.app import build_app, command_words
 from tickwork.cli.config import Settings
@@ -261,9 +261,10 @@ def records_page() -> str:
 
 
 def _nouns() -> list[type]:
-    """Return the public classes of the module in the order they are written."""
-    own = [noun for _, noun in inspect.getmembers(records, inspect.isclass) if noun.__module__ == records.__name__]
-    return sorted(own, key=lambda noun: inspect.getsourcelines(noun)[1])
+    """Return the kinds, and the public classes of the records, in the order they are written."""
+    homes = (kinds.__name__, records.__name__)
+    own = [noun for _, noun in inspect.getmembers(records, inspect.isclass) if noun.__module__ in homes]
+    return sorted(own, key=lambda noun: (homes.index(noun.__module__), inspect.getsourcelines(noun)[1]))
 
 
 def _constants() -> Iterator[str]:

@@ -31,7 +31,7 @@ from tickwork.sandbox.manifest import Capabilities, Manifest, append_manifest  #
 
 VERSION = "1.0.0"
 SDK = f"tickwork-python {VERSION}"
-SHARED = ("native.py", "records.py", "codec.py", "tensors.py", "errors.py")
+SHARED = ("native.py", "records.py", "kinds.py", "codec.py", "tensors.py", "errors.py")
 """Files of the package that the interpreter inside has too, unchanged: one source for both."""
 
 WINDOWS = 8

@@ -11,7 +11,8 @@ STDLIB = (
 """Modules of the standard library."""
 
 OWN = (
-    "msgspec", "tickwork", "tickwork.codec", "tickwork.errors", "tickwork.native", "tickwork.records", "tickwork.tensors",
+    "msgspec", "tickwork", "tickwork.codec", "tickwork.errors", "tickwork.kinds", "tickwork.native", "tickwork.records",
+    "tickwork.tensors",
 )  # fmt: skip
 """What else there is: the agent's side of Tickwork, and the part of msgspec that agents use."""
 
