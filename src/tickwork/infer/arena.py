@@ -17,7 +17,7 @@ from typing import Final
 from ..clock import Clock, SystemClock
 
 INLINE_BYTES: Final = 8192
-"""Bytes up to which a tensor travels in the frame itself; beyond, copying it twice more costs more than this."""
+"""Bytes up to which a tensor travels in the frame itself; a longer one is copied once less in shared memory."""
 
 ALIGNMENT: Final = 64
 FIRST_BYTES: Final = 1 << 18

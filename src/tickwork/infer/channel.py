@@ -34,7 +34,10 @@ SPIN_NS: Final = 200_000
 _HEAD: Final = struct.Struct("<IIQ")
 _SHARED: Final = struct.Struct("<I")
 _CHUNK: Final = 1 << 16
-_SHORT: Final = 1 << 14
+_SHORT: Final = _CHUNK + 4096
+"""What is read at once: all of a frame with 64 KiB of tensors, and less than what a C library maps anew each time."""
+_JOINED: Final = 2048
+"""Up to here, putting a frame together is quicker than having the system do it."""
 _ANCILLARY: Final = socket.CMSG_SPACE(4 * HANDED_MOST) if hasattr(socket, "CMSG_SPACE") else 0
 _WINDOWS: Final = sys.platform == "win32"
 
@@ -95,21 +98,28 @@ class Channel:
         """
         size = sum(map(len, parts))
         try:
-            if size > _CHUNK or handing:
+            if handing or _WINDOWS:
                 self._send_slowly(head, size, parts, handing, timeout_s)
                 return
-            data = b"".join((_HEAD.pack(len(head), 0, size), head, *parts))
-            if _WINDOWS:
-                self._write(memoryview(data), timeout_s)
-                return
+            start = _HEAD.pack(len(head), 0, size)
             try:
-                sent = os.write(self._number, data)
+                if size <= _JOINED:
+                    sent = os.write(self._number, b"".join((start, head, *parts)))
+                else:
+                    sent = os.writev(self._number, (start, head, *parts))
             except BlockingIOError:
                 sent = 0
-            if sent < len(data):
-                self._write(memoryview(data)[sent:], timeout_s)
+            if sent < len(start) + len(head) + size:
+                self._write_rest((start + head, *parts), sent, timeout_s)
         except OSError as error:
             raise ChannelClosed from error
+
+    def _write_rest(self, parts: Sequence[bytes | memoryview], sent: int, timeout_s: float) -> None:
+        """Write what of a frame has not been written yet."""
+        for part in parts:
+            if sent < len(part):
+                self._write(memoryview(part).cast("B")[sent:], timeout_s)
+            sent = max(0, sent - len(part))
 
     def _send_slowly(
         self, head: bytes, size: int, parts: Sequence[bytes | memoryview], handing: Sequence[int], timeout_s: float
