@@ -305,3 +305,14 @@ def test_a_place_survives_its_bytes(window: int, offset: int, length: int, diges
     place = Place(window, offset, length, digest)
     assert read_place(place.encode()) == place
     assert len(place.encode()) == PLACE.size == 56
+
+
+@given(st.binary(max_size=40) | st.builds(REQUEST.pack, *[st.integers(0, 3)] * 2, *[st.integers(0, 120)] * 2))
+def test_whatever_a_request_says_it_is_issued_or_refused_and_lies_within_the_window(body: bytes) -> None:
+    stage = glass()
+    do(stage, w=write(90))
+    tick = do(stage, r=infer(body))
+    assert len(tick.effects) + len(tick.notes(DerivedKind.DENIED)) == 1
+    for effect in tick.effects:
+        place = read_place(effect.body)
+        assert place.offset + place.length <= 90
