@@ -414,7 +414,8 @@ def _check_ports(config: ModelConfig) -> None:
     outputs = [port for port in config.outputs if port.kind != MAP]
     strange = [port for port in (*config.inputs, *outputs) if port.kind != TENSOR and not arrays.is_plain(port.dtype)]
     as_values = any(not arrays.is_plain(port.dtype) for port in outputs)
-    others = [port for port in (*config.inputs, *outputs) if port.kind != TENSOR or port.dtype == STRING]
+    others = [port for port in config.inputs if port.kind != TENSOR or port.dtype == STRING]
+    others += [port for port in outputs if port.kind != TENSOR]
     found = strange or (others if as_values else [])
     if found:
         raise ModelUnfit(

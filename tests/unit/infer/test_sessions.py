@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import helper
 
 from tests.unit.infer import nets
 from tickwork.clock import SteppedClock
@@ -23,7 +24,7 @@ from tickwork.infer.ran import Ran
 from tickwork.infer.screen import has_batch_axis, screen
 from tickwork.infer.sessions import Runner
 from tickwork.records import Encoding, NoteKind, Refusal
-from tickwork.tensors import FLOAT32, INT32, INT64, Tensor, decode_tensors, encode_tensors
+from tickwork.tensors import FLOAT32, INT32, INT64, Tensor, decode_tensors, encode_tensors, split_text
 
 TENSOR, JSON = int(Encoding.TENSOR), int(Encoding.JSON)
 
@@ -165,6 +166,18 @@ def test_types_numpy_does_not_know_pass_through_a_model(tmp_path: Path) -> None:
     ran = runner.run(encode_tensors([Tensor("x", 16, (1, 4), data)]), TENSOR)
     assert ran.nans == 1
     assert answer(ran) == struct.pack("<4H", 0x3F80, 0x4000, 0x7FC0, 0x0001)
+
+
+def test_text_passes_beside_types_numpy_does_not_know_but_not_into_them(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Cast", ["x"], [name], to=to) for name, to in (("t", 8), ("b", 16))]
+    runner = load(tmp_path, nets.model(nodes, [("x", FLOAT32, [1])], [("t", 8, [1]), ("b", 16, [1])]))
+    ran = runner.run(body(x=np.array([1.5], np.float32)), TENSOR)
+    text, strange = decode_tensors(ran.body)
+    assert split_text(text.data) == ["1.5"]
+    assert bytes(strange.data) == struct.pack("<H", 0x3FC0)
+    back = helper.make_node("Cast", ["x"], ["y"], to=16)
+    with pytest.raises(ModelUnfit, match="cannot be passed"):
+        load(tmp_path, nets.model([back], [("x", 8, [1])], [("y", 16, [1])]))
 
 
 def test_a_fingerprint_says_what_answers_follow_from(tmp_path: Path) -> None:
