@@ -9,6 +9,7 @@ from .authoring import NEW_BARS, SAVE_BARS, new_agents, saves
 from .bus import messages
 from .journals import folds, journal
 from .measure import Effort, Line, say
+from .models import FAULT_BARS, OVERHEAD_BARS, RATE_BARS, faults, overheads, rates
 from .snapshots import snapshots
 from .start import install, start
 from .tick import region, tick
@@ -38,6 +39,9 @@ GROUPS: Final = (
     Group(("window", "window-limit"), windows),
     Group(("import", "version"), start),
     Group(("install",), install),
+    Group(OVERHEAD_BARS, overheads),
+    Group(RATE_BARS, rates),
+    Group(FAULT_BARS, faults),
     Group(NEW_BARS, new_agents),
     Group(SAVE_BARS, saves),
 )
