@@ -1,6 +1,8 @@
 """The contents of windows, kept by the shell."""
 
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import msgspec
@@ -23,6 +25,7 @@ from tickwork.records import (
     EffectClass,
     Encoding,
     FrameKind,
+    InputKind,
     Message,
     ModelSpec,
     Operation,
@@ -226,3 +229,30 @@ def test_what_is_refused_is_told_to_the_agent_and_the_run_goes_on() -> None:
     ]
     assert errors
     assert all(item.number == FrameKind.INFER for item in errors)
+
+
+class Never(Executor):
+    """Takes everything and finishes nothing."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        return Future()
+
+
+def test_after_a_crash_a_late_request_fails_whose_window_has_been_written_since() -> None:
+    world = gallery()
+    late = msgspec.structs.replace(world.header, models=(ModelSpec("eye", delivery="async"),))
+    world = msgspec.structs.replace(world, header=late)
+    journal = empty(world)
+    run(world, journal=journal, options=gazing(Echo(), stop=stop_after(5), executor=Never))
+    eye = Echo()
+    resume_journal(journal, None, world=world, decisions={}, options=gazing(eye))
+    results = [
+        (item.code, item.body)
+        for frame in journal.frames(5, 5)
+        for item in codec.decode_inputs(frame.inputs)
+        if item.kind == InputKind.RESULT
+    ]
+    assert [code for code, _ in results] == [Refusal.FAILED] * 3 + [0]
+    assert {body for _, body in results[:3]} == {b'window "sky" has been written since the request was made'}
+    assert eye.seen[0].body == b"0004" * 700
+    assert replay(journal).head == journal.head().d
