@@ -8,6 +8,7 @@ import msgspec
 from ..journal.store import Journal, JournalReader
 from . import diff as _diff
 from . import fork as _fork
+from . import reexecute as _reexecute
 from . import run as _run
 from . import verify as _verify
 from .diff import Difference
@@ -99,14 +100,24 @@ def verify(
     world: World | None = None,
     workers: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    reexecute: bool = False,
     options: Options | None = None,
 ) -> Verification:
     """Execute every turn of a journal again, performing nothing, and return whether every byte came out again.
 
     Args:
         world: Gives native agents that come from no file.
+        reexecute: Then ask the models again and compare their answers, if every byte did come out again.
+
+    Raises:
+        ReexecutionRefused: TW6013, this machine's numerics are not those of the recorded answers.
     """
-    return _verify.verify(journal, world=world, options=_options(options, workers, progress))
+    chosen = _options(options, workers, progress)
+    found = _verify.verify(journal, world=world, options=chosen)
+    if not reexecute or not found.equal:
+        return found
+    again = _reexecute.reexecute(journal, world=world, options=chosen)
+    return msgspec.structs.replace(found, reexecution=again)
 
 
 def fork(

@@ -16,6 +16,7 @@ from .fold import Diverged, Fold, open_machine, read_inputs
 from .loop import Inbox, status_name
 from .opening import executing, journal_path, read_header, reading
 from .options import Options, Progress
+from .reexecute import Reexecution
 from .resolve import World
 
 
@@ -51,6 +52,7 @@ class Verification(msgspec.Struct, frozen=True):
         divergence: The first record that did not.
         damage: Where the journal is damaged; nothing was executed then.
         signed_by: Key id of the signature over the head, empty when unsigned.
+        reexecution: What asking the models again came to, where that was asked for.
     """
 
     run: Run
@@ -58,6 +60,7 @@ class Verification(msgspec.Struct, frozen=True):
     divergence: Divergence | None = None
     damage: Damage | None = None
     signed_by: str = ""
+    reexecution: Reexecution | None = None
 
 
 def _watch(fold: Fold, total: int, verb: str, options: Options) -> None:

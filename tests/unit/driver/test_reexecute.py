@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import tickwork
 from tests.unit.driver.oracle import Oracle, asking_options, consulting
 from tests.unit.driver.test_model_swaps import BRAIN, NEW, Versions, made, swap, world
 from tests.unit.driver.troupe import Echo, acting, empty, options, spec, stage, stop_after
@@ -211,3 +212,12 @@ def test_tensors_in_windows_are_put_back_from_the_turns() -> None:
     assert counts(found) == [("brain", 5, 0, 0)]
     assert after.asked == before.asked
     assert {len(body) for (body,) in after.asked} == {2800}
+
+
+def test_from_python_a_verification_holds_what_came_of_it() -> None:
+    here, journal = world(), recorded(world())
+    found = tickwork.verify(journal, world=here, reexecute=True, options=asking_options(Oracle()))
+    assert found.equal
+    assert found.reexecution is not None
+    assert counts(found.reexecution) == [("brain", 8, 0, 0)]
+    assert tickwork.verify(journal, world=here, options=asking_options(Oracle())).reexecution is None
