@@ -56,7 +56,8 @@ def serve(channel: Channel) -> None:
             with contextlib.suppress(BlockingIOError):
                 os.read(waking, 4096)
             _report(channel, living)
-            if channel.ready():
+            # Two frames may have come at once; the second would not wake anybody again.
+            while serving is None and channel.ready():
                 serving = _take(channel, living)
         os.close(waking)
         os.close(woken)
