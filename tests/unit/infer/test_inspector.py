@@ -8,8 +8,9 @@ import pytest
 from onnx import helper
 
 from tests.unit.infer import nets
-from tickwork.errors import ModelInvalid
+from tickwork.errors import ModelError, ModelInvalid
 from tickwork.infer.inspection import inspect_model
+from tickwork.infer.inspector import look_into
 from tickwork.infer.launch import Launcher
 from tickwork.infer.manifest import ModelConfig, Port
 
@@ -115,3 +116,25 @@ def test_weights_outside_the_folder_are_not_read(tmp_path: Path, launcher: Launc
 def test_a_file_that_is_absent_is_an_error(tmp_path: Path, launcher: Launcher) -> None:
     with pytest.raises(ModelInvalid, match="cannot be read"):
         inspect_model(tmp_path, "net.onnx", launcher=launcher)
+
+
+def test_a_file_with_changed_bytes_is_a_model_or_an_error_of_ours(tmp_path: Path) -> None:
+    draw = np.random.default_rng(5)
+    nets_made = [
+        nets.mlp((4, 3, 2)),
+        nets.int8(),
+        nets.dynamic_int8(),
+        nets.function_bomb(3),
+        nets.conv(),
+        nets.noise(),
+    ]
+    refused = 0
+    for turn in range(300):
+        data = bytearray(nets_made[turn % len(nets_made)])
+        data[int(draw.integers(len(data)))] = int(draw.integers(256))
+        (tmp_path / "net.onnx").write_bytes(data)
+        try:
+            look_into(tmp_path, "net.onnx", lambda step: None)
+        except ModelError:
+            refused += 1
+    assert 50 < refused < 300
