@@ -56,7 +56,8 @@ class Options(msgspec.Struct, frozen=True):
         stop: Asked after each tick; true ends the run there, resumable.
         edge: Called with the name of each phase edge; for simulation.
         executor: Makes what runs performers; None runs them on a few threads.
-        store: Folder of the models that runs ask; None where there is none.
+        store: Folder of the models that runs ask; None where there is none. A world whose models all lie in files then
+            runs with a store of its own, which ends with the run.
         providers: What models of the profile ``fast`` run on, in the order they are tried; empty for the usual order.
         model_budget: Memory that loaded models may take together; 0 for the usual share of the machine's. Units: bytes.
         asker: Makes what models are asked through, one for each thread; None starts processes of its own.

@@ -5,11 +5,15 @@ Invariants:
     * A model of the store is judged as a module is. A file that a world names is part of the world, as the sources of
       native agents are: it needs no signature, and is refused only where it was revoked.
     * Equal files under an equal name are pinned by an equal digest on every machine.
+    * A run that was given no store can have what lies in files: they are kept for as long as it lasts.
 """
 
 import hashlib
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
@@ -30,6 +34,18 @@ class Pin(msgspec.Struct, frozen=True):
 
     digest: bytes
     version: str = ""
+
+
+@contextmanager
+def storing(world: World, options: Options) -> Generator[Options]:
+    """Yield the options of a run: as they are, or with a store of its own where files are all that it needs one for."""
+    asked = [one.path is not None for one in world.models if INFER_PREFIX + one.name not in options.performers]
+    asked += [isinstance(swap.to, Path) for swap in world.model_swaps]
+    if options.store is not None or not asked or not all(asked):
+        yield options
+        return
+    with TemporaryDirectory(prefix="tickwork-models-", ignore_cleanup_errors=True) as folder:
+        yield msgspec.structs.replace(options, store=Path(folder))
 
 
 def pin_models(world: World, options: Options) -> World:

@@ -22,7 +22,7 @@ from .models import Desk
 from .opening import executing, journal_path, native_folder, natives, new_environment, performers, resumed_performers
 from .options import Options, settled
 from .owed import read_owed
-from .pinning import pin_models
+from .pinning import pin_models, storing
 from .plans import AnySwap, split_swaps
 from .resolve import World
 from .settle import further_plans, judge_plans, resumed_plans
@@ -43,8 +43,11 @@ def run(world: World, *, journal: Path | str | Journal | None = None, options: O
         ModelError: TW6001 to TW6015, a model is not there, not believed or cannot be run; no journal is made then.
         JournalExists: TW2002.
     """
-    options = settled(options)
-    world = pin_models(world, options)
+    with storing(world, settled(options)) as chosen:
+        return _run(pin_models(world, chosen), journal, chosen)
+
+
+def _run(world: World, journal: Path | str | Journal | None, options: Options) -> Run:
     known = performers(world, options)
     judge = Judge(world.header, options, update=True)
     admitted, versions = open_versions(world.header, world.modules.__getitem__, options, judge)

@@ -11,8 +11,10 @@ from tests.unit.driver.troupe import Echo, Memory, acting, options, spec, stage
 from tests.unit.infer import nets
 from tests.unit.infer.kept import keep
 from tickwork.driver.options import Options
-from tickwork.driver.pinning import find_model, judge_pinned, pin_models
+from tickwork.driver.pinning import find_model, judge_pinned, pin_models, storing
+from tickwork.driver.plans import ModelSwap
 from tickwork.driver.resolve import ModelSource, World
+from tickwork.driver.run import run
 from tickwork.errors import KeyRevoked, ModelInvalid, ModelNotFound, ModuleUnsigned
 from tickwork.infer.signing import sign_as_developer
 from tickwork.infer.store import ModelStore
@@ -63,6 +65,44 @@ def test_without_a_store_only_a_whole_digest_says_what_a_model_is() -> None:
         with pytest.raises(ModelNotFound) as caught:
             pin_models(world(source), asked)
         assert "no store" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        world(ModelSource("brain", path=Path("net.onnx"))),
+        msgspec.structs.replace(world(), model_swaps=(ModelSwap("brain", Path("net.onnx"), 1),)),
+    ],
+    ids=["models", "swaps"],
+)
+def test_a_run_that_takes_models_from_files_alone_has_a_store_for_as_long_as_it_lasts(files: World) -> None:
+    with storing(files, Options()) as lent:
+        assert lent.store is not None
+        assert lent.store.is_dir()
+    assert not lent.store.exists()
+
+
+def test_a_run_that_has_a_store_or_needs_more_than_files_goes_without_one_of_its_own(tmp_path: Path) -> None:
+    file, other = ModelSource("brain", path=Path("net.onnx")), ModelSource("other", "net:1.0.0")
+    given, answered = Options(store=tmp_path), Options(performers={"infer:brain": Echo()})
+    for models, chosen in (((), Options()), ((file, other), Options()), ((file,), given), ((file,), answered)):
+        with storing(world(*models), chosen) as lent:
+            assert lent is chosen
+
+
+@pytest.mark.slow
+def test_a_world_of_model_files_runs_without_a_store_and_comes_to_the_head_it_has_with_one(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    def ask(state: Memory, inbox: tuple[Message, ...], context: Context, outbox: Outbox) -> None:
+        if context.tick == 1:
+            outbox.infer("brain", b'{"x": [[1, 2, 3, 4]]}')
+
+    file = tmp_path / "net.onnx"
+    file.write_bytes(nets.echo())
+    made = stage({spec("a", models=("brain",)): acting(ask)}, models=(ModelSpec("brain"),), ticks=4)
+    made = msgspec.structs.replace(made, models=(ModelSource("brain", path=file),))
+    assert run(made, options=options()).head == run(made, options=chosen(store)).head
 
 
 def test_a_model_that_a_performer_answers_for_is_not_looked_up(store: ModelStore) -> None:
