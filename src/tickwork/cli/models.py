@@ -37,7 +37,7 @@ def build_group() -> App:
     return group
 
 
-def running_service(address: Path | None) -> Models:
+def reach_running(address: Path | None) -> Models:
     """Return what asks the service; nothing is started."""
     return Models(models_folder(load_settings()), address=address or service_socket())
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from cyclopts import App
 
-from .models import Address, running_service
+from .models import Address, reach_running
 from .output import Output, write_line, write_rows
 
 EXAMPLES: Final = """Examples:
@@ -22,7 +22,7 @@ app = App(name="list", help_epilogue=EXAMPLES)
 @app.default
 def list_models(*, address: Address = None, output: Output = "text") -> int:
     """List the models that the service has in memory."""
-    with running_service(address) as models:
+    with reach_running(address) as models:
         workers = models.list()
     if output != "text":
         write_rows([msgspec.to_builtins(one) for one in workers], "models", {}, output)

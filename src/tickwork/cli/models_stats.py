@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from cyclopts import App
 
-from .models import Address, running_service
+from .models import Address, reach_running
 from .output import Output, write_document, write_facts
 
 EXAMPLES: Final = """Examples:
@@ -19,7 +19,7 @@ app = App(name="stats", help_epilogue=EXAMPLES)
 @app.default
 def stats(*, address: Address = None, output: Output = "text") -> int:
     """Show what the service has done, and what its memory holds."""
-    with running_service(address) as models:
+    with reach_running(address) as models:
         seen = models.stats()
     if output != "text":
         fields: dict[str, object] = {name: getattr(seen, name) for name in seen.__struct_fields__}
