@@ -6,6 +6,7 @@ what runs a model may compute on it in place. A connection has one request at a 
 Invariants:
     * The asker alone makes it larger, and says in each request how large it is.
     * A slot is written before the frame that speaks of it is sent, and is the reader's until its next frame.
+    * Nobody makes it smaller: who reads where memory has gone is ended by the system.
 """
 
 import mmap
@@ -112,7 +113,11 @@ def make_arena(clock: Clock | None = None) -> Arena:
         return Arena(-1, f"tickwork-{(clock or SystemClock()).unique()}", 0)
     create = getattr(os, "memfd_create", None)
     if create is not None:
-        return Arena(create("tickwork"), "", 0)
+        import fcntl
+
+        number = create("tickwork", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fcntl.fcntl(number, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        return Arena(number, "", 0)
     with tempfile.TemporaryFile() as file:
         return Arena(os.dup(file.fileno()), "", 0)
 

@@ -20,6 +20,12 @@ BACKOFF_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 END_S: Final = 10
 
+ANSWER_MOST: Final = 1 << 31
+"""Bytes of the longest answer that comes in a frame: the first of its length, before the shared memory has grown."""
+
+PATIENCE_S: Final = 5.0
+"""How long the rest of an answer may take, even past a deadline, once it has begun."""
+
 
 class HostSlow(Exception):
     """The host did not answer before the deadline. Never shown to a person."""
@@ -153,7 +159,7 @@ class Line:
             HostSlow: It is not loaded by the deadline.
             TickworkError: It cannot be loaded.
         """
-        mine, theirs = make_pair(spin_ns=SPIN_NS, peer=self.pid)
+        mine, theirs = make_pair(spin_ns=SPIN_NS, peer=self.pid, most=ANSWER_MOST, patience_s=PATIENCE_S)
         arena: Arena = make_arena(self._clock)
         try:
             handing = (theirs.fileno(), arena.number) if arena.number >= 0 else (theirs.fileno(),)

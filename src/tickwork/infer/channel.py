@@ -8,14 +8,18 @@ Invariants:
     * One thread at a time sends, and one at a time receives; a lock is the owner's to add.
     * Nothing is sent by ``sendto`` or ``sendmsg`` unless something is handed over: a confined process has neither.
     * A receiver looks for a while without sleeping, since waking up takes longer than most answers do.
+    * Who sends is not believed: a frame has bounds, and one that has begun ends within a time, or the channel does.
 """
 
 import contextlib
+import errno
 import os
 import select
 import socket
+import stat
 import struct
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,12 +27,15 @@ from typing import Final, NamedTuple
 from ..clock import Clock, SystemClock
 from ..errors import InternalError
 
-FRAME_MOST: Final = 1 << 31
-"""Bytes of the longest body; a longer one is the work of something else."""
+FRAME_MOST: Final = 1 << 24
+"""Bytes of the longest head, and of the longest body where nobody said another bound; more is the work of something
+else."""
 
 HANDED_MOST: Final = 4
+PATIENCE_S: Final = 30.0
+"""How long the rest of a frame may take where nobody said. Units: seconds."""
 
-SPIN_NS: Final = 200_000
+SPIN_NS: Final = 400_000
 """How long a receiver looks before it sleeps. Being woken takes some 50 us, so this doubles the cost of the unlucky."""
 
 _HEAD: Final = struct.Struct("<IIQ")
@@ -69,9 +76,20 @@ class Channel:
     Args:
         spin_ns: How long to look for a frame before sleeping; 0 where there is one processor.
         peer: Process id of who will receive; only Windows asks for it, where something is handed over.
+        most: Bytes of the longest body that is received.
+        patience_s: How long the rest of a frame may take.
     """
 
-    def __init__(self, end: socket.socket, *, spin_ns: int = 0, peer: int = 0, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        end: socket.socket,
+        *,
+        spin_ns: int = 0,
+        peer: int = 0,
+        most: int = FRAME_MOST,
+        patience_s: float = PATIENCE_S,
+        clock: Clock | None = None,
+    ) -> None:
         end.setblocking(False)
         self._socket = end
         self._number = end.fileno()
@@ -80,6 +98,9 @@ class Channel:
         self._kept = b""
         self._handed: list[int] = []
         self._readable = Watch(self._number)
+        self._most = most
+        self._patience_s = patience_s
+        self._until_ns = 0
         self.peer = peer
 
     def fileno(self) -> int:
@@ -174,11 +195,12 @@ class Channel:
                     at = _HEAD.size + head_bytes
                     return Received(data[_HEAD.size : at], memoryview(data)[at:])
         head_bytes, count, body_bytes = _HEAD.unpack(self._take(_HEAD.size))
-        if body_bytes > FRAME_MOST or head_bytes > FRAME_MOST or count > HANDED_MOST:
+        if body_bytes > self._most or head_bytes > FRAME_MOST or count > HANDED_MOST:
             raise ChannelClosed
-        shared = [self._take(_SHARED.unpack(self._take(_SHARED.size))[0]) for _ in range(count)] if _WINDOWS else []
+        shared = [self._take(self._shared_bytes()) for _ in range(count)] if _WINDOWS else []
         head = self._take(head_bytes)
         body = self._take_body(body_bytes)
+        self._until_ns = 0
         if _WINDOWS:
             return Received(head, body, tuple(_unshare(one) for one in shared))
         # The beginning of the next frame may have come along, with what it hands over.
@@ -187,6 +209,13 @@ class Channel:
             close_all(handed)
             raise ChannelClosed
         return Received(head, body, handed)
+
+    def _shared_bytes(self) -> int:
+        """Return how long a socket is that is handed over as bytes."""
+        (size,) = _SHARED.unpack(self._take(_SHARED.size))
+        if size > _CHUNK:
+            raise ChannelClosed
+        return int(size)
 
     def _await(self, timeout_s: float | None) -> bool:
         """Return whether something can be read, having looked for a while and then slept."""
@@ -204,7 +233,10 @@ class Channel:
     def _take_body(self, size: int) -> memoryview:
         if size <= _CHUNK:
             return memoryview(self._take(size))
-        body = memoryview(bytearray(size))
+        try:
+            body = memoryview(bytearray(size))
+        except MemoryError as error:
+            raise ChannelClosed from error
         at = min(size, len(self._kept))
         body[:at], self._kept = self._kept[:at], self._kept[at:]
         while at < size:
@@ -218,11 +250,10 @@ class Channel:
                     found = self._socket.recv(most)
                 else:
                     found, ancillary, _, _ = self._socket.recvmsg(most, _ANCILLARY)
-                    for _, _, numbers in ancillary:
-                        whole = len(numbers) // 4
-                        self._handed += struct.unpack(f"={whole}i", numbers[: 4 * whole])
+                    if ancillary:
+                        self._keep_handed(ancillary)
             except BlockingIOError:
-                self._readable.wait(None)
+                self._stall()
                 continue
             except OSError as error:
                 raise ChannelClosed from error
@@ -235,13 +266,33 @@ class Channel:
             try:
                 count = self._socket.recv_into(place)
             except BlockingIOError:
-                self._readable.wait(None)
+                self._stall()
                 continue
             except OSError as error:
                 raise ChannelClosed from error
             if not count:
                 raise ChannelClosed
             return count
+
+    def _keep_handed(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        for _, _, numbers in ancillary:
+            whole = len(numbers) // 4
+            self._handed += struct.unpack(f"={whole}i", numbers[: 4 * whole])
+        if len(self._handed) > 2 * HANDED_MOST:
+            # No frame speaks of so many; a process has only so many to have.
+            raise ChannelClosed
+
+    def _stall(self) -> None:
+        """Wait for more of a frame, but not longer than all of it may take.
+
+        Raises:
+            ChannelClosed: The rest did not come.
+        """
+        now = self._clock.elapsed_ns()
+        self._until_ns = self._until_ns or now + int(self._patience_s * 1e9)
+        left_s = (self._until_ns - now) / 1e9
+        if left_s <= 0 or not self._readable.wait(left_s):
+            raise ChannelClosed
 
     def hang_up(self) -> None:
         """End the connection for both sides; whoever waits here sees the end too."""
@@ -252,6 +303,8 @@ class Channel:
         """Let go of this end; the other side sees the end."""
         close_all(self._handed)
         self._handed = []
+        # The system gives the number to the next one that is opened, and nothing more may be written to that.
+        self._number = -1
         self._socket.close()
 
     def __del__(self) -> None:
@@ -352,15 +405,26 @@ def close_all(numbers: Sequence[int]) -> None:
         socket.close(number)
 
 
-def make_pair(*, spin_ns: int = 0, peer: int = 0) -> tuple[Channel, Channel]:
-    """Return two channels that are each other's other side."""
+def make_pair(
+    *, spin_ns: int = 0, peer: int = 0, most: int = FRAME_MOST, patience_s: float = PATIENCE_S
+) -> tuple[Channel, Channel]:
+    """Return two channels that are each other's other side; what is said is of the first."""
     one, other = socket.socketpair()
-    return Channel(one, spin_ns=spin_ns, peer=peer), Channel(other)
+    return Channel(one, spin_ns=spin_ns, peer=peer, most=most, patience_s=patience_s), Channel(other)
 
 
-def adopt(number: int, *, spin_ns: int = 0, peer: int = 0) -> Channel:
-    """Return a channel over a descriptor that was handed over."""
-    return Channel(socket.socket(fileno=number), spin_ns=spin_ns, peer=peer)
+def adopt(number: int, *, peer: int = 0, most: int = FRAME_MOST, patience_s: float = PATIENCE_S) -> Channel:
+    """Return a channel over a descriptor that was handed over.
+
+    Raises:
+        OSError: It is no socket, and closed now.
+    """
+    try:
+        return Channel(socket.socket(fileno=number), peer=peer, most=most, patience_s=patience_s)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.close(number)
+        raise
 
 
 def take_channel() -> Channel:
@@ -387,6 +451,41 @@ def share_with(channel: Channel, peer: int) -> bytes:
     return _share(channel.fileno(), peer) if _WINDOWS else b""
 
 
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ECONNABORTED, errno.EINTR})
+"""Errors after which a listener goes on."""
+
+PAUSE_S: Final = 0.1
+_CREDENTIALS: Final = struct.Struct("=iII")
+
+
+def is_own(end: socket.socket) -> bool:
+    """Return whether the process at the other end of a socket file is this user's, where the system can say."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True
+    _, user, _ = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size))
+    return bool(user == os.geteuid())
+
+
+def _clear(path: Path) -> None:
+    """Remove what an earlier listener has left, and nothing else.
+
+    Raises:
+        FileExistsError: Something else is there.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) and path.stat().st_size < _NOTE_BYTES if _WINDOWS else stat.S_ISSOCK(mode)):
+        raise FileExistsError(errno.EEXIST, "something else than a socket is there")
+    path.unlink(missing_ok=True)
+
+
+_NOTE_BYTES: Final = 256
+"""More than port and key take on Windows."""
+
+
 class Listener:
     """Where other processes of the same user find a host: a socket file, or on Windows a port and a key beside it.
 
@@ -398,7 +497,8 @@ class Listener:
     def __init__(self, path: Path, key: str) -> None:
         self._path = path
         self._key = key.encode()
-        path.unlink(missing_ok=True)
+        self._closing = threading.Event()
+        _clear(path)
         if _WINDOWS:
             self._socket = socket.create_server(("127.0.0.1", 0))
             path.write_text(f"{self._socket.getsockname()[1]} {key}")
@@ -406,6 +506,7 @@ class Listener:
             self._socket = socket.socket(socket.AF_UNIX)
             try:
                 self._socket.bind(str(path))
+                # Nobody can connect before it listens, so the mode is in time.
                 path.chmod(0o600)
                 self._socket.listen()
             except OSError:
@@ -422,9 +523,16 @@ class Listener:
             try:
                 end, _ = self._socket.accept()
             except OSError as error:
-                raise ChannelClosed from error
+                if error.errno not in _PASSING:
+                    raise ChannelClosed from error
+                # The caller is gone, or there are too many of them for now; others may be served later.
+                self._closing.wait(PAUSE_S)
+                continue
             if not _WINDOWS:
-                return Channel(end)
+                if is_own(end):
+                    return Channel(end)
+                end.close()
+                continue
             channel = Channel(end)
             try:
                 shown = channel.receive(1.0)
@@ -437,6 +545,7 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening; an ``accept`` that waits ends."""
+        self._closing.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -457,6 +566,10 @@ def connect(path: Path) -> Channel:
             except OSError:
                 end.close()
                 raise
+            if not is_own(end):
+                # What is asked and answered is this user's alone.
+                end.close()
+                raise ChannelClosed
             return Channel(end)
         port, _, key = path.read_text().partition(" ")
         channel = Channel(socket.create_connection(("127.0.0.1", int(port))))

@@ -86,12 +86,21 @@ class Link:
         return self._read(frame.head, frame.body, asked, self._clock.elapsed_ns() - sent)
 
     def _read(self, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
+        """Return what a frame says. A worker may be in the hands of its model, so nothing in it is believed."""
         if len(head) != wire.REPLY.size:
             raise ChannelClosed
+        try:
+            return self._understand(head, body, asked, total_ns)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ChannelClosed from error
+
+    def _understand(self, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
         flags, encoding, code, number, nans, rows, queue_us, run_us, error_bytes, length = wire.REPLY.unpack(head)
-        if number != asked:
+        in_arena = flags & wire.IN_ARENA
+        room = self._arena.room if in_arena else len(body)
+        if number != asked or length > room or error_bytes > len(body) - (0 if in_arena else length):
             raise ChannelClosed
-        if flags & wire.IN_ARENA:
+        if in_arena:
             found, rest = bytes(self._arena.reply(length)), body
         else:
             found, rest = bytes(body[:length]), body[length:]

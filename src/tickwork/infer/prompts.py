@@ -115,7 +115,7 @@ def read_prompt(body: bytes | memoryview, encoding: int = Encoding.JSON) -> Prom
         raise _unfit("a language model is asked in JSON or with a tensor of text", f"the encoding is {encoding}")
     try:
         prompt = msgspec.json.decode(body, type=Prompt)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unfit("the body is no request for a language model", str(error)) from error
     _check(prompt)
     return prompt

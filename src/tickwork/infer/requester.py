@@ -168,6 +168,8 @@ class Requester:
                 return self._refuse(asked, _quarantined("it ended workers before"), incidents)
             try:
                 replies = link.ask(asked.kind, asked.encoding, asked.body, asked.tick, asked.deadline_ns)
+                if replies is not None and len(replies) not in {1, asked.count}:
+                    raise ChannelClosed
             except (ChannelClosed, ChannelSlow):
                 link.close()
                 try:

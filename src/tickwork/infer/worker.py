@@ -6,6 +6,7 @@ Invariants:
     * What waits is bounded; what is beyond that is refused at once, also during a long run.
     * A run that goes on past its deadline ends the process, even where nobody is left to ask for that.
     * It ends with its host.
+    * A connection that sends what is no request is ended, and nothing else is.
 """
 
 import ctypes
@@ -22,7 +23,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ..clock import Clock, SystemClock
-from ..errors import ModelError, ModelQueueFull, ModelTimeout, TickworkError
+from ..errors import ModelError, ModelQueueFull, ModelTimeout, ModelTooLarge, TickworkError
 from ..records import Encoding, Refusal
 from ..sandbox.child import limit
 from ..sandbox.confine import confine
@@ -34,8 +35,17 @@ from .fingerprint import Fingerprint
 from .manifest import LLM, ModelConfig
 from .ran import Ran
 
+REQUEST_MOST: Final = 4 * INLINE_BYTES
+"""Bytes that come in a frame at most; what is longer lies in shared memory."""
+
+MOST_US: Final = (1 << 32) - 1
+"""The longest time that an answer can say."""
+
 OPEN_FILES: Final = 512
 """Two for each connection, and what a library opens."""
+
+PATIENCE_S: Final = 1.0
+"""How long an asker may take to send the rest of a request, or to read an answer; all others wait meanwhile."""
 
 PACE_S: Final = 0.02
 """How often somebody looks after a run that goes on."""
@@ -221,22 +231,34 @@ class _Link:
 class _Request:
     """A request that was read."""
 
-    __slots__ = ("body", "deadline_ns", "encoding", "flags", "kind", "link", "number", "sent_ns", "tick")
+    __slots__ = ("body", "deadline_ns", "encoding", "fits", "flags", "kind", "link", "number", "sent_ns", "tick")
 
     def __init__(self, link: _Link, frame: Received) -> None:
-        if len(frame.head) != wire.REQUEST.size:
+        """Read it. Raises: ChannelClosed, it is none."""
+        if len(frame.head) != wire.REQUEST.size or frame.handed:
+            close_all(frame.handed)
             raise ChannelClosed
         (
             self.kind, self.encoding, self.flags, self.number, self.tick, self.sent_ns, self.deadline_ns, size, length,
         ) = wire.REQUEST.unpack(frame.head)  # fmt: skip
         self.link = link
-        if self.flags & wire.IN_ARENA:
+        self.body, at = frame.body, self.flags >> wire.PLACE_SHIFT
+        self.fits = True
+        try:
             link.arena.follow(size)
-            self.body = link.arena.request(length, self.flags >> wire.PLACE_SHIFT)
-        else:
-            self.body = frame.body
-            if size != link.arena.size:
-                link.arena.follow(size)
+        except (OSError, ValueError, OverflowError, MemoryError):
+            # This process may have no memory for so much, or there is less of it than was said.
+            self.fits = False
+            return
+        if self.flags & wire.IN_ARENA:
+            if length + at > link.arena.room:
+                raise ChannelClosed
+            self.body = link.arena.request(length, at)
+
+
+def _too_much() -> Ran:
+    error = ModelTooLarge("the request takes more memory than the model's process may have")
+    return Ran(Refusal.NO_MEMORY, Encoding.BYTES, error.what.encode(), error=error)
 
 
 class Worker:
@@ -276,7 +298,9 @@ class Worker:
                 if not self._queue and self._retiring:
                     return
                 while self._queue:
-                    self._take(self._queue.popleft())
+                    request = self._queue.popleft()
+                    if not request.link.dropped:
+                        self._take(request)
         except ChannelClosed:
             return
         finally:
@@ -321,6 +345,9 @@ class Worker:
             link = self._links.get(number)
             if link is None:
                 self._hear_host()
+                # Two frames may have come at once; the second would not wake anybody again.
+                while self._host.ready():
+                    self._hear_host()
                 continue
             try:
                 self._enqueue(_Request(link, link.channel.read()))
@@ -335,7 +362,12 @@ class Worker:
             self._retiring = True
         elif frame.head == wire.ATTACH:
             attach = msgspec.msgpack.decode(frame.body, type=wire.Attach)
-            channel = adopt(frame.handed[0])
+            try:
+                channel = adopt(frame.handed[0], most=REQUEST_MOST, patience_s=PATIENCE_S)
+            except OSError:
+                # What an asker handed over is no socket.
+                close_all(frame.handed[1:])
+                return
             arena = Arena(frame.handed[1] if len(frame.handed) > 1 else -1, attach.arena, 0)
             self._links[channel.fileno()] = _Link(attach.link, channel, arena, self._encoded)
             self._watch.add(channel.fileno())
@@ -351,6 +383,10 @@ class Worker:
             link.close()
 
     def _enqueue(self, request: _Request) -> None:
+        if not request.fits:
+            large = ModelTooLarge("the request is larger than the model's process can take")
+            self._refuse(request, Refusal.NO_MEMORY, large)
+            return
         if len(self._queue) >= self._most:
             self._board[REFUSED] += 1
             error = ModelQueueFull(
@@ -384,17 +420,16 @@ class Worker:
             board[RUNNING] = 0
             return
         self._running = request
-        queue_us = max(0, began - request.sent_ns) // 1000
+        queue_us = min(max(0, began - request.sent_ns) // 1000, MOST_US)
         if request.kind == wire.ASK:
-            ran = self._runner.run(request.body, request.encoding)
+            ran = self._run(request)
             run_us = (elapsed() - began) // 1000
             self._running = None
             self._reply(request, ran, queue_us, run_us)
             board[ROWS] += 1
             board[NANS] += ran.nans
         else:
-            asked: list[tuple[int, bytes]] = msgspec.msgpack.decode(request.body, type=list[tuple[int, bytes]])
-            rans = self._runner.run_batch([body for _, body in asked], [encoding for encoding, _ in asked])
+            rans = self._run_batch(request)
             run_us = (elapsed() - began) // 1000
             self._running = None
             self._reply_batch(request, rans, queue_us, run_us)
@@ -407,6 +442,23 @@ class Worker:
         if request.link.dropped:
             # It went during its own run, which read from the memory that it shares.
             request.link.close()
+
+    def _run(self, request: _Request) -> Ran:
+        try:
+            return self._runner.run(request.body, request.encoding)
+        except (MemoryError, RecursionError):
+            return _too_much()
+
+    def _run_batch(self, request: _Request) -> list[Ran]:
+        try:
+            asked = msgspec.msgpack.decode(request.body, type=list[tuple[int, bytes]])
+            return self._runner.run_batch([body for _, body in asked], [encoding for encoding, _ in asked])
+        except msgspec.DecodeError:
+            # It is no batch: its sender gets the end of its connection for an answer.
+            request.link.channel.hang_up()
+            return []
+        except (MemoryError, RecursionError):
+            return [_too_much()]
 
     def _reply(self, request: _Request, ran: Ran, queue_us: int, run_us: int) -> None:
         error = wire.encode_error(ran.error)
@@ -436,7 +488,7 @@ class Worker:
             flags |= wire.WITH_EXTRA
             parts.append(extra)
         try:
-            link.channel.send(wire.REPLY.pack(flags, *head), *parts)
+            link.channel.send(wire.REPLY.pack(flags, *head), *parts, timeout_s=PATIENCE_S)
         except (ChannelClosed, ChannelSlow):
             # Whoever asked is gone; its end is read in its turn.
             return

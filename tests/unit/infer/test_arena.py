@@ -23,6 +23,15 @@ def test_what_one_side_writes_the_other_reads() -> None:
     assert bytes(mine.reply(5)) == b"world"
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory without a name is Linux's")
+def test_nobody_who_is_given_it_makes_it_smaller() -> None:
+    mine = make_arena()
+    mine.grow(100)
+    with pytest.raises(PermissionError):
+        os.ftruncate(mine.number, 0)
+    mine.grow(1_000_000)
+
+
 def test_slots_do_not_overlap_and_begin_at_multiples_of_64() -> None:
     arena = make_arena()
     arena.grow(1)

@@ -1,6 +1,8 @@
 """Frames between processes: whole, in order, and with what is handed over."""
 
 import os
+import socket
+import struct
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from tickwork.infer.channel import (
     HANDED_MOST,
+    PAUSE_S,
     SPIN_NS,
     Channel,
     ChannelClosed,
@@ -168,6 +171,112 @@ def test_a_listener_is_found_by_its_path_and_goes_with_it(tmp_path: Path) -> Non
     listener.close()
     with pytest.raises(ChannelClosed):
         connect(path)
+
+
+@posix
+def test_a_listener_takes_the_place_of_a_socket_that_was_left_and_of_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "here.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    Listener(path, "key").close()
+    path.write_text("precious")
+    with pytest.raises(FileExistsError):
+        Listener(path, "key")
+    assert path.read_text() == "precious"
+
+
+@posix
+def test_a_caller_of_another_user_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "here.sock"
+    listener = Listener(path, "key")
+    strange = socket.socket(socket.AF_UNIX)
+    strange.connect(str(path))
+    with monkeypatch.context() as other:
+        other.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        with pytest.raises(ChannelClosed):
+            connect(path)
+    listener.close()
+    strange.close()
+
+
+@posix
+def test_a_listener_outlives_a_shortage_of_descriptors(tmp_path: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    listener = Listener(tmp_path / "here.sock", "key")
+    caller = connect(tmp_path / "here.sock")
+    accepted = list[Channel]()
+    thread = threading.Thread(target=lambda: accepted.append(listener.accept()))
+    taken = os.dup(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken, hard))
+    try:
+        thread.start()
+        thread.join(2 * PAUSE_S)
+        assert thread.is_alive(), "it waits for better times"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(taken)
+    thread.join(10)
+    assert len(accepted) == 1
+    caller.close()
+    listener.close()
+
+
+@posix
+def test_a_frame_that_does_not_go_on_is_the_end() -> None:
+    one, other = socket.socketpair()
+    channel = Channel(one, patience_s=0.01)
+    other.sendall(b"\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0abc")
+    with pytest.raises(ChannelClosed):
+        channel.receive(10)
+    other.close()
+
+
+@pytest.mark.parametrize("head", [(1 << 25, 0, 0), (0, 0, 65), (0, 5, 0)])
+def test_a_frame_beyond_its_bounds_is_the_end(head: tuple[int, int, int]) -> None:
+    one, other = make_pair(most=64)
+    os.write(other.fileno(), struct.pack("<IIQ", *head) + bytes(40_000))
+    with pytest.raises(ChannelClosed):
+        one.receive(10)
+
+
+@posix
+def test_what_is_handed_over_without_a_frame_that_says_so_is_the_end() -> None:
+    one, other = socket.socketpair()
+    channel = Channel(one, patience_s=10)
+    for _ in range(10):
+        socket.send_fds(other, [b"\0"], [0, 0, 0, 0])
+    with pytest.raises(ChannelClosed):
+        channel.receive(10)
+    channel.close()
+    other.close()
+
+
+@posix
+def test_nothing_is_written_by_a_channel_that_was_closed() -> None:
+    one, other = make_pair()
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    number = one.fileno()
+    one.close()
+    os.dup2(writer, number)
+    with pytest.raises(ChannelClosed):
+        one.send(b"for somebody else")
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    close_all([reader, writer, number])
+    other.close()
+
+
+@posix
+def test_what_is_no_socket_is_not_adopted() -> None:
+    reader, writer = os.pipe()
+    for number in (reader, writer):
+        with pytest.raises(OSError, match=r"not a socket|non-socket"):
+            adopt(number)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)
 
 
 @posix

@@ -1,5 +1,8 @@
 """A worker answers in order, refuses what is too much, and finishes what it has before it goes."""
 
+import contextlib
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,8 @@ from tickwork.infer.manifest import ModelConfig
 from tickwork.infer.worker import load_and_answer
 from tickwork.records import Encoding, NoteKind, Refusal
 
+linux = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory without a name is Linux's")
+
 MODEL = wanted("net")
 CONFIG = ModelConfig(name="net", version="1")
 FAR_NS = 1 << 62
@@ -34,6 +39,8 @@ class Stage:
 
     def __init__(self, queue: int = 2) -> None:
         self.gate, self.entered = threading.Event(), threading.Event()
+        self.seen = list[bytes]()
+        self.fails: type[BaseException] = MemoryError
         self.session = Echo(MODEL.model, self._hold)
         self.host, theirs = make_pair()
         arena = make_arena()
@@ -50,6 +57,9 @@ class Stage:
         self._links = 0
 
     def _hold(self, body: bytes) -> None:
+        self.seen.append(body)
+        if body == b"fail":
+            raise self.fails
         if body == b"wait":
             self.entered.set()
             assert self.gate.wait(10)
@@ -74,6 +84,16 @@ class Stage:
         theirs.close()
         acquired = wire.Acquired(1, self._links, self.loaded.fingerprint, CONFIG, (), (), self.loaded.memory)
         return Link(MODEL, acquired, mine, arena, SystemClock())
+
+    def bare(self, memory: int = -1) -> Channel:
+        """Return a new connection that says what it likes, with this memory or an empty one."""
+        mine, theirs = make_pair()
+        arena = make_arena()
+        self._links += 1
+        attach = wire.encode(wire.Attach(self._links, ""))
+        self.host.send(wire.ATTACH, attach, handing=[theirs.fileno(), arena.number if memory < 0 else memory])
+        theirs.close()
+        return mine
 
     def asked_beside(self, body: bytes, deadline_ns: int = FAR_NS) -> "Beside":
         """Ask from a thread."""
@@ -123,6 +143,90 @@ def test_a_request_of_any_size_is_answered_twice_alike(stage: Stage, size: int) 
     body = bytes(range(256)) * (size // 256) + bytes(size % 256)
     assert ask(link, body).body == body
     assert ask(link, body).body == body, "the second answer finds an arena that is large enough"
+
+
+def request_head(kind: int = wire.ASK, flags: int = 0, arena: int = 0, length: int = 0) -> bytes:
+    return wire.REQUEST.pack(kind, int(Encoding.TENSOR), flags, 1, 0, 0, FAR_NS, arena, length)
+
+
+FORGED: dict[str, tuple[bytes, bytes]] = {
+    "no head": (b"short", b""),
+    "a body behind the end of its memory": (request_head(flags=wire.IN_ARENA, arena=1 << 18, length=1 << 18), b""),
+    "a place behind the end of its memory": (request_head(flags=wire.IN_ARENA | 255 << 8, arena=512, length=10), b""),
+    "no batch": (request_head(kind=wire.ASK_BATCH, length=3), b"\xc1\xc1\xc1"),
+    "a frame that is too long": (request_head(length=1 << 20), bytes(1 << 20)),
+}
+
+
+@linux
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+def test_who_sends_no_request_is_cut_off_and_the_others_are_answered(stage: Stage, forged: tuple[bytes, bytes]) -> None:
+    good = stage.link()
+    memory = os.memfd_create("mine")
+    os.ftruncate(memory, 1 << 18)
+    bad = stage.bare(memory)
+    os.close(memory)
+    with contextlib.suppress(ChannelClosed):
+        bad.send(forged[0], forged[1])
+    # Whatever is answered, the end comes.
+    with contextlib.suppress(ChannelClosed):
+        assert bad.receive(10) is not None
+    with pytest.raises(ChannelClosed):
+        bad.receive(10)
+    assert ask(good, b"hello").body == b"hello"
+
+
+@linux
+def test_memory_that_is_smaller_than_was_said_is_a_refusal(stage: Stage) -> None:
+    good, bad = stage.link(), stage.bare()
+    bad.send(request_head(flags=wire.IN_ARENA, arena=1 << 30, length=10_000))
+    frame = bad.receive(10)
+    assert frame is not None
+    assert wire.REPLY.unpack(frame.head)[2] == Refusal.NO_MEMORY
+    assert ask(good, b"hello").body == b"hello"
+
+
+@linux
+def test_what_is_no_socket_connects_nobody(stage: Stage, tmp_path: Path) -> None:
+    good = stage.link()
+    with (tmp_path / "file").open("wb") as file:
+        stage.host.send(wire.ATTACH, wire.encode(wire.Attach(99, "")), handing=[file.fileno()])
+    assert ask(good, b"hello").body == b"hello"
+
+
+def test_a_request_that_claims_to_be_as_old_as_the_machine_is_answered(stage: Stage) -> None:
+    bad = stage.bare()
+    bad.send(request_head(length=2), b"hi")
+    assert bad.receive(10) is not None
+    assert ask(stage.link(), b"hello").body == b"hello"
+
+
+def test_a_request_whose_asker_is_gone_is_not_run(stage: Stage) -> None:
+    first = stage.asked_beside(b"wait")
+    assert stage.entered.wait(10)
+    gone = stage.bare()
+    gone.send(request_head(length=4), b"gone")
+    with socket.socket(fileno=os.dup(gone.fileno())) as end:
+        end.shutdown(socket.SHUT_WR)
+    with pytest.raises(ChannelClosed):
+        gone.receive(10)
+    stage.gate.set()
+    assert first.join().body == b"wait"
+    assert ask(stage.link(), b"hello").body == b"hello"
+    assert b"gone" not in stage.seen
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_a_request_that_takes_too_much_is_refused_and_the_worker_goes_on(
+    stage: Stage, error: type[BaseException]
+) -> None:
+    stage.fails = error
+    refused = ask(stage.link(), b"fail")
+    batch = msgspec.msgpack.encode([(int(Encoding.TENSOR), b"fail"), (int(Encoding.TENSOR), b"fail")])
+    whole = stage.link().ask(wire.ASK_BATCH, Encoding.MSGPACK, batch, 0, FAR_NS)
+    assert whole is not None
+    assert [one.code for one in (refused, *whole)] == [Refusal.NO_MEMORY] * 2
+    assert ask(stage.link(), b"hello").body == b"hello"
 
 
 def test_an_answer_says_what_it_took(stage: Stage) -> None:
