@@ -16,6 +16,7 @@ from ..infer.client import Models
 from ..infer.face import Face, Terms
 from ..infer.host import Host, serve_at
 from ..infer.http import LOOPBACK, Door
+from ..infer.manifest import PROFILES
 from ..infer.residency import CPU
 from ..infer.store import ModelStore
 from .config import load_settings, models_folder, service_socket
@@ -59,6 +60,9 @@ def serve(
     http_token: Annotated[
         Path | None, Parameter(help="File with the token they must show; needed where HOST is not of this machine.")
     ] = None,
+    http_profile: Annotated[
+        str, Parameter(help="How they have models run unless a request says: exact-1, exact-portable or fast.")
+    ] = "exact-1",
     output: Output = "text",
 ) -> int:
     """Run models for all programs of this user, until it is interrupted."""
@@ -80,7 +84,7 @@ def serve(
         opened.callback(host.close)
         host.begin()
         opened.callback(serve_at(host, path, clock.unique()).close)
-        face = _open_http(opened, folder, path, http, http_token) if http else ""
+        face = _open_http(opened, folder, path, http, http_token, http_profile) if http else ""
         ended = opened.enter_context(_ending())
         if output == "text":
             talk(f"serving the models of {folder} at {path}{face and f' and {face}'}")
@@ -92,12 +96,14 @@ def serve(
     return 0
 
 
-def _open_http(opened: ExitStack, folder: Path, path: Path, place: str, token: Path | None) -> str:
+def _open_http(opened: ExitStack, folder: Path, path: Path, place: str, token: Path | None, profile: str) -> str:
     """Open the HTTP face over the service at a socket, and return its address."""
     host, port = parse_place(place, "--http")
+    if profile not in PROFILES:
+        raise UsageFault(f"there is no profile {profile!r}", fix=f"take one of {', '.join(PROFILES)}")
     models = Models(folder, address=path)
     opened.callback(models.close)
-    face = Face(ModelStore(folder), models, SystemClock(), Terms())
+    face = Face(ModelStore(folder), models, SystemClock(), Terms(profile=profile))
     door = Door(face, host=host, port=port, token=_read_token(token))
     opened.callback(door.close)
     return door.address

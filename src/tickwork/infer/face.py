@@ -26,7 +26,7 @@ from .asking import Asker, Reply, Wanted
 from .fingerprint import Fingerprint
 from .gauges import TEXT, Gauges, service_text
 from .kept import Kept
-from .manifest import LLM, ModelConfig
+from .manifest import LLM, PROFILES, ModelConfig
 from .prompts import read_said
 from .store import ModelStore
 from .wire import Seen
@@ -52,6 +52,7 @@ _REFUSALS: Final[Mapping[int, int]] = {
     Refusal.NO_MEMORY: 507, Refusal.CONFLICT: 503, Refusal.TIMEOUT: 504,
 }  # fmt: skip
 
+FAST: Final = "fast"
 NOT_OFFERED: Final = 501
 
 ENDPOINTS: Final[tuple[tuple[str, str, str], ...]] = (
@@ -112,7 +113,8 @@ class Terms(msgspec.Struct, frozen=True):
     """How models are run for whoever asks here, and what a request may take.
 
     Attributes:
-        profile, providers, fallback: As in ``Wanted``.
+        profile: Of requests that name none; as in ``Wanted``.
+        providers, fallback: Of the profile ``fast``; the exact ones have no choice.
         body_bytes: Of one request, also when it is unpacked.
         read_ms: Until a request must have come in.
         deadline_ms: Until an answer must be there; a client may ask for less.
@@ -121,7 +123,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     profile: str = "exact-1"
     providers: tuple[str, ...] = ()
-    fallback: str = "strict"
+    fallback: str = "on_run"
     body_bytes: int = 64 << 20
     read_ms: int = 30_000
     deadline_ms: int = 30_000
@@ -240,7 +242,8 @@ class Face:
         """Run a model on tensors."""
         digest, config = self._asked(call)
         request = oip.read_request(self._unpacked(call), _json_bytes(call.headers))
-        reply = self._ask(digest, config, encode_tensors(request.tensors), Encoding.TENSOR, request.timeout_us)
+        body = encode_tensors(request.tensors)
+        reply = self._ask(self._wanted(digest, request.profile), config, body, Encoding.TENSOR, request.timeout_us)
         if reply.code:
             return _refused(reply, chatty=False)
         outputs = decode_tensors(reply.body)
@@ -249,10 +252,10 @@ class Face:
             for tensor, port in zip(outputs, config.outputs, strict=False)
         ]
         notes = {"fingerprint": _short(reply.fingerprint)} if reply.fingerprint is not None else {}
-        body, length = oip.write_answer(request, (config.name, config.version), named, notes)
+        text, length = oip.write_answer(request, (config.name, config.version), named, notes)
         if length is None:
-            return Answer(body)
-        return Answer(body, kind=BYTES, headers={HEADER: str(length)})
+            return Answer(text)
+        return Answer(text, kind=BYTES, headers={HEADER: str(length)})
 
     def statistics(self, call: Call) -> Answer:
         """What models did, in Triton's words."""
@@ -296,7 +299,7 @@ class Face:
 
     def _complete(self, asked: openai.Asked) -> Answer:
         digest, config = self._language(asked.model)
-        reply = self._ask(digest, config, asked.prompt.encode(), Encoding.JSON, 0)
+        reply = self._ask(self._wanted(digest), config, asked.prompt.encode(), Encoding.JSON, 0)
         if reply.code:
             return _refused(reply, chatty=True)
         said = read_said(reply.body)
@@ -308,16 +311,20 @@ class Face:
             return Answer(openai.stream(asked, said, answered), kind=EVENTS, headers={"cache-control": "no-cache"})
         return Answer(openai.completion(asked, said, answered))
 
-    def _ask(self, digest: bytes, config: ModelConfig, body: bytes, encoding: int, timeout_us: int) -> Reply:
+    def _ask(self, wanted: Wanted, config: ModelConfig, body: bytes, encoding: int, timeout_us: int) -> Reply:
         allowed = self.terms.deadline_ms
         deadline = min(max(timeout_us // 1000, 1), allowed) if timeout_us > 0 else allowed
-        wanted, tick = self._wanted(digest), self._next_tick()
-        reply = self._asker.ask(wanted, body, encoding=encoding, deadline_ms=deadline, tick=tick)
+        reply = self._asker.ask(wanted, body, encoding=encoding, deadline_ms=deadline, tick=self._next_tick())
         self.gauges.count(f"{config.name}:{config.version}", reply)
         return reply
 
-    def _wanted(self, digest: bytes) -> Wanted:
-        return Wanted(digest, self.terms.profile, self.terms.providers, self.terms.fallback)
+    def _wanted(self, digest: bytes, profile: str = "") -> Wanted:
+        chosen = profile or self.terms.profile
+        if chosen not in PROFILES:
+            raise ModelInputInvalid(f"there is no profile {chosen!r}", why=f"the profiles are {', '.join(PROFILES)}")
+        if chosen != FAST:
+            return Wanted(digest, chosen)
+        return Wanted(digest, chosen, self.terms.providers, self.terms.fallback)
 
     def _language(self, reference: str) -> tuple[bytes, ModelConfig]:
         digest = self._store.find(reference)

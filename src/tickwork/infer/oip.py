@@ -48,9 +48,6 @@ _PACKED: Final[dict[int, str]] = {
 
 _TRITON: Final = {"BYTES": "TYPE_STRING"}
 
-OURS: Final = {"binary_data_output", "timeout", "priority"}
-"""Parameters of a request that are understood; the priority changes nothing."""
-
 FOREIGN: Final = {"shared_memory_region", "classification"}
 """Parameters of a tensor for what is not offered."""
 
@@ -73,6 +70,7 @@ class Request(msgspec.Struct, frozen=True):
         outputs: Those that are wanted; empty for all.
         binary: Whether the bytes of outputs that are not named follow the JSON.
         timeout_us: How long the client waits; 0 where it does not say. Units: microseconds.
+        profile: How the model is to be run; empty where the client does not say.
     """
 
     id: str
@@ -80,6 +78,7 @@ class Request(msgspec.Struct, frozen=True):
     outputs: tuple[Output, ...] = ()
     binary: bool = False
     timeout_us: int = 0
+    profile: str = ""
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -136,8 +135,10 @@ def read_request(body: bytes, json_bytes: int | None) -> Request:
     for wanted in asked.outputs:
         _refuse_foreign(wanted.parameters, f"the output {wanted.name!r}")
         outputs.append(Output(wanted.name, wanted.parameters.get("binary_data", every) is True))
-    timeout = asked.parameters.get("timeout", 0)
-    return Request(asked.id, tuple(tensors), tuple(outputs), every, timeout if isinstance(timeout, int) else 0)
+    timeout, profile = asked.parameters.get("timeout", 0), asked.parameters.get("profile", "")
+    if not isinstance(timeout, int) or not isinstance(profile, str):
+        raise _unfit("a parameter of the request is of another type", "timeout is a number, profile a text")
+    return Request(asked.id, tuple(tensors), tuple(outputs), every, timeout, profile)
 
 
 def write_answer(

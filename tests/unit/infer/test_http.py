@@ -7,22 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException
 
-from tests.support import missing
 from tests.unit.infer.askers import FakeAsker, keep_model, of_tensors
 from tickwork.clock import SteppedClock
-from tickwork.errors import UsageFault
+from tickwork.errors import ModelHostLost, UsageFault
 from tickwork.infer.face import Face, Terms
 from tickwork.infer.http import Door
 from tickwork.infer.manifest import ModelConfig, Port
 from tickwork.infer.store import ModelStore
 from tickwork.tensors import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT64, STRING, Tensor
-
-try:
-    import tritonclient.http as triton
-    from tritonclient.utils import InferenceServerException
-except ImportError:
-    missing("tritonclient is not installed: make setup")
 
 pytestmark = pytest.mark.slow
 
@@ -225,6 +220,17 @@ def test_a_client_may_wait_less_and_not_longer(stand: Stand, client: Any) -> Non
     assert [tick for *_, tick in stand.asker.asked] == [1, 2, 3]
 
 
+def test_a_request_may_say_how_the_model_is_to_be_run(stand: Stand, client: Any) -> None:
+    asked = [an_input("f", ARRAYS[0][2], "FP32")]
+    client.infer("mirror", asked)
+    client.infer("mirror", asked, parameters={"profile": "fast"})
+    ways = [(wanted.profile, wanted.fallback) for wanted, *_ in stand.asker.asked]
+    assert ways == [("exact-1", "strict"), ("fast", "on_run")]
+    for wrong in ("slow", 1):
+        with pytest.raises(InferenceServerException, match=r"\[400\]"):
+            client.infer("mirror", asked, parameters={"profile": wrong})
+
+
 def test_a_request_that_is_no_json_is_refused(stand: Stand) -> None:
     for body in (b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"inputs": 1}'):
         status, _, text = stand.ask("POST", "/v2/models/mirror/infer", body)
@@ -328,8 +334,6 @@ def test_others_are_not_let_in_without_a_token(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_said(stand: Stand, tmp_path: Path) -> None:
-    from tickwork.errors import ModelHostLost
-
     other = Stand(tmp_path / "other")
     with pytest.raises(ModelHostLost):
         other.open(port=int(stand.place.partition(":")[2]))

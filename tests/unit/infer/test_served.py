@@ -1,7 +1,6 @@
 """Real clients, a real network, real processes: Triton's client and OpenAI's protocol over models that run."""
 
 import http.client
-import importlib.util
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,10 @@ import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import onnxruntime as ort
 import pytest
+import tritonclient.http as triton
 from onnx import helper
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from tests.support import missing
 from tests.unit.infer import nets
 from tests.unit.infer.decoder import PLAN, make_decoder
 from tickwork.clock import SystemClock
@@ -26,12 +26,6 @@ from tickwork.infer.manifest import LLM, ModelConfig, Port
 from tickwork.infer.prompts import INPUTS, OUTPUTS
 from tickwork.infer.store import ModelStore
 from tickwork.tensors import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT64, STRING
-
-if importlib.util.find_spec("tritonclient") is None:
-    missing("tritonclient is not installed: make setup")
-
-import tritonclient.http as triton
-from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 pytestmark = pytest.mark.slow
 
