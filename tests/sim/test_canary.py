@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import pytest
 
-from tickwork.driver import fork, loop, performers, run
+from tickwork.driver import fork, loop, models, performers, run
 from tickwork.kernel import apply, bus, supervise
 from tickwork.kernel.bus import Bus
 from tickwork.kernel.state import AgentState, TopicState
@@ -61,11 +61,19 @@ def test_a_disk_that_loses_its_last_frame_with_the_process_is_found() -> None:
 def test_results_taken_in_the_order_they_complete_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     class HastyDispatch(performers.Dispatch):
         def take(self, *, wait: bool = False) -> list[Result]:
-            self._in_order = False
+            self._pending = [msgspec.structs.replace(sent, waited=False) for sent in self._pending]
             return super().take(wait=wait)
 
-    monkeypatch.setattr(run, "Dispatch", HastyDispatch)
+    monkeypatch.setattr(models, "Dispatch", HastyDispatch)
     assert "the undisturbed one" in str(find())
+
+
+def test_a_batch_of_which_a_part_enters_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def halved(batches: Sequence[int], room: int) -> int:
+        return room
+
+    monkeypatch.setattr(loop, "whole_batches", halved)
+    find()
 
 
 def test_effects_forgotten_at_a_crash_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

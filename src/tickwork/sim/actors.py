@@ -128,7 +128,7 @@ def _call(scene: Scene) -> None:
 
 def _infer(scene: Scene) -> None:
     models = scene.context.spec.models
-    if models:
+    for _ in range(scene.draw.between(1, 3) if models else 0):
         scene.outbox.infer(scene.draw.pick(models), scene.body(), encoding=Encoding.BYTES)
 
 
