@@ -160,6 +160,7 @@ class Line:
             TickworkError: It cannot be loaded.
         """
         mine, theirs = make_pair(spin_ns=SPIN_NS, peer=self.pid, most=ANSWER_MOST, patience_s=PATIENCE_S)
+        mine.plain = True
         arena: Arena = make_arena(self._clock)
         try:
             handing = (theirs.fileno(), arena.number) if arena.number >= 0 else (theirs.fileno(),)

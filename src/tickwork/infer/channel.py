@@ -22,7 +22,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from ..clock import Clock, SystemClock
 from ..errors import InternalError
@@ -57,7 +59,7 @@ class ChannelSlow(Exception):
     """The other side took too long to read. Never shown to a person."""
 
 
-class Received(NamedTuple):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """A frame.
 
     Attributes:
@@ -78,6 +80,9 @@ class Channel:
         peer: Process id of who will receive; only Windows asks for it, where something is handed over.
         most: Bytes of the longest body that is received.
         patience_s: How long the rest of a frame may take.
+
+    Attributes:
+        plain: Whether nothing is ever handed over here; what comes along all the same is closed by the system.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Channel:
         self._patience_s = patience_s
         self._until_ns = 0
         self.peer = peer
+        self.plain = _WINDOWS
 
     def fileno(self) -> int:
         """Return the descriptor, to wait for or to hand over."""
@@ -246,7 +252,7 @@ class Channel:
     def _read(self, most: int) -> bytes:
         while True:
             try:
-                if _WINDOWS:
+                if self.plain:
                     found = self._socket.recv(most)
                 else:
                     found, ancillary, _, _ = self._socket.recvmsg(most, _ANCILLARY)
@@ -351,7 +357,7 @@ class Watch:
     def spin(self, clock: Clock, spin_ns: int, timeout_s: float | None) -> list[int]:
         """Return the same, having looked for a while before sleeping."""
         elapsed = clock.elapsed_ns
-        until = elapsed() + spin_ns
+        until = 0
         poll = self._poll.poll if self._poll is not None else None
         while True:
             for _ in range(_LOOKS):
@@ -361,7 +367,9 @@ class Watch:
                         return found
                 elif ready := poll(0):
                     return [number for number, _ in ready]
-            if elapsed() >= until:
+            now = elapsed()
+            until = until or now + spin_ns
+            if now >= until:
                 return self.wait(timeout_s)
             _give_way()
 

@@ -368,6 +368,7 @@ class Worker:
                 # What an asker handed over is no socket.
                 close_all(frame.handed[1:])
                 return
+            channel.plain = True
             arena = Arena(frame.handed[1] if len(frame.handed) > 1 else -1, attach.arena, 0)
             self._links[channel.fileno()] = _Link(attach.link, channel, arena, self._encoded)
             self._watch.add(channel.fileno())
