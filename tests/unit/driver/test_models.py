@@ -192,6 +192,20 @@ def test_a_refusal_reaches_the_agent_as_an_error_and_the_run_goes_on() -> None:
     assert b"rank 3" in logs
 
 
+CODES = ("BAD_MESSAGE", "NO_MEMORY", "TIMEOUT", "CONFLICT", "UNSUPPORTED", "NOT_FOUND", "FAILED")
+
+
+@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("batch", ["row", "tick"])
+def test_every_refusal_is_recorded_and_replayed_as_it_came(name: str, batch: str) -> None:
+    code = Refusal[name]
+    oracle = Oracle(refusals={b"asker0/0/0": (code, b"too many requests wait already")})
+    journal = empty(world := consulting(pinned(batch=batch)))
+    done = run(world, journal=journal, options=asking_options(oracle))
+    assert [found[2] for found in results_of(journal)] == [code, 0, 0, 0]
+    assert (done.status, replay(journal).head) == ("complete", done.head)
+
+
 def test_what_is_neither_tensors_nor_json_is_refused_without_asking() -> None:
     oracle = Oracle()
     desk = Desk(asking_options(oracle), {})
