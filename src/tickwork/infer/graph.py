@@ -88,9 +88,10 @@ def read_graph(folder: Path, entry: str) -> Graph:
     )
 
 
-def invalid(what: str, why: str) -> ModelInvalid:
+def invalid(what: str, why: str, fix: str = "") -> ModelInvalid:
     """Return the error for a file that is no model that can be loaded."""
-    return ModelInvalid(what, why=why, fix="export the model to ONNX again, for an operator set of 26 or less")
+    fix = fix or "export the model to ONNX again, for an operator set of 26 or less"
+    return ModelInvalid(what, why=why, fix=fix)
 
 
 def _parse(data: bytes, entry: str) -> Any:
@@ -131,14 +132,16 @@ def _subgraphs(node: Any) -> Iterator[Any]:
 
 def _count_expanded(model: Any) -> int:
     """Return how many nodes there are once functions are expanded, from counting each function once."""
-    functions = {_key(function.domain, function.name): function for function in model.functions}
-    counts = dict[tuple[str, str], int]()
+    functions = {_key(function.domain, function.name, function.overload): function for function in model.functions}
+    if len(functions) < len(model.functions):
+        raise invalid("the model says twice what a function is", "which of the two would be expanded, nobody can tell")
+    counts = dict[tuple[str, str, str], int]()
 
     def cost(nodes: Iterable[Any]) -> int | None:
         """Return the count, or None where a function is not counted yet."""
         total = 0
         for node in nodes:
-            key = _key(node.domain, node.op_type)
+            key = _key(node.domain, node.op_type, node.overload)
             if key in functions:
                 if key not in counts:
                     waiting.append(key)
@@ -153,7 +156,7 @@ def _count_expanded(model: Any) -> int:
                 total += below
         return total
 
-    waiting = list[tuple[str, str]]()
+    waiting = list[tuple[str, str, str]]()
     while (total := cost(model.graph.node)) is None:
         while waiting:
             key = waiting[-1]
@@ -169,8 +172,8 @@ def _count_expanded(model: Any) -> int:
     return total
 
 
-def _key(domain: str, name: str) -> tuple[str, str]:
-    return ("" if domain == "ai.onnx" else str(domain), str(name))
+def _key(domain: str, name: str, overload: str) -> tuple[str, str, str]:
+    return ("" if domain == "ai.onnx" else str(domain), str(name), str(overload))
 
 
 def _shown(count: int) -> str:
@@ -220,7 +223,8 @@ def _check_file(folder: Path, entry: str, location: str) -> str:
     if not resolved.is_relative_to(root):
         raise invalid(f"{entry} names {location!r}, which leads outside its folder", why)
     if not resolved.is_file():
-        raise invalid(f"{entry} names {location!r}, and there is no such file", why)
+        fix = "add the folder with all of the model's files, not the graph alone"
+        raise invalid(f"{entry} names {location!r}, which is not among the model's files", why, fix)
     return str(relative)
 
 
@@ -274,7 +278,13 @@ def _constant(tensor: Any) -> Constant:
 
 
 def _values(tensor: Any, dtype: int, count: int) -> Numbers | None:
-    forms = {1: ("f", "float_data"), 6: ("i", "int32_data"), 7: ("q", "int64_data"), 9: ("b", "int32_data")}
+    forms = {
+        1: ("f", "float_data"),
+        2: ("B", "int32_data"),
+        6: ("i", "int32_data"),
+        7: ("q", "int64_data"),
+        9: ("b", "int32_data"),
+    }
     if dtype not in forms:
         return None
     form, field = forms[dtype]

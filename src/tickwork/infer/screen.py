@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..errors import ModelUnfit
-from ..tensors import FLOAT32, INT8, UINT8
 from .manifest import BATCHING, PROFILES, ModelConfig, Port, Screening
 from .nodes import Graph, Node
+from .portable import COMPARING, EXTREMES, INTEGER, MOVING, ROUNDED_ONCE, SCALED, inexact_operators
 from .ports import TENSOR
 
 RULES: Final = 1
@@ -39,24 +39,8 @@ WHOLE_BATCH: Final = frozenset(
 )
 """They take a scale over all rows, or pick a kernel by their number: no tick batch either."""
 
-_MOVING: Final = frozenset(
-    "Cast CastLike Concat Constant ConstantOfShape DepthToSpace Expand EyeLike Flatten Gather GatherElements GatherND "
-    "Identity NonZero OneHot Pad Range Reshape ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze "
-    "Tile TopK Transpose Trilu Unsqueeze Where ArgMax ArgMin".split()
-)
-_COMPARING: Final = frozenset(
-    "And BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Equal Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual "
-    "Max Min Not Or Xor".split()
-)
-_ROUNDED_ONCE: Final = frozenset("Abs Add Ceil Clip Div Floor Mul Neg Relu Round Sign Sub".split())
-"""IEEE 754 says every bit of their results."""
-
-_INTEGER: Final = frozenset("ConvInteger MatMulInteger QLinearConv QLinearMatMul".split())
-_SCALED: Final = frozenset("DequantizeLinear QuantizeLinear".split())
-_POOLS_EXACT: Final = frozenset("GlobalMaxPool MaxPool ReduceMax ReduceMin".split())
-
 _ROW_SAFE: Final = (
-    _MOVING | _COMPARING | _ROUNDED_ONCE | _INTEGER | _SCALED | _POOLS_EXACT
+    MOVING | COMPARING | ROUNDED_ONCE | INTEGER | SCALED | EXTREMES
     | frozenset(
         "Attention AveragePool BatchNormalization Conv ConvTranspose Dropout Erf Exp GRU Gelu Gemm GlobalAveragePool "
         "HardSigmoid HardSwish InstanceNormalization LSTM LayerNormalization LeakyRelu LogSoftmax LpPool MatMul PRelu "
@@ -65,37 +49,19 @@ _ROW_SAFE: Final = (
 )  # fmt: skip
 """A row's bits do not follow from how many rows there are, nor from its place among them."""
 
-_PORTABLE: Final = _MOVING | _COMPARING | _ROUNDED_ONCE | _INTEGER | _SCALED | _POOLS_EXACT
-"""Equal bits on every processor, for 8-bit weights that do not saturate and for float32."""
-
 _SUMS: Final = frozenset({"ReduceMean", "ReduceSum"})
-_INT8_MOST: Final = 64
-"""Two products of 255 and this fit in 16 bits with a sign, where AVX2 adds them up: 2 * 255 * 64 < 2 ** 15."""
-
-_WEIGHT_PLACES: Final = {"MatMulInteger": 1, "ConvInteger": 1, "QLinearMatMul": 3, "QLinearConv": 3}
-_PORTABLE_DTYPES: Final = frozenset({FLOAT32, UINT8, INT8, 4, 5, 6, 7, 8, 9, 11, 12, 13})
-_WHOLE_DTYPES: Final = frozenset({UINT8, INT8, 4, 5, 6, 7, 9, 12, 13})
-_WHOLE_ONLY: Final = frozenset(
-    "Clip GlobalMaxPool Max MaxPool Min ReduceMax ReduceMin Relu ScatterElements ScatterND Sign".split()
-)
-"""Of floats they may take either of two zeros, or add in any order."""
 
 
 def screen(graph: Graph) -> Screening:
     """Return what the operators of a graph mean. Order: each list by name."""
     constants = _constant_names(graph)
-    random, neighbours, inexact = set[str](), set[str](), set[str]()
+    random, neighbours = set[str](), set[str]()
     for node in graph.nodes:
         if node.operator in RANDOM or _draws(graph, node):
             random.add(node.operator)
         if not _keeps_rows_apart(graph, node, constants):
             neighbours.add(node.operator)
-        if not _is_portable(graph, node):
-            inexact.add(node.operator)
-    dtypes = {*graph.dtypes.values(), *(port.dtype for port in (*graph.inputs, *graph.outputs))}
-    dtypes |= {constant.dtype for constant in graph.constants.values()}
-    if dtypes - _PORTABLE_DTYPES:
-        inexact.add("16-bit and smaller floats")
+    inexact = inexact_operators(graph)
     return Screening(RULES, tuple(sorted(random)), tuple(sorted(neighbours)), tuple(sorted(inexact)))
 
 
@@ -201,7 +167,7 @@ def _keeps_rows_apart(graph: Graph, node: Node, constants: set[str]) -> bool:
         return len(node.inputs) > 1 and node.inputs[1] in constants
     if node.operator == "BatchNormalization":
         return not any(node.numbers.get("training_mode", (0,)))
-    if node.operator in {"Dropout", "LayerNormalization", "Pow"} | _INTEGER:
+    if node.operator in {"Dropout", "LayerNormalization", "Pow"} | INTEGER:
         return not _draws(graph, node)
     return node.operator in _ROW_SAFE and not node.nested
 
@@ -214,31 +180,3 @@ def _sums_last(graph: Graph, node: Node) -> bool:
         axes = None if values is None else tuple(int(value) for value in values)
     rank = graph.ranks.get(node.inputs[0], 0) if node.inputs else 0
     return axes is not None and len(axes) == 1 and (axes[0] == -1 or (rank > 1 and axes[0] == rank - 1))
-
-
-def _is_portable(graph: Graph, node: Node) -> bool:
-    if node.operator not in _PORTABLE or node.nested:
-        return False
-    if node.operator in _WEIGHT_PLACES:
-        return _fits_16_bits(graph, node, _WEIGHT_PLACES[node.operator])
-    if node.operator in {"Cast", "CastLike"}:
-        # A float too large for a whole number becomes another one on each processor.
-        source = graph.dtypes.get(node.inputs[0]) if node.inputs else None
-        to_float = node.numbers.get("to", (0,))[0] in {FLOAT32, 11}
-        return source in _WHOLE_DTYPES or (to_float and source in {FLOAT32, 11})
-    if node.operator in _WHOLE_ONLY:
-        return bool(node.inputs) and graph.dtypes.get(node.inputs[0]) in _WHOLE_DTYPES
-    return True
-
-
-def _fits_16_bits(graph: Graph, node: Node, place: int) -> bool:
-    """Return whether sums of products cannot saturate: weights without signs, or with 7 bits."""
-    if len(node.inputs) <= place:
-        return False
-    weights = graph.constants.get(node.inputs[place])
-    if weights is None:
-        return graph.dtypes.get(node.inputs[place]) == UINT8
-    if weights.dtype == UINT8:
-        return True
-    low, high = weights.low, weights.high
-    return low is not None and high is not None and low >= -_INT8_MOST and high <= _INT8_MOST
