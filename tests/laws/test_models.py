@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.unit.driver.troupe import Memory, acting, empty, frames_of, options, spec, stage, stop_after
+from tests.support import ROOT
+from tests.unit.driver.troupe import Echo, Memory, acting, empty, frames_of, options, spec, stage, stop_after
 from tests.unit.infer import nets
 from tests.unit.infer.kept import keep
 from tickwork import codec
 from tickwork.driver.model_notes import models_of
 from tickwork.driver.options import Options
-from tickwork.driver.resolve import World
+from tickwork.driver.resolve import World, load_world
 from tickwork.driver.run import resume_journal, run
 from tickwork.driver.verify import replay, verify
 from tickwork.errors import ModelDamaged, ModelNotFound, ModelUnfit
@@ -183,6 +185,14 @@ def test_answers_that_are_not_waited_for_all_arrive(shelf: Shelf) -> None:
     done = run(asking, journal=journal, options=shelf.options())
     assert [code for code, _ in results_of(journal)] == [0] * 20
     assert replay(journal).head == done.head
+
+
+def test_the_number_of_workers_changes_no_head_of_a_world_whose_modules_ask_a_model(tmp_path: Path) -> None:
+    weather = load_world(ROOT / "examples" / "weather" / "world.toml", ticks=160)
+    chosen = Options(store=tmp_path / "store", performers={"artifact.write": Echo()})
+    runs = [run(weather, options=msgspec.structs.replace(chosen, workers=workers)) for workers in (0, 1, 2)]
+    assert len({done.head for done in runs}) == 1
+    assert {done.failed for done in runs} == {0}
 
 
 # -- what cannot be answered -------------------------------------------------------------------------------------------
