@@ -37,7 +37,7 @@ HANDED_MOST: Final = 4
 PATIENCE_S: Final = 30.0
 """How long the rest of a frame may take where nobody said. Units: seconds."""
 
-SPIN_NS: Final = 400_000
+SPIN_NS: Final = 200_000
 """How long a receiver looks before it sleeps. Being woken takes some 50 us, so this doubles the cost of the unlucky."""
 
 _HEAD: Final = struct.Struct("<IIQ")
@@ -49,6 +49,10 @@ _JOINED: Final = 2048
 """Up to here, putting a frame together is quicker than having the system do it."""
 _ANCILLARY: Final = socket.CMSG_SPACE(4 * HANDED_MOST) if hasattr(socket, "CMSG_SPACE") else 0
 _WINDOWS: Final = sys.platform == "win32"
+
+
+_LOOKING: Final = threading.Lock()
+"""Held by the one thread of this process that looks for longer than usual."""
 
 
 class ChannelClosed(Exception):
@@ -108,6 +112,7 @@ class Channel:
         self._until_ns = 0
         self.peer = peer
         self.plain = _WINDOWS
+        self._expected_ns = 0
 
     def fileno(self) -> int:
         """Return the descriptor, to wait for or to hand over."""
@@ -223,9 +228,20 @@ class Channel:
             raise ChannelClosed
         return int(size)
 
+    def expect(self, within_ns: int) -> None:
+        """Look that long for the next frame before sleeping, if that is longer than usual and nobody else does so."""
+        self._expected_ns = within_ns
+
     def _await(self, timeout_s: float | None) -> bool:
         """Return whether something can be read, having looked for a while and then slept."""
         if not self._spin_ns or timeout_s == 0:
+            return bool(self._readable.wait(timeout_s))
+        if self._expected_ns > self._spin_ns and _LOOKING.acquire(blocking=False):
+            try:
+                if self._readable.spin(self._clock, self._expected_ns, 0):
+                    return True
+            finally:
+                _LOOKING.release()
             return bool(self._readable.wait(timeout_s))
         return bool(self._readable.spin(self._clock, self._spin_ns, timeout_s))
 

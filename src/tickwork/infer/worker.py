@@ -182,6 +182,8 @@ def load_and_answer(channel: Channel, frame: Received, make: MakeRunner, *, conf
 
 BOARD_BYTES: Final = 4096
 
+_encoder: Final = msgspec.msgpack.Encoder()
+
 
 def _confine(load: wire.Load) -> None:
     if load.memory:
@@ -468,9 +470,10 @@ class Worker:
 
     def _reply_batch(self, request: _Request, rans: list[Ran], queue_us: int, run_us: int) -> None:
         rows = [
-            wire.Row(ran.code, ran.encoding, ran.body, ran.nans, ran.rows, wire.encode_error(ran.error)) for ran in rans
+            (ran.code, ran.encoding, ran.body, ran.nans, ran.rows, wire.encode_error(ran.error) if ran.error else b"")
+            for ran in rans
         ]
-        body = msgspec.msgpack.encode(rows)
+        body = _encoder.encode(rows)
         head = Encoding.MSGPACK, 0, request.number, 0, len(rans), queue_us, run_us, 0, len(body)
         self._send(request.link, head, body, b"")
 
