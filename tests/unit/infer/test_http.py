@@ -1,5 +1,6 @@
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 from tests.unit.infer.askers import FakeAsker, keep_model, of_tensors
 from tickwork.clock import SteppedClock
 from tickwork.errors import ModelHostLost, UsageFault
+from tickwork.infer import http as face_http
 from tickwork.infer.face import Face, Terms
 from tickwork.infer.http import Door
 from tickwork.infer.manifest import ModelConfig, Port
@@ -276,6 +278,22 @@ def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
         connection.endheaders()
         assert connection.getresponse().status == 408
         connection.close()
+    finally:
+        door.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v2 HTT"])
+def test_a_connection_that_sends_no_whole_head_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(face_http, "QUIET_S", 0.05)
+    stand = Stand(tmp_path)
+    door = stand.open()
+    try:
+        host, _, port = stand.place.partition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(said)
+            assert connection.recv(4096) == b""
     finally:
         door.close()
 
