@@ -427,6 +427,10 @@ def _check_ports(config: ModelConfig) -> None:
 
 def _rows(inputs: Inputs) -> int:
     """Return the one first dimension of all inputs; 0 where they have none or several."""
+    if len(inputs) == 1:
+        # Most models have one input, and a batch asks this for each of its requests.
+        [value] = inputs.values()
+        return value.shape[0] if isinstance(value, Tensor) and value.shape else 0
     firsts = {value.shape[0] if isinstance(value, Tensor) and value.shape else 0 for value in inputs.values()}
     return firsts.pop() if len(firsts) == 1 else 0
 
