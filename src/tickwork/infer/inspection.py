@@ -92,7 +92,9 @@ def _listen(child: Child, ask: Ask, clock: Clock) -> ModelConfig:
                 return msgspec.json.decode(frame.body, type=ModelConfig)
             elif (error := wire.decode_error(frame.body)) is not None:
                 raise error
-    except (ChannelClosed, ChannelSlow):
+    except (ChannelClosed, ChannelSlow, msgspec.DecodeError, UnicodeDecodeError):
+        # What makes no sense was said by a process that the model has taken over; it goes no other way than a dead one.
+        child.kill()
         status = child.wait()
         raise _beyond(ask.entry, step, f"{step} it ended the process that tried: {exit_text(status)}") from None
 

@@ -4,10 +4,12 @@ It reads the file, screens it, loads it, warms it up and measures what that took
 
 Invariants:
     * It is confined before it opens the model: no files to write, no programs, no connections.
+    * It ends when whoever asked does, whatever the model is doing then.
 """
 
 import importlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -49,6 +51,7 @@ def serve(channel: Channel) -> None:
         if frame is None:
             return
         ask = msgspec.msgpack.decode(frame.head, type=Ask)
+        threading.Thread(target=_end_with, args=(channel,), name="tickwork-asker", daemon=True).start()
         try:
             _import_all()
             _give_up(ask)
@@ -61,6 +64,14 @@ def serve(channel: Channel) -> None:
             channel.send(FOUND, msgspec.json.encode(config))
     except (ChannelClosed, ChannelSlow):
         return
+
+
+def _end_with(channel: Channel) -> None:
+    """End this process with the one at the other side, which says nothing more."""
+    try:
+        channel.receive()
+    finally:
+        os._exit(1)
 
 
 def _import_all() -> None:

@@ -209,8 +209,11 @@ def many_nodes(count: int = 200_000) -> bytes:
     return model(nodes, [("v0", FLOAT, [1])], [(f"v{count}", FLOAT, [1])], [weight("one", np.ones(1, np.float32))])
 
 
-def function_bomb(levels: int = 40) -> bytes:
-    """A kilobyte whose functions call each other twice a level: expanded, 2 ** levels nodes."""
+def function_bomb(levels: int = 40, overload: str = "") -> bytes:
+    """A kilobyte whose functions call each other twice a level: expanded, 2 ** levels nodes.
+
+    With an overload, each has a harmless namesake without one.
+    """
     opset = [helper.make_opsetid("", 21), helper.make_opsetid("f", 1)]
     leaf = helper.make_node("Neg", ["a"], ["b"])
     functions = [helper.make_function("f", "F0", ["a"], ["b"], [leaf], opset)]
@@ -221,6 +224,10 @@ def function_bomb(levels: int = 40) -> bytes:
         ]
         functions.append(helper.make_function("f", f"F{level}", ["a"], ["b"], calls, opset))
     node = helper.make_node(f"F{levels - 1}", ["x"], ["y"], domain="f")
+    if overload:
+        for one in [node, *(call for function in functions[1:] for call in function.node), *functions]:
+            one.overload = overload
+        functions += [helper.make_function("f", f"F{level}", ["a"], ["b"], [leaf], opset) for level in range(levels)]
     imports = (("", 21), ("f", 1))
     return model([node], [("x", FLOAT, [1])], [("y", FLOAT, [1])], functions=functions, opsets=imports)
 

@@ -86,6 +86,14 @@ def test_a_file_outside_the_folder_or_absent_is_refused(tmp_path: Path, location
         read_graph(folder, "net.onnx")
 
 
+def test_a_graph_that_was_given_without_its_weights_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    nets.save_external(tmp_path, "missing.bin")
+    (tmp_path / "missing.bin").unlink(missing_ok=True)
+    with pytest.raises(ModelInvalid) as caught:
+        read_graph(tmp_path, "net.onnx")
+    assert "add the folder" in caught.value.fix
+
+
 def test_a_link_that_leads_outside_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     nets.save_external(folder, "link.bin")
@@ -119,6 +127,18 @@ def test_functions_that_expand_without_end_are_refused_before_anything_expands_t
     assert "549,755,813,888" in caught.value.why
     with pytest.raises(ModelInvalid, match="too many nodes"):
         read(tmp_path, nets.function_bomb(500))
+    with pytest.raises(ModelInvalid, match="too many nodes"):
+        read(tmp_path, nets.function_bomb(40, overload="other"))
+
+
+def test_a_function_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    opset = [helper.make_opsetid("", 21)]
+    twice = [
+        helper.make_function("f", "F", ["a"], ["b"], [helper.make_node(name, ["a"], ["b"])], opset)
+        for name in ("Neg", "Abs")
+    ]
+    with pytest.raises(ModelInvalid, match="twice"):
+        read(tmp_path, nets.model([], [("x", 1, [1])], [("x", 1, [1])], functions=twice))
 
 
 def test_functions_that_call_each_other_are_refused(tmp_path: Path) -> None:

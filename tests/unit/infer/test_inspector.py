@@ -9,9 +9,10 @@ from onnx import helper
 
 from tests.unit.infer import nets
 from tickwork.errors import ModelError, ModelInvalid
-from tickwork.infer.inspection import inspect_model
+from tickwork.infer import wire
+from tickwork.infer.inspection import Ask, inspect_model
 from tickwork.infer.inspector import look_into
-from tickwork.infer.launch import Launcher
+from tickwork.infer.launch import Launcher, start_fresh
 from tickwork.infer.manifest import ModelConfig, Port
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,19 @@ def test_a_hostile_or_broken_model_is_an_error_by_the_deadline(
         look(tmp_path, net, launcher, DEADLINE_S)
     assert said in caught.value.why
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_who_looks_ends_with_who_asked(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(nets.loop(nets.FOR_EVER))
+    child = start_fresh("inspector")
+    child.channel.send(wire.encode(Ask(str(tmp_path), "m.onnx", 100, 1 << 30)))
+    steps = [child.channel.receive(60) for _ in range(2)]
+    assert [bytes(frame.body) for frame in steps if frame] == [b"reading", b"loading"]
+    child.channel.close()
+    ended = child.wait(10)
+    child.kill()
+    child.wait()
+    assert ended == 1
 
 
 def test_weights_outside_the_folder_are_not_read(tmp_path: Path, launcher: Launcher) -> None:
