@@ -1,6 +1,7 @@
 """Tensors in windows: requests for what a module has painted, whoever runs the turns and however the run is cut."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,7 +25,7 @@ ROWS = 400
 """Rows of three numbers: more bytes than the outbox of the module that asks."""
 
 
-def gallery(visibility: str = "next") -> World:
+def gallery(visibility: str = "next", **fields: Any) -> World:
     """Return a module that paints and asks, and one that asks for what the other has painted."""
     agents = tuple(
         wasm(
@@ -39,7 +40,8 @@ def gallery(visibility: str = "next") -> World:
     )
     window = WindowSpec("sky", "frame", 30_000, "painter", ("gazer",))
     models = (ModelSpec("brain"),)
-    return world("gallery", 16, agents, models=models, windows=(window,), visibility=visibility, skills=())
+    fields |= {"models": models, "windows": (window,), "visibility": visibility, "skills": ()}
+    return world("gallery", 16, agents, **fields)
 
 
 def answers(journal: JournalReader) -> list[Input]:
@@ -70,6 +72,16 @@ def test_the_number_of_workers_changes_nothing(made: Recorded, workers: int) -> 
 def test_a_run_that_was_cut_hands_the_same_bytes_out_again(made: Recorded, length: int) -> None:
     cut = prefix(made, length)
     assert resume_journal(cut, None, world=made.world, decisions={}, options=made.options).head == made.run.head
+
+
+@pytest.mark.parametrize("length", [4, 5, 8])
+def test_answers_find_room_before_what_was_asked_for_is_painted_over(length: int) -> None:
+    narrow = record(gallery(max_inputs=1), options(None))
+    ticks = {frame.tick for frame in narrow.journal.frames() if codec.decode_inputs(frame.inputs)}
+    assert len(answers(narrow.journal)) > len(ticks)
+    cut = prefix(narrow, length)
+    head = resume_journal(cut, None, world=narrow.world, decisions={}, options=narrow.options).head
+    assert head == narrow.run.head
 
 
 def test_a_real_model_answers_for_what_a_module_has_painted(tmp_path: Path) -> None:

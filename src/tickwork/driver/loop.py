@@ -10,7 +10,7 @@ Invariants:
     * The loop adds nothing to D that depends on time, threads or the number of workers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -28,7 +28,7 @@ from .performers import Dispatch
 from .settle import order_due, settle
 from .snapshots import Snapshots
 from .telemetry import Watch
-from .windows import with_tensors
+from .windows import in_window, with_tensors
 
 OPERATOR: Final = "operator"
 EFFECT: Final = "effect"
@@ -75,6 +75,7 @@ class Inbox:
         self._dropped: frozenset[str] = frozenset()
         self._results: list[Input] = []
         self._batches: list[int] = []
+        self._pressing = 0
         self._swaps: list[SwapPlan] = []
         self._model_swaps: list[ModelPlan] = []
 
@@ -117,9 +118,15 @@ class Inbox:
         """Queue inputs whose tick is known: planned ones, recorded results of effects. Order: tick, then as queued."""
         self._recorded = sorted([*self._recorded, *recorded], key=lambda planned: planned[0])
 
-    def offer(self, results: Sequence[Result], source: str = EFFECT) -> None:
-        """Queue results of effects. Order: as given."""
-        for result in results:
+    def offer(self, results: Sequence[Result], source: str = EFFECT, *, pressing: Container[int] = ()) -> None:
+        """Queue results of effects. Order: as given.
+
+        Args:
+            pressing: Numbers of those that find room in the next tick in any case, with all that are queued before.
+        """
+        for place, result in enumerate(results, len(self._results) + 1):
+            if result.number in pressing:
+                self._pressing = place
             self._batches.append(result.batch)
             self._results.append(
                 Input(
@@ -152,8 +159,9 @@ class Inbox:
             )
         ):
             taken.append(self._recorded.pop(0)[1])
-        room = max(0, bound - len(taken))
-        if self._results and room:
+        room = max(self._pressing, bound - len(taken))
+        self._pressing = 0
+        if self._results and room > 0:
             count = whole_batches(self._batches, room)
             taken += self._results[:count]
             del self._results[:count], self._batches[:count]
@@ -367,7 +375,9 @@ class Loop:
             settling = state.status == RunStatus.SETTLING and not self.inbox.answers(state.tick)
             results = self.dispatch.take(wait=still or settling)
             self._notes |= {result.number: result.notes for result in results if result.notes}
-            self.inbox.offer(results)
+            # Were such a result to wait and be lost in a crash, what the window held could not be asked for again.
+            pressing = frozenset(effect.number for effect in state.effects if in_window(effect)) if results else ()
+            self.inbox.offer(results, pressing=pressing)
         closing = state.status != RunStatus.OPEN
         swaps = self._order_swaps() if not closing else []
         inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing, first=swaps)

@@ -143,6 +143,11 @@ class WindowStore:
                 content.whole, content.at = bytearray(held), -1
 
 
+def in_window(effect: Effect) -> bool:
+    """Return whether an effect is a request to a model whose tensors lie in a window."""
+    return effect.encoding == Encoding.IN_WINDOW and effect.skill.startswith(INFER_PREFIX)
+
+
 def with_tensors(effects: Sequence[Effect], state: State, store: WindowStore) -> tuple[list[Effect], list[Result]]:
     """Return requests as they are handed out, with the tensors that lie in windows, and what has failed instead.
 
@@ -153,7 +158,7 @@ def with_tensors(effects: Sequence[Effect], state: State, store: WindowStore) ->
     """
     ready, lost = list[Effect](), list[Result]()
     for effect in effects:
-        if effect.encoding != Encoding.IN_WINDOW or not effect.skill.startswith(INFER_PREFIX):
+        if not in_window(effect):
             ready.append(effect)
             continue
         place = read_place(effect.body)
