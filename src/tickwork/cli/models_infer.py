@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from cyclopts import App, Parameter
@@ -22,6 +22,8 @@ EXAMPLES: Final = """Examples:
 Asks the service if one runs, else processes of its own that end with the
 command. A request is an object of nested lists by input name."""
 
+Profile = Literal["exact-1", "exact-portable", "fast"]
+
 app = App(name="infer", help_epilogue=EXAMPLES)
 
 
@@ -31,7 +33,7 @@ def infer(
     /,
     *,
     json: Annotated[str, Parameter(help="The request, or @FILE; without it, standard input is read.")] = "",
-    profile: Annotated[str, Parameter(help="exact-1, exact-portable or fast.")] = "exact-1",
+    profile: Annotated[Profile, Parameter(help="What is promised of the answer's bits.")] = "exact-1",
     providers: Providers = "",
     deadline: Annotated[int, Parameter(help="Milliseconds until there must be an answer.")] = 30_000,
     store: Store = None,

@@ -9,11 +9,11 @@ Invariants:
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from math import inf, isnan
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -287,8 +287,8 @@ class _Trial:
             return
         self._differing += 1
         distance = None
-        if not item.code and not fresh.code and item.encoding == fresh.encoding == Encoding.TENSOR:
-            distance = farthest(item.body, fresh.body)
+        if not item.code and not fresh.code and item.encoding == fresh.encoding in _DISTANCES:
+            distance = _DISTANCES[item.encoding](item.body, fresh.body)
             self._largest = max(self._largest, distance or 0.0)
         if self._answer is None:
             agent = next((known.agent for known in self._machine.state.effects if known.number == fresh.number), -1)
@@ -334,14 +334,48 @@ def farthest(one: bytes, other: bytes) -> float | None:
         pairs = list(zip(decode_tensors(one), decode_tensors(other), strict=True))
     except (ModelInputInvalid, ValueError):
         return None
-    largest, seen = 0.0, False
+    distances = list[float]()
     for before, after in pairs:
         if (before.dtype, before.shape) != (after.dtype, after.shape):
             return None
         kind = _FLOATS.get(before.dtype)
         if kind is not None:
-            seen = True
-            for x, y in zip(array(kind, bytes(before.data)), array(kind, bytes(after.data)), strict=True):
-                if x != y and not (isnan(x) and isnan(y)):
-                    largest = max(largest, inf if isnan(x) or isnan(y) else abs(x - y))
-    return largest if seen else None
+            numbers = zip(array(kind, bytes(before.data)), array(kind, bytes(after.data)), strict=True)
+            distances.append(max((_apart(x, y) for x, y in numbers), default=0.0))
+    return max(distances, default=None)
+
+
+def farthest_in_json(one: bytes, other: bytes) -> float | None:
+    """Return the same of two answers in JSON, None where they are no lists of equal shapes."""
+    try:
+        distances = list(_each_apart(msgspec.json.decode(one), msgspec.json.decode(other)))
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return max(distances, default=None)
+
+
+def _each_apart(one: object, other: object) -> Iterator[float]:
+    kinds: set[type] = {type(one), type(other)}
+    if isinstance(one, dict) and isinstance(other, dict):
+        before, after = cast("dict[str, object]", one), cast("dict[str, object]", other)
+        for name in before.keys() | after.keys():
+            yield from _each_apart(before.get(name), after.get(name))
+    elif isinstance(one, list) and isinstance(other, list):
+        for x, y in zip(cast("list[object]", one), cast("list[object]", other), strict=True):
+            yield from _each_apart(x, y)
+    elif len(kinds) > 1 and kinds != {float, str}:
+        raise ValueError("answers of two shapes")
+    elif isinstance(one, float) or isinstance(other, float):
+        yield _apart(float(cast("float | str", one)), float(cast("float | str", other)))  # "NaN" and its like are text.
+
+
+def _apart(one: float, other: float) -> float:
+    if one == other or (isnan(one) and isnan(other)):
+        return 0.0
+    return inf if isnan(one) or isnan(other) else abs(one - other)
+
+
+_DISTANCES: Final[Mapping[int, Callable[[bytes, bytes], float | None]]] = {
+    Encoding.TENSOR: farthest,
+    Encoding.JSON: farthest_in_json,
+}

@@ -281,7 +281,7 @@ def _load(path: Path, provider: str, setup: Setup, *, whole: bool) -> Any:
             raise ModelInvalid(
                 "ONNX Runtime cannot load the model",
                 why=scrub(error, path),
-                fix="`tickwork model verify` tells whether it is the file that was added; else export it again",
+                fix="export it again; of one in the store `tickwork model verify` tells whether its files are whole",
             ) from error
         raise ProviderFailed(f"{provider} cannot load the model", scrub(error, path)) from error
 

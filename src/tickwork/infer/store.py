@@ -559,4 +559,5 @@ def _absent(index: Index, reference: str, count: int) -> ModelNotFound:
         why = f"it has the versions {', '.join(versions)}"
     else:
         why = f"the store has {', '.join(names)}" if names else "the store is empty"
-    return ModelNotFound(f"there is no model {shown}", why=why, fix="see: tickwork model list; add it: model add")
+    fix = "`tickwork model list` shows what there is; add it with `tickwork model add`, or name another --store"
+    return ModelNotFound(f"there is no model {shown}", why=why, fix=fix)

@@ -91,6 +91,7 @@ def test_the_service_answers_and_says_what_it_did(store: Path, socket: Path) -> 
     [
         (("infer", "nobody", "--json", "{}"), 8, "TW6001"),
         (("infer", "mlp", "--json", "{"), 2, "TW6004"),
+        (("infer", "mlp", "--json", "{}", "--profile", "exact"), 2, "TW1001"),
         (("infer", "mlp", "--json", '{"x": [[1.0]]}'), 2, "TW6004"),
         (("infer", "mlp", "--json", "@/no/such/file"), 2, "TW6004"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.driver.oracle import MODEL, Oracle, asking_options, consulting
 from tests.unit.driver.test_model_swaps import BRAIN, NEW, Versions, config, world
 from tests.unit.driver.troupe import Memory, acting, empty, spec, stage
-from tickwork.driver.model_canary import ModelCanary, farthest, model_canary
+from tickwork.driver.model_canary import ModelCanary, farthest, farthest_in_json, model_canary
 from tickwork.driver.plans import ModelSwap
 from tickwork.driver.resolve import World
 from tickwork.driver.run import run
@@ -151,3 +151,20 @@ def floats(*numbers: float) -> bytes:
 )
 def test_how_far_answers_are_apart_is_known_of_floats_alone(one: bytes, other: bytes, distance: float | None) -> None:
     assert farthest(one, other) == distance
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "distance"),
+    [
+        (b'{"y":[[1.0,2.0]],"label":[1]}', b'{"y":[[1.0,2.5]],"label":[7]}', 0.5),
+        (b'{"y":["NaN",1.0]}', b'{"y":["NaN",1.0]}', 0.0),
+        (b'{"y":["NaN"]}', b'{"y":[1.0]}', float("inf")),
+        (b'{"y":[1.0]}', b'{"y":[1.0,2.0]}', None),
+        (b'{"y":[1.0]}', b'{"z":[1.0]}', None),
+        (b'{"y":[1.0]}', b'{"y":["snow"]}', None),
+        (b'{"text":"snow"}', b'{"text":"rain"}', None),
+        (b'{"y":[1]}', b"no JSON", None),
+    ],
+)
+def test_answers_in_json_are_as_far_apart_as_their_floats(one: bytes, other: bytes, distance: float | None) -> None:
+    assert farthest_in_json(one, other) == distance
