@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -82,7 +82,7 @@ class Runner(Protocol):
         """Answer one request."""
         ...
 
-    def run_batch(self, bodies: list[bytes], encodings: list[int]) -> list[Ran]:
+    def run_batch(self, bodies: Sequence[bytes | memoryview], encodings: Sequence[int]) -> list[Ran]:
         """Answer several by one run."""
         ...
 
@@ -183,6 +183,7 @@ def load_and_answer(channel: Channel, frame: Received, make: MakeRunner, *, conf
 BOARD_BYTES: Final = 4096
 
 _encoder: Final = msgspec.msgpack.Encoder()
+_requests: Final = msgspec.msgpack.Decoder(list[tuple[int, memoryview]])
 
 
 def _confine(load: wire.Load) -> None:
@@ -454,7 +455,7 @@ class Worker:
 
     def _run_batch(self, request: _Request) -> list[Ran]:
         try:
-            asked = msgspec.msgpack.decode(request.body, type=list[tuple[int, bytes]])
+            asked = _requests.decode(request.body)
             return self._runner.run_batch([body for _, body in asked], [encoding for encoding, _ in asked])
         except msgspec.DecodeError:
             # It is no batch: its sender gets the end of its connection for an answer.
