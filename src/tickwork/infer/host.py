@@ -198,6 +198,9 @@ class Host:
             case wire.Stop():
                 self._closing.set()
                 return wire.Done()
+            case wire.Absolve():
+                with self._lock:
+                    return wire.Done(self._crashes.pop((question.model, question.request), 0))
             case wire.Setup():
                 raise InternalError("a host is set up once")
 

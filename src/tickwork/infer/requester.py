@@ -186,6 +186,8 @@ class Requester:
                 self._expire(link)
                 return self._refuse(asked, _late(), incidents)
             self._keep(asked.wanted, link)
+            if incidents:
+                self._absolve(asked, incidents)
             return self._finish(asked, replies, incidents)
         ended = ModelCrashed("a model's worker ended again and again", fix="see what ends it: tickwork models list")
         return self._refuse(asked, ended, incidents)
@@ -222,6 +224,15 @@ class Requester:
         if fate.refused:
             return _quarantined(f"the last worker ended by {fate.text}")
         return _late() if self._clock.elapsed_ns() >= asked.deadline_ns else None
+
+    def _absolve(self, asked: _Asked, incidents: list[Incident]) -> None:
+        """Have the host forget that a worker ended during a request that was answered after all."""
+        if any(one.kind == NoteKind.CRASH for one in incidents):
+            try:
+                self._line.ask(wire.Absolve(asked.wanted.model, asked.digest), self._clock.elapsed_ns() + _PATIENCE_NS)
+            except (HostSlow, ModelHostLost):
+                # A host that was lost has forgotten it by itself.
+                return
 
     def _expire(self, link: Link) -> None:
         """Have a worker ended whose run is past its deadline."""

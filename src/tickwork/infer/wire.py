@@ -178,7 +178,14 @@ class Stop(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """End, and all workers with you."""
 
 
-Question = Setup | Connect | Acquire | Ask | Expire | Unload | Pin | Look | Stop
+class Absolve(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """A request in whose course a worker ended was answered by the next: it was not at fault."""
+
+    model: bytes
+    request: bytes
+
+
+Question = Setup | Connect | Acquire | Ask | Expire | Unload | Pin | Look | Stop | Absolve
 
 
 class Acquired(msgspec.Struct, frozen=True, array_like=True, tag=1):

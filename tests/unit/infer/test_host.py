@@ -170,6 +170,23 @@ def test_a_request_that_ends_two_workers_is_refused_from_then_on_and_others_are_
         assert service.host.look().crashes == 2, "whoever asks, it is known"
 
 
+def test_a_request_that_was_answered_after_all_is_not_held_against_it_later(tmp_path: Path) -> None:
+    threads, left = list[Threads](), list[int]()
+
+    def gate(body: bytes) -> None:
+        if body == b"killed" and left:
+            left.pop()
+            threads[0].started[-1].crash()
+            raise ChannelClosed
+
+    with serving(tmp_path, gated(gate)) as service:
+        threads.append(service.threads)
+        for _ in range(3):
+            left.append(1)
+            assert service.ask("a", b"killed") == 0
+        assert service.host.look().crashes == 3
+
+
 def test_a_crash_in_between_is_no_fault_of_who_asks_next(service: Service) -> None:
     service.ask("a")
     service.threads.started[-1].crash()

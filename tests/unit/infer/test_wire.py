@@ -19,6 +19,7 @@ QUESTIONS = (
     wire.Pin(b"model", True),
     wire.Look(),
     wire.Stop(),
+    wire.Absolve(b"model", b"digest"),
 )
 ANSWERS = (
     wire.Acquired(1, 2, b"", ModelConfig(name="a", version="1"), (), (b"no",), 5),
