@@ -48,7 +48,10 @@ _X86_64: Final = {
     "prlimit64": 302, "fchmod": 91, "fchmodat2": 452, "fchown": 93, "lchown": 94, "utimensat": 280, "utime": 132,
     "utimes": 235, "futimesat": 261, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
     "lremovexattr": 198, "fremovexattr": 199, "sendmmsg": 307, "shmget": 29, "shmat": 30, "mq_open": 240,
-    "mq_unlink": 241,
+    "mq_unlink": 241, "setrlimit": 160, "ftruncate": 77, "finit_module": 313, "kexec_file_load": 320,
+    "open_by_handle_at": 304, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsmount": 432, "fspick": 433,
+    "mount_setattr": 442, "process_madvise": 440, "io_uring_enter": 426, "io_uring_register": 427, "msgget": 68,
+    "semget": 64, "clock_settime": 227, "settimeofday": 164, "reboot": 169, "setpriority": 141,
 }  # fmt: skip
 _AARCH64: Final = {
     "clone": 220, "clone3": 435,
@@ -62,9 +65,21 @@ _AARCH64: Final = {
     "rt_tgsigqueueinfo": 240, "pidfd_send_signal": 424, "prlimit64": 261, "fchmod": 52, "fchmodat2": 452, "fchown": 55,
     "utimensat": 88, "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15,
     "fremovexattr": 16, "sendmmsg": 269, "shmget": 194, "shmat": 196, "mq_open": 180, "mq_unlink": 181,
+    "setrlimit": 164, "ftruncate": 46, "finit_module": 273, "kexec_file_load": 294, "open_by_handle_at": 265,
+    "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
+    "process_madvise": 440, "io_uring_enter": 426, "io_uring_register": 427, "msgget": 186, "semget": 190,
+    "clock_settime": 112, "settimeofday": 170, "reboot": 142, "setpriority": 140,
 }  # fmt: skip
 _OPENS: Final = {"x86_64": ((2, 1), (257, 2)), "aarch64": ((56, 2),)}
 """System calls that open files, and which argument holds the flags."""
+
+_OWNERS: Final = {
+    "x86_64": ((72, (8, 10, 15)), (16, (0x8901, 0x8902))),
+    "aarch64": ((25, (8, 10, 15)), (29, (0x8901, 0x8902))),
+}
+"""System calls whose second argument says what they do, and what names a process that the system will send signals to:
+F_SETOWN, F_SETSIG and F_SETOWN_EX of fcntl, FIOSETOWN and SIOCSPGRP of ioctl. Any process of the user could be ended
+so."""
 
 _ARCHITECTURES: Final = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 _X32_BIT: Final = 0x40000000
@@ -149,6 +164,13 @@ def filter_program(machine: str, *, threads: bool = False) -> bytes:
             instruction(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * flags),
             instruction(_JUMP_ANY_BIT, 0, 1, _WRITING),
             deny,
+            instruction(_RETURN, 0, 0, _ALLOW),
+        ]
+    for number, commands in _OWNERS[machine]:
+        parts += [
+            instruction(_JUMP_EQUAL, 0, 2 * len(commands) + 2, number),
+            instruction(_LOAD, 0, 0, _ARGUMENTS_AT + 8),
+            *(part for command in commands for part in (instruction(_JUMP_EQUAL, 0, 1, command), deny)),
             instruction(_RETURN, 0, 0, _ALLOW),
         ]
     parts.append(instruction(_RETURN, 0, 0, _ALLOW))

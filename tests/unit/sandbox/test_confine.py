@@ -13,8 +13,9 @@ from tickwork.sandbox.processes import ProcessPool
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
 
 ATTEMPTS = """
-import ctypes, os, resource, signal, socket, sys, threading
+import ctypes, fcntl, os, resource, signal, socket, sys, threading
 from tickwork.sandbox.confine import confine
+mine, other = socket.socketpair()
 confine()
 def tries(name, attempt):
     try:
@@ -32,6 +33,19 @@ tries("socket", socket.socket)
 tries("kill", lambda: os.kill(os.getpid(), 0))
 tries("signal", lambda: signal.pthread_kill(threading.get_ident(), signal.SIGURG))
 tries("limit", lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU))
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), "")
+arm = os.uname().machine == "aarch64"
+limits = (ctypes.c_ulong * 2)(1 << 40, 1 << 40)
+tries("own limit", lambda: call(164 if arm else 160, resource.RLIMIT_AS, ctypes.byref(limits)))
+memory = os.memfd_create("shared")
+tries("shorten", lambda: os.ftruncate(memory, 0))
+tries("read flags", lambda: fcntl.fcntl(memory, fcntl.F_GETFL))
+tries("signals of others", lambda: fcntl.fcntl(mine, fcntl.F_SETOWN, os.getppid()))
+tries("another signal", lambda: fcntl.fcntl(mine, fcntl.F_SETSIG, signal.SIGKILL))
+tries("signals by ioctl", lambda: fcntl.ioctl(mine, 0x8901, os.getppid().to_bytes(4, "little")))
 tries("mode", lambda: os.fchmod(0, 0o600))
 tries("times", lambda: os.utime("/dev/null"))
 tries("attribute", lambda: os.setxattr("/tmp", "user.tickwork", b"1"))
@@ -44,7 +58,7 @@ def test_a_confined_process_reads_and_nothing_else() -> None:
     source = Path(__file__).parents[3] / "src"
     program = f"import sys; sys.path.insert(0, {str(source)!r})\n{ATTEMPTS}"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
-    assert (done.stdout.split(), done.stderr) == (["read"], "")
+    assert (done.stdout.split(), done.stderr) == (["read", "read", "flags"], "")
 
 
 @linux
