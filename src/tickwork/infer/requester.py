@@ -288,7 +288,7 @@ _PATIENCE_NS: Final = 2_000_000_000
 
 
 def _late() -> ModelTimeout:
-    return ModelTimeout("the model did not answer before the deadline", fix="give it more time, or a smaller request")
+    return ModelTimeout(wire.LATE, fix="give it more time, or a smaller request")
 
 
 def _quarantined(why: str) -> ModelCrashed:

@@ -28,6 +28,9 @@ WITH_ERROR: Final = 2
 WITH_EXTRA: Final = 4
 """Flag: what happened to the session follows."""
 
+LATE: Final = "the model did not answer before the deadline"
+"""What a request is told that was too late, by whoever finds out first: it may become part of a run."""
+
 REQUEST: Final = struct.Struct("<BBHIqQQQQ")
 """Kind, encoding, flags, number, the asker's tick, sent and deadline in ns, arena's size, length of the body.
 

@@ -420,7 +420,7 @@ class Worker:
         board[TICK] = max(board[TICK], request.tick)
         if began > request.deadline_ns:
             # Who asked has given up; running the model would make the others wait for nothing.
-            self._refuse(request, Refusal.TIMEOUT, ModelTimeout("the request waited past its deadline"))
+            self._refuse(request, Refusal.TIMEOUT, ModelTimeout(wire.LATE, why="the request waited past it"))
             board[RUNNING] = 0
             return
         self._running = request
