@@ -1,15 +1,34 @@
 """Comparing two journals record by record, to the first field that differs."""
 
 from collections.abc import Sequence
+from struct import unpack
 from typing import Final
 
 import msgspec
 
 from .. import codec
-from ..records import Derived, DerivedKind, Frame, FrameKind, Header, Input, InputKind, Message, Operation, Status
+from ..errors import ModelInputInvalid
+from ..records import (
+    Derived,
+    DerivedKind,
+    Encoding,
+    Frame,
+    FrameKind,
+    Header,
+    Input,
+    InputKind,
+    Message,
+    Operation,
+    Status,
+)
+from ..tensors import BITS, FORMATS, NAMES, Tensor, count_elements, decode_tensors
 
 SHOWN_BYTES: Final = 48
 """A body is shown up to so many bytes."""
+
+SHOWN_TENSORS: Final = 4
+SHOWN_ELEMENTS: Final = 6
+"""Of tensors so many are shown, and of each so many elements."""
 
 Value = str | int | None
 
@@ -62,6 +81,35 @@ def shown(body: bytes) -> str:
     except UnicodeDecodeError:
         pass
     return cut.hex() + ("…" if len(body) > SHOWN_BYTES else "")
+
+
+def shown_as(body: bytes, encoding: int) -> str:
+    """Return a body for people: tensors by name, type, shape and first elements, all else as ``shown``."""
+    if encoding != Encoding.TENSOR:
+        return shown(body)
+    try:
+        tensors = decode_tensors(body)
+    except ModelInputInvalid:
+        return shown(body)
+    more = ["…"] if len(tensors) > SHOWN_TENSORS else []
+    return "; ".join([*map(_shown_tensor, tensors[:SHOWN_TENSORS]), *more])
+
+
+def _shown_tensor(tensor: Tensor) -> str:
+    head = f"{tensor.name} {NAMES[tensor.dtype]} {list(tensor.shape)}".lstrip()
+    form = FORMATS.get(tensor.dtype)
+    if form is None:
+        return head
+    count = count_elements(tensor.shape)
+    few = min(count, SHOWN_ELEMENTS)
+    numbers = unpack(f"<{few}{form}", tensor.data[: few * BITS[tensor.dtype] // 8])
+    return " ".join(
+        [
+            f"{head}:",
+            *(f"{x:.6g}" if isinstance(x, float) else str(x) for x in numbers),
+            *(["…"] if count > few else []),
+        ]
+    )
 
 
 def kind_name(kind: int) -> str:

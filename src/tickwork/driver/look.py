@@ -23,7 +23,7 @@ from ..records import (
     Operation,
     Status,
 )
-from .compare import kind_name, name_of, shown
+from .compare import kind_name, name_of, shown, shown_as
 from .fold import Fold, open_machine, read_inputs, read_turns
 from .model_notes import describe_note
 from .model_swaps import shown_model_order
@@ -327,7 +327,7 @@ def _entered(tick: int, index: int, item: Input) -> MessageView:
     target = item.target or (f"effect {item.number}" if item.kind == InputKind.RESULT else "")
     order = read_order(item) if item.kind == InputKind.SWAP_AGENT else None
     of_model = read_model_order(item) if item.kind == InputKind.SWAP_MODEL else None
-    body = shown_order(order) if order is not None else shown(item.body)
+    body = shown_order(order) if order is not None else shown_as(item.body, item.encoding)
     body = shown_model_order(of_model) if of_model is not None else body
     return MessageView(tick, f"inputs[{index}]", kind, item.source, target, item.size, encoding, body)
 
@@ -343,7 +343,7 @@ def _sent(machine: Machine, tick: int, slot: int, number: int, outbox: bytes) ->
             _target(machine, number, message),
             len(message.body),
             Encoding(message.encoding).name.lower() if known else "?",
-            shown(message.body),
+            shown_as(message.body, message.encoding),
         )
 
 

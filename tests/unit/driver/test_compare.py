@@ -5,9 +5,10 @@ import pytest
 
 from tests.unit.driver.troupe import chat, empty, options
 from tickwork import codec
-from tickwork.driver.compare import Divergence, compare_frames, compare_headers, kind_name, name_of, shown
+from tickwork.driver.compare import Divergence, compare_frames, compare_headers, kind_name, name_of, shown, shown_as
 from tickwork.driver.run import run
-from tickwork.records import Frame, Outcome, Status
+from tickwork.records import Encoding, Frame, Outcome, Status
+from tickwork.tensors import FLOAT32, INT64, STRING, Tensor, encode_tensors, join_text, make_tensor
 
 HEADER = chat().header
 
@@ -137,3 +138,16 @@ def test_kinds_and_agents_have_names() -> None:
     assert (kind_name(1), kind_name(0x8001)) == ("send", "user 0x8001")
     assert (name_of(HEADER, 1), name_of(HEADER, 7)) == ("b", "7")
     assert "in the header" in Divergence(-1, "header", "header", "seed", 1, 2).sentence()
+
+
+def test_tensors_are_shown_by_name_type_shape_and_first_elements() -> None:
+    tensors = [
+        make_tensor(FLOAT32, (1, 2), [0.1, -2.0], "speed"),
+        make_tensor(INT64, (9,), range(1_000_000, 1_000_009)),
+        Tensor("words", STRING, (1,), join_text(["snow"])),
+    ]
+    assert shown_as(encode_tensors(tensors), Encoding.TENSOR) == (
+        "speed float32 [1, 2]: 0.1 -2; int64 [9]: 1000000 1000001 1000002 1000003 1000004 1000005 …; words string [1]"
+    )
+    assert shown_as(encode_tensors(tensors[:1] * 5), Encoding.TENSOR).endswith("; …")
+    assert shown_as(b"snow", Encoding.BYTES) == shown_as(b"snow", Encoding.TENSOR) == "snow"
