@@ -154,6 +154,11 @@ class Board:
         """Whether a request runs or waits."""
         return bool(self._numbers[0] or self._numbers[1])
 
+    def settle(self) -> None:
+        """Keep the numbers as they are, and let go of the memory."""
+        self._numbers = memoryview(bytes(self._numbers)).cast("Q")
+        self._arena.close()
+
     def close(self) -> None:
         """Let go of the memory."""
         self._numbers.release()

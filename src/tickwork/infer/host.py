@@ -185,10 +185,8 @@ class Host:
             case wire.Connect():
                 self.serve_beside(adopt(os.dup(frame.handed[0])))
                 return wire.Done()
-            case wire.Ask():
-                return self._fate(question)
-            case wire.Expire():
-                return self._expire(question)
+            case wire.Ask() | wire.Expire() | wire.Absolve():
+                return self._judge(question)
             case wire.Unload():
                 return wire.Done(self.unload(question.model))
             case wire.Pin():
@@ -198,11 +196,17 @@ class Host:
             case wire.Stop():
                 self._closing.set()
                 return wire.Done()
-            case wire.Absolve():
-                with self._lock:
-                    return wire.Done(self._crashes.pop((question.model, question.request), 0))
             case wire.Setup():
                 raise InternalError("a host is set up once")
+
+    def _judge(self, question: wire.Ask | wire.Expire | wire.Absolve) -> wire.Answer:
+        """Say what became of a worker, end it, or forget that it ended."""
+        if isinstance(question, wire.Ask):
+            return self._fate(question)
+        if isinstance(question, wire.Expire):
+            return self._expire(question)
+        with self._lock:
+            return wire.Done(self._crashes.pop((question.model, question.request), 0))
 
     def _acquire(self, question: wire.Acquire, handed: tuple[int, ...]) -> wire.Acquired:
         incidents = list[Incident]()
@@ -329,9 +333,15 @@ class Host:
         except TickworkError as error:
             hosted.failed = error
             raise
+        except Exception as error:
+            # As where the system gives no more threads or descriptors: a worker that nobody watches would stay.
+            hosted.failed = InternalError("a model could not be loaded", why=str(error))
+            hosted.kill("it could not be watched")
+            hosted.ended.wait(END_S if hosted.loaded is not None else 0)
+            raise hosted.failed from error
         finally:
             with self._lock:
-                if hosted.loaded is None:
+                if hosted.loaded is None or (hosted.failed is not None and not hosted.ended.is_set()):
                     self._remove(hosted)
                 self._changed.notify_all()
         return hosted
@@ -487,6 +497,9 @@ class Host:
             del self._workers[hosted.wanted]
             self._residency.remove(hosted.wanted)
         hosted.state = State.ENDED
+        if hosted.board is not None:
+            # Its numbers are asked for later, by those who come to know how it ended.
+            hosted.board.settle()
         hosted.ended.set()
         fruitless = hosted.board is None or not hosted.board["asked"]
         if hosted.crashed:

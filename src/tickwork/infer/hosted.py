@@ -11,6 +11,7 @@ from . import wire
 from .arena import Board, make_arena
 from .asking import Wanted
 from .channel import ChannelClosed, ChannelSlow
+from .fingerprint import decode_fingerprint
 from .launch import Child, Launcher, exit_text
 from .manifest import ModelConfig
 from .worker import LATE_STATUS
@@ -108,9 +109,17 @@ class Hosted:
             )  # fmt: skip
         if frame.head == wire.FAILED:
             self._end("it could not load its model")
-            raise wire.decode_error(frame.body) or InternalError("a worker failed and says nothing")
-        self.loaded = msgspec.msgpack.decode(frame.body, type=wire.Loaded)
-        return self.loaded
+            raise _said(frame.body)
+        try:
+            loaded = msgspec.msgpack.decode(frame.body, type=wire.Loaded)
+            decode_fingerprint(loaded.fingerprint)
+        except msgspec.DecodeError as error:
+            self._end("it said what nobody understands")
+            raise ModelCrashed(
+                "a worker does not say what it has loaded", why=self.told, fix="the model is not fit to be run"
+            ) from error
+        self.loaded = loaded
+        return loaded
 
     def again(self) -> None:
         """Forget how a first attempt to load ended."""
@@ -179,3 +188,11 @@ class Hosted:
     def end_text(self) -> str:
         """How it ended."""
         return self.told or exit_text(self.status)
+
+
+def _said(body: memoryview) -> TickworkError:
+    """Return the error that a worker met."""
+    try:
+        return wire.decode_error(body) or InternalError("a worker failed and says nothing")
+    except msgspec.DecodeError as error:
+        return InternalError("a worker failed and says what nobody understands", why=str(error))

@@ -133,6 +133,10 @@ class _Thread:
             theirs.close()
             self._ended.set()
 
+    def say(self, head: bytes, body: bytes) -> None:
+        """Say something to the host."""
+        self._theirs.send(head, body)
+
     def crash(self) -> None:
         """End as by SIGFPE. What runs in the thread must not go on: it raises ``ChannelClosed``."""
         self.status = -8

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from tickwork.infer.host import Host, half_of_memory, serve_at
 from tickwork.infer.launch import Child
 from tickwork.infer.manifest import ModelConfig
 from tickwork.infer.requester import Requester
+from tickwork.records import Refusal
 
 SIZES = {"a": 40 * MIB, "b": 40 * MIB, "c": 40 * MIB, "huge": 101 * MIB, "small": 5 * MIB}
 
@@ -224,6 +225,55 @@ def test_one_that_always_ends_while_it_loads_is_refused_and_frees_its_memory(tmp
         threads.append(service.threads)
         assert isinstance(service.asker.ask(wanted("a"), b"x").error, ModelCrashed)
         assert service.host.look().used == {"cpu": 0}
+
+
+@pytest.mark.parametrize(
+    ("head", "body"), [(wire.LOADED, b"\xc1"), (wire.LOADED, b"\x93\xc4\1x\1\x90"), (wire.FAILED, b"\xc1")]
+)
+def test_one_that_says_nonsense_when_it_has_loaded_is_ended_and_frees_its_memory(
+    tmp_path: Path, head: bytes, body: bytes
+) -> None:
+    threads = list[Threads]()
+
+    def make(asked: Wanted, config: ModelConfig, folder: Path, clock: Clock, extras: tuple[str, ...]) -> Echo:
+        threads[0].started[-1].say(head, body)
+        raise ChannelClosed
+
+    with serving(tmp_path, make) as service:
+        threads.append(service.threads)
+        assert service.ask("a") == Refusal.FAILED
+        assert service.host.look().used == {"cpu": 0}
+        assert not service.loaded()
+
+
+def test_what_cannot_be_used_once_it_is_loaded_is_ended_and_loaded_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(Host, "_settle", no_more)
+        assert service.ask("a") == Refusal.FAILED
+        assert not service.loaded()
+    assert service.ask("a") == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux lists what is open")
+def test_workers_that_have_ended_keep_nothing_open(service: Service) -> None:
+    def opened() -> int:
+        # Whatever is opened or closed while this looks is no memory of a worker.
+        found = list[str]()
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                found.append(str(path.readlink()))
+        return sum("memfd:tickwork" in target for target in found)
+
+    before = opened()
+    for _ in range(20):
+        assert service.ask("small") == 0
+        assert service.host.unload(wanted("small").model) == 1
+    assert opened() < before + 10
 
 
 def test_a_model_short_of_memory_is_loaded_when_all_that_is_idle_has_gone(tmp_path: Path) -> None:
