@@ -30,10 +30,11 @@ from ..sandbox.confine import confine
 from . import wire
 from .arena import INLINE_BYTES, Arena, Board
 from .asking import Incident, Wanted
-from .channel import SPIN_NS, Channel, ChannelClosed, ChannelSlow, Received, Watch, adopt, close_all, take_channel
+from .channel import SPIN_NS, Channel, ChannelClosed, ChannelSlow, Received, adopt, close_all, take_channel
 from .fingerprint import Fingerprint
 from .manifest import LLM, ModelConfig
 from .ran import Ran
+from .watch import Watch
 
 REQUEST_MOST: Final = 4 * INLINE_BYTES
 """Bytes that come in a frame at most; what is longer lies in shared memory."""
