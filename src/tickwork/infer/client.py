@@ -11,6 +11,7 @@ from ..records import Encoding
 from ..tensors import decode_tensors, encode_tensors
 from . import wire
 from .asking import Inference, Reply, Wanted
+from .fingerprint import Fingerprint
 from .manifest import ModelConfig
 from .requester import Requester
 from .residency import CPU
@@ -79,6 +80,17 @@ class Models(Requester):
         if isinstance(model, bytes):
             return Wanted(model, profile)
         return Wanted(self._store.find(f"{model}:{version}" if version else model), profile)
+
+    def load(self, wanted: Wanted | str, *, tick: int = 0) -> tuple[Fingerprint, ModelConfig]:
+        """Load a model, or find it loaded, and return what it computes with and what it takes.
+
+        Args:
+            wanted: A text is what ``find`` takes.
+
+        Raises:
+            ModelError: TW6001 to TW6015.
+        """
+        return super().load(self.find(wanted) if isinstance(wanted, str) else wanted, tick=tick)
 
     def infer(
         self,

@@ -120,7 +120,7 @@ def test_what_an_inference_took_is_told(kept: Kept) -> None:
 
 
 def test_a_model_can_be_pinned_listed_and_unloaded(models: Models, kept: Kept) -> None:
-    models.load(kept.mlp)
+    assert models.load("mlp") == models.load(kept.mlp)
     assert models.pin("mlp") == 1
     [worker] = models.list()
     assert (worker.name, worker.version, worker.pinned, worker.state) == ("mlp", "1.0.0", True, "ready")
