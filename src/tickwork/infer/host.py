@@ -360,8 +360,9 @@ class Host:
         hosted.device = device = _device(wanted, self._setup.providers)
         fruitless = self._fruitless.get(wanted, 0)
         self._closing.wait(_BACKOFF_S[min(fruitless, len(_BACKOFF_S) - 1)])
+        extras = self._setup.extras if wanted.profile == "fast" else ()
         load = wire.Load(
-            self._ordered(wanted), config, str(self._store.unpacked(wanted.model)), self._setup.extras,
+            self._ordered(wanted), config, str(self._store.unpacked(wanted.model)), extras,
             self._setup.queue, cost + SPARE_BYTES if device == CPU else 0,
         )  # fmt: skip
         self._make_room(hosted, cost, tick)
