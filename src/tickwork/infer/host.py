@@ -333,7 +333,7 @@ class Host:
         except TickworkError as error:
             hosted.failed = error
             raise
-        except Exception as error:
+        except (OSError, RuntimeError, MemoryError) as error:
             # As where the system gives no more threads or descriptors: a worker that nobody watches would stay.
             hosted.failed = InternalError("a model could not be loaded", why=str(error))
             hosted.kill("it could not be watched")

@@ -1,5 +1,6 @@
 """infer/adding.py"""
 
+import os
 import pickle
 import sys
 import zipfile
@@ -117,6 +118,14 @@ def test_what_is_not_there_is_said_to_be_absent(tmp_path: Path, store: ModelStor
     (tmp_path / "text" / "b.txt").write_text("b", encoding="utf-8")
     with pytest.raises(ModelInvalid, match=r"no \.onnx file"):
         add_model(store, tmp_path / "text", Labels(), look)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such files")
+def test_what_is_no_plain_file_is_refused_and_not_opened(tmp_path: Path, store: ModelStore) -> None:
+    source = folder_of(tmp_path / "model")
+    os.mkfifo(source / "pipe.bin")
+    with pytest.raises(ModelInvalid, match="no plain file"):
+        add_model(store, source, Labels(), look)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="making links is a privilege there")
