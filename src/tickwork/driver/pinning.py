@@ -10,7 +10,7 @@ Invariants:
 
 import hashlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import ModelNotFound, TickworkError
+from ..errors import ModelExists, ModelNotFound, TickworkError
 from ..packages.judge import note
 from ..packages.trust import load_trust
 from ..records import INFER_PREFIX, Header
@@ -140,9 +140,17 @@ def _take_in(name: str, path: Path, options: Options) -> Pin:
 
     assert options.store is not None, "the caller has looked"
     store = ModelStore(options.store)
-    shelf, version = _NAMELESS.sub("-", name.lower()).strip("-") or "model", f"0+{_content(path).hex()[:16]}"
+    files = _digests(path)
+    shelf, version = _NAMELESS.sub("-", name.lower()).strip("-") or "model", f"0+{_content(files).hex()[:16]}"
     try:
         digest = store.find(f"{shelf}:{version}")
+        if any(files.get(layer.path) != layer.sha256 for layer in store.manifest(digest).layers):
+            # A name that somebody chose for a model of theirs says nothing of what is in it.
+            raise ModelExists(
+                f"{shelf}:{version} in the store is another model than {path.name}",
+                why="files of a world are kept under a version that follows from their bytes",
+                fix=f"do not use that one; remove it: tickwork model rm {shelf}:{version}",
+            )
     except ModelNotFound:
         from ..infer.inspection import inspect_model
 
@@ -153,8 +161,16 @@ def _take_in(name: str, path: Path, options: Options) -> Pin:
     return Pin(digest, version)
 
 
-def _content(path: Path) -> bytes:
-    """Return the SHA-256 of a model's files with their names. Shape: 32 bytes.
+def _content(files: Mapping[str, bytes]) -> bytes:
+    """Return the SHA-256 of a model's files with their names. Shape: 32 bytes."""
+    whole = hashlib.sha256()
+    for name, digest in files.items():
+        whole.update(len(name.encode()).to_bytes(4, "little") + name.encode() + digest)
+    return whole.digest()
+
+
+def _digests(path: Path) -> dict[str, bytes]:
+    """Return the SHA-256 of each of a model's files by its path in it. Order: by path.
 
     Raises:
         ModelNotFound: TW6001, one of them cannot be read.
@@ -162,13 +178,12 @@ def _content(path: Path) -> bytes:
     """
     from ..infer.adding import gather
 
-    whole = hashlib.sha256()
+    found = dict[str, bytes]()
     for name, file in gather(path).items():
         try:
             with file.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").digest()
+                found[name] = hashlib.file_digest(opened, "sha256").digest()
         except OSError as error:
             why = error.strerror or str(error)
             raise ModelNotFound(f"{file} cannot be read", why=why, fix="name a file that you may read") from error
-        whole.update(len(name.encode()).to_bytes(4, "little") + name.encode() + digest)
-    return whole.digest()
+    return found

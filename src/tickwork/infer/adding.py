@@ -113,7 +113,7 @@ def gather(source: Path) -> dict[str, Path]:
 
     Raises:
         ModelNotFound: TW6001, there is nothing.
-        ModelInvalid: TW6002, a link leads out of the folder.
+        ModelInvalid: TW6002, a link leads out of the folder, or something in it is no plain file.
     """
     if source.is_file():
         return {source.name: source}
@@ -131,6 +131,12 @@ def gather(source: Path) -> dict[str, Path]:
                     f"{file} leads out of the folder of the model",
                     why="a model consists of what lies in its folder, so that its digest covers all of it",
                     fix="put the file itself into the folder, in place of the link",
+                )
+            if not file.is_file():
+                raise ModelInvalid(
+                    f"{file} is no plain file",
+                    why="whoever reads what another program writes may wait for ever",
+                    fix="take it out of the folder",
                 )
             files[file.relative_to(source).as_posix()] = file
     if not files:

@@ -430,7 +430,7 @@ def _json(value: object) -> Answer:
 def _table(body: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(body or b"{}", type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelInputInvalid("the body is no JSON object", why=str(error)) from error
 
 

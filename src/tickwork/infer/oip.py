@@ -130,6 +130,9 @@ def read_request(body: bytes, json_bytes: int | None) -> Request:
         at += size
     if at != len(body):
         raise _unfit("bytes stand behind the last tensor", f"{len(body) - at:,} of them")
+    if len({wanted.name for wanted in asked.outputs}) < len(asked.outputs):
+        # Each time would be another copy: a short request would have an answer of any length.
+        raise _unfit("an output is asked for twice", "each is given once")
     every = asked.parameters.get("binary_data_output") is True
     outputs = list[Output]()
     for wanted in asked.outputs:
@@ -224,7 +227,7 @@ def _read_json(text: bytes) -> _Asked:
     """Return the JSON of a request, read strictly or, where it holds NaN or Infinity, as clients write them."""
     try:
         return msgspec.json.decode(text, type=_Asked)
-    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise _unfit("the body is no inference request", str(error)) from error
     except msgspec.DecodeError:
         pass
@@ -241,6 +244,8 @@ def _refuse_foreign(parameters: Mapping[str, Any], whose: str) -> None:
 
 def _tensor(given: _Input, data: bytes | memoryview) -> Tensor:
     code = CODES.get(given.datatype)
+    if any("\ud800" <= letter <= "\udfff" for letter in given.name):
+        raise _unfit(f"{given.name!r} is no name of an input", "half of a pair of surrogates is no letter")
     if code is None:
         raise _unfit(f"the input {given.name!r} is of type {given.datatype}", "there is no such type")
     tensor = Tensor(given.name, code, given.shape, data)

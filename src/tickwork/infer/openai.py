@@ -78,7 +78,7 @@ def read_completion(body: bytes, *, chat: bool) -> Asked:
     """
     try:
         given = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unfit("the body is no request", str(error)) from error
     _refuse(given)
     asked: dict[str, Any] = {

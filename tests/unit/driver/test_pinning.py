@@ -9,13 +9,14 @@ import pytest
 from tests.unit.driver.oracle import Oracle
 from tests.unit.driver.troupe import Echo, Memory, acting, options, spec, stage
 from tests.unit.infer import nets
-from tests.unit.infer.kept import keep
+from tests.unit.infer.kept import keep, look
 from tickwork.driver.options import Options
 from tickwork.driver.pinning import find_model, judge_pinned, pin_models, storing
 from tickwork.driver.plans import ModelSwap
 from tickwork.driver.resolve import ModelSource, World
 from tickwork.driver.run import run
-from tickwork.errors import KeyRevoked, ModelInvalid, ModelNotFound, ModuleUnsigned
+from tickwork.errors import KeyRevoked, ModelExists, ModelInvalid, ModelNotFound, ModuleUnsigned
+from tickwork.infer.adding import Labels, add_model
 from tickwork.infer.signing import sign_as_developer
 from tickwork.infer.store import ModelStore
 from tickwork.native import Context, Outbox
@@ -130,6 +131,21 @@ def test_a_file_is_put_into_the_store_once_and_pinned_by_what_is_in_it(store: Mo
     assert find_model(source, chosen(elsewhere), allow_unsigned=False) == once
     file.write_bytes(nets.echo(shape=("rows", 5)))
     assert find_model(source, chosen(store), allow_unsigned=False).digest != once.digest
+
+
+@pytest.mark.slow
+def test_a_model_that_only_bears_the_name_of_a_file_is_not_taken_for_it(store: ModelStore, tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(nets.echo())
+    source = ModelSource("net", path=file)
+    name = find_model(source, chosen(store), allow_unsigned=False).version
+    other = ModelStore(tmp_path / "other")
+    strange = tmp_path / "strange" / "net.onnx"
+    strange.parent.mkdir()
+    strange.write_bytes(nets.mlp())
+    add_model(other, strange, Labels(name="net", version=name), look)
+    with pytest.raises(ModelExists, match="another model"):
+        find_model(source, chosen(other), allow_unsigned=False)
 
 
 @pytest.mark.slow

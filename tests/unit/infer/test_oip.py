@@ -169,7 +169,18 @@ def test_bytes_that_do_not_add_up_are_refused() -> None:
             read_request(body, length)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"{}", b"[" * 100_000, b'{"inputs":[1]}', b'{"inputs":NaN}'])
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"\xff", b"{}", b"[" * 100_000, b'{"inputs":[1]}', b'{"inputs":NaN}',
+        b'{"inputs":[],"parameters":{"x":' + DEEP + b"}}", b'{"x":NaN,"inputs":[],"parameters":{"x":' + DEEP + b"}}",
+        b'{"x":NaN,"inputs":[{"name":"\\ud800","shape":[1],"datatype":"FP32","data":[1]}]}',
+        request_of(outputs=[{"name": "y"}, {"name": "y"}]),
+    ],
+)  # fmt: skip
 def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(ModelInputInvalid):
         read_request(body, None)

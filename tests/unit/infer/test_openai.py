@@ -142,7 +142,10 @@ def test_what_is_not_offered_is_refused_and_never_left_out(fields: dict[str, Any
         prompt_of(**fields)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"model": "tiny", "prompt": ["a", "b"]}'])
+DEEP = b'{"model":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"model": "tiny", "prompt": ["a", "b"]}', DEEP])
 def test_a_body_that_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(ModelInputInvalid):
         read_completion(body, chat=False)
