@@ -34,6 +34,7 @@ _HOMES = {
     "Outbox": "native",
     "Performer": "driver.performers",
     "Progress": "driver.options",
+    "Refusal": "records",
     "Result": "records",
     "Run": "driver.verify",
     "Swap": "driver.plans",

@@ -33,6 +33,7 @@ from .records import Header as Header
 from .records import Input as Input
 from .records import InputKind as InputKind
 from .records import Message as Message
+from .records import Refusal as Refusal
 from .records import Result as Result
 
 __version__: str

@@ -35,8 +35,8 @@ EMPTY_WORDS = {
 }
 
 BROAD_EXCEPT_OWNERS = {Path("driver/natives.py"), Path("driver/performers.py"), Path("infer/words.py")}
-"""Where a stranger's exception becomes a record: performers, and the turn of a native agent. And the owner of the package
-tokenizers, which raises ``Exception`` itself for a file that it cannot read."""
+"""Where a stranger's exception becomes a record: performers, and the turn of a native agent. And the owner of the
+package tokenizers, which raises ``Exception`` itself for a file that it cannot read."""
 
 
 def test_no_file_is_named_after_nothing() -> None:
