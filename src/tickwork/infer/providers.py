@@ -107,6 +107,11 @@ ERRORS: Final[tuple[type[Exception], ...]] = (
 _OF_THE_MODEL: Final = (_state.InvalidProtobuf, _state.InvalidGraph, _state.NoSuchFile, _state.NoModel)
 
 
+_OF_THE_PROVIDER: Final = (_state.EPFail, _state.EngineError, _state.DeviceReset)
+_WORDS_OF_PROVIDERS: Final = ("CUDA", "cuda", "CUBLAS", "CUDNN", "DirectML", "Dml", "CoreML", "HRESULT")
+"""What stands in an error that a device or its driver is at fault for, whatever its kind."""
+
+
 class ProviderFailed(Exception):
     """A provider is absent, cannot load the model, or failed while it ran. Never shown to a person.
 
@@ -308,6 +313,11 @@ def session_options(setup: Setup) -> Any:
         else:
             setattr(options, name, int(value))
     return options
+
+
+def blames_provider(error: BaseException) -> bool:
+    """Return whether what the runtime raised says that the provider is at fault, and not the request."""
+    return isinstance(error, _OF_THE_PROVIDER) or any(word in str(error) for word in _WORDS_OF_PROVIDERS)
 
 
 def scrub(error: BaseException, path: Path) -> str:

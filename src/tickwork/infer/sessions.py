@@ -253,7 +253,8 @@ class Runner:
         except ProviderFailed as failure:
             return self._call_elsewhere(feeds, failure)
         except providers.ERRORS as error:
-            if session.provider == CPU:
+            elsewhere = self._wanted.fallback == ON_RUN and bool(self._waiting)
+            if session.provider == CPU or not (elsewhere or providers.blames_provider(error)):
                 raise _run_failed(providers.scrub(error, self._path)) from error
             said = ProviderFailed(f"{session.provider} failed while it ran the model", str(error))
             return self._call_elsewhere(feeds, said)
@@ -357,7 +358,9 @@ class Runner:
         if len(columns) == 1:
             # Most models have one output, and the rest would take longer than a small model.
             [port] = self._outputs
-            answers = [([(port, tensor)], nans) for tensor, nans in columns[0]]
+            for tensor, nans in columns[0]:
+                alone: list[tuple[Port, Value]] = [(port, tensor)]
+                answers.append((alone, nans))
             return self._checked(given, answers) if self._certified else answers
         for row in zip(*columns, strict=True):
             values: list[tuple[Port, Value]] = [

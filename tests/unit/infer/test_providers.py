@@ -82,3 +82,15 @@ def test_the_runtime_and_its_library_have_names() -> None:
     assert commit
     assert providers.library_digest() == providers.library_digest()
     assert len(providers.library_digest()) == 32
+
+
+@pytest.mark.parametrize(
+    ("said", "blamed"),
+    [
+        ("CUDA failure 2: out of memory ; GPU=0", True),
+        ("CUDNN_FE failure 11: CUDNN_BACKEND_API_FAILED", True),
+        ("Non-zero status code returned while running Gather node. indices element out of data bounds", False),
+    ],
+)
+def test_a_provider_is_blamed_for_what_its_device_says(said: str, blamed: bool) -> None:
+    assert providers.blames_provider(RuntimeError(said)) is blamed

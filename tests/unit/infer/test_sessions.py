@@ -293,6 +293,19 @@ def test_a_provider_that_fails_at_a_run_is_a_refusal_where_none_may_take_its_pla
     assert isinstance(ran.error, ProviderMissing)
 
 
+@pytest.mark.parametrize("fallback", ["strict", "on_load", "on_run"])
+def test_a_request_at_fault_is_no_failure_of_the_provider(tmp_path: Path, fallback: str) -> None:
+    wanted = {"profile": "fast", "providers": ("failing", "cpu"), "fallback": fallback}
+    runner = load(tmp_path, nets.divide(), ["failing=run:99"], **wanted)
+    ran = runner.run(body(a=np.array([1], np.int32), b=np.array([0], np.int32)), TENSOR)
+    assert ran.code == Refusal.FAILED
+    assert runner.take_incidents() == ()
+    assert runner.fingerprint.provider == "failing"
+    assert answer(runner.run(body(a=np.array([6], np.int32), b=np.array([2], np.int32)), TENSOR)) == struct.pack(
+        "<i", 3
+    )
+
+
 def test_a_provider_that_fails_at_the_warm_up_fails_the_load(tmp_path: Path) -> None:
     wanted = {"profile": "fast", "providers": ("failing", "cpu")}
     with pytest.raises(ProviderMissing):
