@@ -172,7 +172,8 @@ def _refuse_unknown(header: Header, models: Collection[str]) -> None:
 
 def _fold(journal: JournalReader, header: Header, world: World | None, options: Options, held: ExitStack) -> Fold:
     """Return a fold that knows what windows held; only where there are none can turns be believed."""
-    if header.windows and header.models:
+    declared = any(spec.windows for spec in (*header.agents, *header.templates))
+    if declared and header.models:  # An operator may open windows of which the header knows nothing.
         return held.enter_context(executing(journal, world, options))[2]
     return Fold(journal, open_machine(journal.header()[0])[1], None)
 

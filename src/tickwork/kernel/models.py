@@ -48,6 +48,8 @@ def why_no_model_swap(current: ModelSpec | None, target: str, order: ModelOrder)
         return f"model {target!r} is answered for by a performer; only a model of a store takes the place of one"
     if order.replaces != current.digest:
         return f"it was prepared for another version than model {target!r} has"
+    if msgspec.structs.replace(order.spec, digest=current.digest, version=current.version) != current:
+        return f"model {target!r} is run in another way, which a swap does not change"
     return ""
 
 

@@ -95,6 +95,8 @@ def test_a_swap_that_failed_is_one_record_and_changes_nothing() -> None:
         (swap(ModelSpec("gone", NEW), target="gone"), "there is no model 'gone'"),
         (swap(ModelSpec("m"), OLD), "model 'm' is answered for by a performer"),
         (swap(ModelSpec("x", NEW), b"", target="x"), "model 'x' is answered for by a performer"),
+        (swap(ModelSpec("m", NEW, "2.0.0", batch="tick")), "model 'm' is run in another way"),
+        (swap(ModelSpec("m", NEW, "2.0.0", most=1)), "model 'm' is run in another way"),
         (swap(code=-1), "it failed"),
     ],
 )
