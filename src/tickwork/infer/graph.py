@@ -30,6 +30,8 @@ NODES_MOST: Final = 100_000
 _KEPT_ELEMENTS: Final = 64
 """Elements of the longest constant whose values are kept: axes, flags, shapes."""
 
+_EXPORT: Final = "export the model to ONNX again, for an operator set of 26 or less"
+_TOGETHER: Final = "put the file into the model's folder, and add the folder"
 _INFERRED_NODES: Final = 20_000
 _LONG_BYTES: Final = 4096
 _EXTERNAL: Final = onnx.TensorProto.EXTERNAL
@@ -213,15 +215,15 @@ def _check_file(folder: Path, entry: str, location: str) -> str:
     why = "data of a model lies in files of its own folder"
     pure = PurePosixPath(location)
     if not location or "\\" in location or ":" in location or "\0" in location or pure.is_absolute():
-        raise invalid(f"{entry} names {location!r} as a file of its own", why)
+        raise invalid(f"{entry} names {location!r} as a file of its own", why, _TOGETHER)
     if ".." in pure.parts:
-        raise invalid(f"{entry} names {location!r}, which is outside its folder", why)
+        raise invalid(f"{entry} names {location!r}, which is outside its folder", why, _TOGETHER)
     relative = PurePosixPath(entry).parent / pure
     path = folder / relative
     root = folder.resolve()
     resolved = path.resolve()
     if not resolved.is_relative_to(root):
-        raise invalid(f"{entry} names {location!r}, which leads outside its folder", why)
+        raise invalid(f"{entry} names {location!r}, which leads outside its folder", why, _TOGETHER)
     if not resolved.is_file():
         fix = "add the folder with all of the model's files, not the graph alone"
         raise invalid(f"{entry} names {location!r}, which is not among the model's files", why, fix)
