@@ -27,7 +27,7 @@ FAULT_BARS: Final = ("model-crash", "model-bits", "model-budget")
 MIB: Final = 1 << 20
 RAW, OURS = "onnxruntime in this process", "Models"
 ROW, BATCH = "eight rows", "one batch"
-SMALL, MIDDLE, USUAL, SLOW = (16, 32, 4), (256, 256, 256, 10), (784, 512, 256, 10), (256,) * 17 + (10,)
+SMALL, MIDDLE, USUAL, SLOW = (16, 32, 4), (64, 256, 256, 256, 10), (784, 512, 256, 10), (256,) * 17 + (10,)
 """Layers of nets: next to no work, 50 us with its rows and less than 1 MB, one that a batch is for, and 2 ms."""
 
 MIDDLE_ROWS, SLOW_ROWS = 16, 128
