@@ -1,5 +1,6 @@
 """Reexecution: recorded answers of models asked for again and compared bit for bit."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import tickwork
 from tests.unit.driver.oracle import Oracle, asking_options, consulting
 from tests.unit.driver.test_model_swaps import BRAIN, NEW, Versions, made, swap, world
 from tests.unit.driver.troupe import Echo, acting, empty, options, spec, stage, stop_after
+from tickwork import codec
 from tickwork.driver.fork import fork
 from tickwork.driver.reexecute import Reexecution, reexecute
 from tickwork.driver.resolve import World
@@ -18,7 +20,7 @@ from tickwork.infer.asking import Reply, Wanted
 from tickwork.infer.fingerprint import Fingerprint
 from tickwork.journal.memory import MemoryJournal
 from tickwork.native import Context, Outbox
-from tickwork.records import Encoding, Message, ModelSpec, Refusal, WindowSpec
+from tickwork.records import Encoding, Input, InputKind, Message, ModelSpec, Refusal, WindowSpec
 
 
 def recorded(here: World, oracle: Oracle | None = None, **fields: Any) -> MemoryJournal:
@@ -206,8 +208,17 @@ def painter() -> World:
     )  # fmt: skip
 
 
-def test_tensors_in_windows_are_put_back_from_the_turns() -> None:
-    here, before, after = painter(), Oracle(), Oracle()
+def opened_by_an_operator() -> World:
+    """Return the painter's world with a window of which its header knows nothing."""
+    here, body = painter(), codec.encode(WINDOW)
+    opens = Input(InputKind.OPEN_WINDOW, "operator", WINDOW.name, body=body, size=len(body))
+    header = msgspec.structs.replace(here.header, windows=())
+    return msgspec.structs.replace(here, header=header, inputs=((0, opens),))
+
+
+@pytest.mark.parametrize("make", [painter, opened_by_an_operator])
+def test_tensors_in_windows_are_put_back_from_the_turns(make: Callable[[], World]) -> None:
+    here, before, after = make(), Oracle(), Oracle()
     found = again(recorded(here, before), after, here)
     assert counts(found) == [("brain", 5, 0, 0)]
     assert after.asked == before.asked
