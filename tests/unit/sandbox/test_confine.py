@@ -61,6 +61,32 @@ def test_a_confined_process_reads_and_nothing_else() -> None:
     assert (done.stdout.split(), done.stderr) == (["read", "read", "flags"], "")
 
 
+THREADS = """
+import os, threading
+from tickwork.sandbox.confine import confine
+confine(threads=True, files=128)
+started = []
+thread = threading.Thread(target=started.append, args=("thread",))
+thread.start()
+thread.join()
+print(*started)
+for name, attempt in (("fork", os.fork), ("execute", lambda: os.execv("/bin/true", ["true"]))):
+    try:
+        attempt()
+    except OSError:
+        continue
+    print(name)
+"""
+
+
+@linux
+def test_who_may_start_threads_may_start_no_process() -> None:
+    source = Path(__file__).parents[3] / "src"
+    program = f"import sys; sys.path.insert(0, {str(source)!r})\n{THREADS}"
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["thread"], "")
+
+
 @linux
 def test_a_worker_is_confined_and_inherits_nothing() -> None:
     pool = ProcessPool(1)
@@ -72,9 +98,10 @@ def test_a_worker_is_confined_and_inherits_nothing() -> None:
     assert status["Seccomp"].strip() == "2"
 
 
+@pytest.mark.parametrize("threads", [False, True])
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filter_fits_the_kernel(machine: str) -> None:
-    program = filter_program(machine)
+def test_the_filter_fits_the_kernel(machine: str, threads: bool) -> None:
+    program = filter_program(machine, threads=threads)
     assert len(program) % 8 == 0
     assert len(program) // 8 < 4096
     for at in range(0, len(program), 8):
