@@ -66,18 +66,19 @@ def judge_here(store: ModelStore, digest: bytes, *, allow_unsigned: bool = False
 
 
 @contextmanager
-def reading(verb: str, total: int = 0) -> Generator[Told]:
+def reading(verb: str, total: int = 0, then: str = "") -> Generator[Told]:
     """Show how many bytes were read, where somebody looks.
 
     Args:
         total: Units: bytes; 0 where nobody knows.
+        then: What is done once all are there, if that takes a while.
     """
     if not sys.stderr.isatty():
         yield nobody
         return
     from .screen import bytes_bar  # Loads rich, which is for eyes only.
 
-    with bytes_bar(verb, total) as told:
+    with bytes_bar(verb, total, then) as told:
         yield told
 
 

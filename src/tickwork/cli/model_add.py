@@ -96,7 +96,7 @@ def add(
                 path, usual = BUILT_IN[source](made)
                 labels = _joined(labels, usual)
             total = sum(file.stat().st_size for file in gather(path).values())
-            told = held.enter_context(reading("copying", total))
+            told = held.enter_context(reading("copying", total, "looking into it"))
             digest = add_model(shelf, path, labels, inspect, told=told)
     if not unsigned:
         sign_as_developer(shelf, digest, trust_folder(load_settings()))

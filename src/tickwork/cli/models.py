@@ -43,13 +43,16 @@ def reach_running(address: Path | None) -> Models:
 
 
 def own_or_running(store: Path | None, address: Path | None, providers: str = "") -> Models:
-    """Return what asks the service that was named, else the one that runs already, else processes of its own."""
+    """Return what asks the service that was named, else the one that runs already, else processes of its own.
+
+    A service of the usual place has the usual store, so who names another store and no service asks by itself.
+    """
     settings = load_settings()
-    found = address or service_socket()
+    usual = service_socket() if store is None else None
     return Models(
         store or models_folder(settings),
         providers=read_providers(providers or settings.providers),
-        address=found if address is not None or found.exists() else None,
+        address=address or (usual if usual is not None and usual.exists() else None),
     )
 
 

@@ -119,11 +119,12 @@ def progress_bar(verb: str) -> Generator[tuple[Callable[[Report], None], Callabl
 
 
 @contextmanager
-def bytes_bar(verb: str, total: int) -> Generator[Callable[[int], None]]:
+def bytes_bar(verb: str, total: int, then: str = "") -> Generator[Callable[[int], None]]:
     """Show how many bytes were read or fetched, on stderr; yield what is told of each piece.
 
     Args:
         total: Units: bytes; 0 where nobody knows.
+        then: What is done once all are there, if that takes a while.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console(sys.stderr), transient=True) as bars:
@@ -131,5 +132,7 @@ def bytes_bar(verb: str, total: int) -> Generator[Callable[[int], None]]:
 
         def told(count: int) -> None:
             bars.update(task, advance=count)
+            if then and bars.finished:
+                bars.update(task, description=then)
 
         yield told

@@ -363,8 +363,9 @@ class ModelStore:
             aliases = index.aliases(line.name, line.tag)
             if line.pinned or aliases:
                 why = "it is pinned" if line.pinned else f"it is {', '.join(f'{line.name}:{one}' for one in aliases)}"
-                fix = "tickwork model unpin" if line.pinned else "tickwork model alias --remove"
-                raise ModelKept(f"{line.name}:{line.tag} is kept", why=why, fix=f"first: {fix}")
+                named = f"{line.name}:{line.tag}"
+                fix = f"unpin {named}" if line.pinned else f"alias --remove {line.name}:{aliases[0]}"
+                raise ModelKept(f"{named} is kept", why=why, fix=f"first: tickwork model {fix}")
             return self._drop(index, [line])
 
     def gc(self, keep: int = 0) -> Collected:

@@ -12,6 +12,7 @@ import pytest
 from tests.support import environment
 from tests.unit.infer import nets
 from tests.unit.infer.kept import keep
+from tickwork.cli.config import service_socket
 from tickwork.infer.store import ModelStore
 
 pytestmark = pytest.mark.slow
@@ -99,6 +100,18 @@ def test_the_service_answers_and_says_what_it_did(store: Path, socket: Path) -> 
 def test_what_is_wrong_is_said_with_its_code(store: Path, arguments: tuple[str, ...], status: int, code: str) -> None:
     done = command(*arguments, "--store", str(store))
     assert (done.returncode, done.stderr[:6]) == (status, code)
+
+
+def test_a_store_that_was_named_is_asked_itself_and_not_the_usual_service(store: Path) -> None:
+    usual = service_socket()
+    usual.write_bytes(b"")  # Nobody listens there, so whoever turns to it is told so.
+    try:
+        assert command("infer", "mlp", "--json", REQUEST, "--store", str(store)).returncode == 0
+        assert (
+            command("infer", "mlp", "--json", REQUEST, "--store", str(store), "--address", str(usual)).returncode == 69
+        )
+    finally:
+        usual.unlink()
 
 
 def test_a_service_that_does_not_run_is_said_to_be_absent(tmp_path: Path) -> None:

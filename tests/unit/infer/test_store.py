@@ -209,9 +209,10 @@ def test_what_is_pinned_or_has_an_alias_is_never_removed(tmp_path: Path) -> None
     store = filled(tmp_path, "1.0.0", "1.1.0", "1.2.0", "1.3.0")
     store.pin("forecast:1.0.0")
     store.alias("forecast:1.1.0", "stable")
-    for name in ("forecast:1.0.0", "forecast:stable"):
-        with pytest.raises(ModelKept, match="TW6016"):
+    for name, first in (("forecast:1.0.0", "unpin forecast:1.0.0"), ("forecast:stable", "--remove forecast:stable")):
+        with pytest.raises(ModelKept, match="TW6016") as caught:
             store.remove(name)
+        assert caught.value.fix.endswith(first)
     assert store.gc(keep=1).versions == ("forecast:1.2.0",)
     assert [kept.version for kept in store.list()] == ["1.0.0", "1.1.0", "1.3.0"]
     store.unpin("forecast:1.0.0")
