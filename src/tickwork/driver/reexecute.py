@@ -43,6 +43,7 @@ from ..records import (
 )
 from .compare import name_of
 from .fold import Fold, open_machine
+from .loop import EFFECT
 from .models import ENCODINGS, FAST, ROW, Desk
 from .opening import executing, read_header, reading
 from .options import Options, Progress
@@ -316,7 +317,9 @@ class _Work:
 
     def _compare_batch(self, batch: Sequence[tuple[_Answered, bytes]]) -> None:
         """Ask for a batch's answers again, all of them together if they were asked together."""
-        answered, session = [one for one, _ in batch], batch[0][1]
+        # As they were issued; what an operator says enters before the others.
+        answered = sorted((one for one, _ in batch), key=lambda one: one.asked.effect.number)
+        session = batch[0][1]
         spec = answered[0].asked.spec
         if (spec.name, spec.digest, session) not in self._checked:
             for one in answered:
@@ -329,7 +332,9 @@ class _Work:
         for one, reply in zip(asked, self._ask(spec, asked), strict=True):
             if isinstance(reply.error, _PASSING):
                 raise reply.error
-            if one.recorded.code not in _COMPARABLE:
+            if one.recorded.source != EFFECT:
+                self._skip(one, "an operator answered")  # What the model said beside that came too late.
+            elif one.recorded.code not in _COMPARABLE:
                 self._skip(one, "the request was refused for want of time or room")
             else:
                 self._compare(one, reply, session)

@@ -1,6 +1,6 @@
 """Reexecution: recorded answers of models asked for again and compared bit for bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from tests.unit.driver.oracle import Oracle, asking_options, consulting
 from tests.unit.driver.test_model_swaps import BRAIN, NEW, Versions, made, swap, world
 from tests.unit.driver.troupe import Echo, acting, empty, options, spec, stage, stop_after
 from tickwork import codec
-from tickwork.driver.fork import fork
+from tickwork.driver.fork import Edit, fork
 from tickwork.driver.reexecute import Reexecution, reexecute
 from tickwork.driver.resolve import World
 from tickwork.driver.run import resume_journal, run
@@ -190,6 +190,26 @@ def test_answers_a_fork_took_from_its_parent_are_skipped_where_nobody_noted_them
     found = again(copy)
     assert found.equal
     assert sum(counts(found)[0][1:]) == 8
+
+
+def test_what_an_operator_answered_is_skipped_and_the_others_of_its_batch_come_out_again() -> None:
+    class Crowded(Oracle):
+        """Says with each answer how the batch was made up."""
+
+        def ask_batch(self, wanted: Wanted, bodies: Sequence[bytes], **fields: Any) -> list[Reply]:
+            mark = codec.digest(b"|".join(bodies))
+            replies = super().ask_batch(wanted, bodies, **fields)
+            return [msgspec.structs.replace(reply, body=mark + reply.body) for reply in replies]
+
+    here = consulting(msgspec.structs.replace(BRAIN, batch="tick"), asks=4, turns=1)
+    part = recorded(here, Crowded(), stop=stop_after(2))
+    asked = [item.number for item in codec.decode_derived(next(part.frames(1, 1)).derived) if item.digest]
+    said = Input(InputKind.RESULT, "operator", number=asked[2], encoding=Encoding.TENSOR, body=b"mine", size=4)
+    copy = MemoryJournal(*part.header())
+    fork(part, at=2, to=copy, world=here, edit=Edit((said,)), options=asking_options(Crowded()))
+    found = again(copy, Crowded())
+    assert (found.equal, counts(found)) == (True, [("brain", 3, 0, 1)])
+    assert found.models[0].reasons == ["an operator answered"]
 
 
 WINDOW = WindowSpec("sky", "frame", 4096, "painter", ())
