@@ -86,6 +86,10 @@ class Arena:
         """Bytes that a slot holds."""
         return self._size // 2
 
+    def leave(self) -> None:
+        """Map nothing of it until ``follow`` is called again."""
+        self._unmap()
+
     def _unmap(self) -> None:
         memory, self._memory = self._memory, None
         self._view.release()

@@ -185,7 +185,11 @@ class Requester:
                 link.close()
                 self._expire(link)
                 return self._refuse(asked, _late(), incidents)
-            self._keep(asked.wanted, link)
+            if replies[0].code == Refusal.NO_MEMORY:
+                # Its shared memory has grown for what was too much, and would stay as large.
+                link.close()
+            else:
+                self._keep(asked.wanted, link)
             if incidents:
                 self._absolve(asked, incidents)
             return self._finish(asked, replies, incidents)

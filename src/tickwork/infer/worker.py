@@ -235,7 +235,9 @@ class _Link:
 class _Request:
     """A request that was read."""
 
-    __slots__ = ("body", "deadline_ns", "encoding", "fits", "flags", "kind", "link", "number", "sent_ns", "tick")
+    __slots__ = (
+        "_length", "_size", "body", "deadline_ns", "encoding", "flags", "kind", "link", "number", "sent_ns", "tick",
+    )  # fmt: skip
 
     def __init__(self, link: _Link, frame: Received) -> None:
         """Read it. Raises: ChannelClosed, it is none."""
@@ -245,19 +247,22 @@ class _Request:
         (
             self.kind, self.encoding, self.flags, self.number, self.tick, self.sent_ns, self.deadline_ns, size, length,
         ) = wire.REQUEST.unpack(frame.head)  # fmt: skip
-        self.link = link
-        self.body, at = frame.body, self.flags >> wire.PLACE_SHIFT
-        self.fits = True
+        self.link, self.body, self._size, self._length = link, frame.body, size, length
+        if self.flags & wire.IN_ARENA and length + (self.flags >> wire.PLACE_SHIFT) > size // 2:
+            raise ChannelClosed
+
+    def find_body(self) -> None:
+        """Map the memory of its connection, in which its body may be.
+
+        Raises:
+            MemoryError: This process may have no more memory, or there is less of it than was said.
+        """
         try:
-            link.arena.follow(size)
-        except (OSError, ValueError, OverflowError, MemoryError):
-            # This process may have no memory for so much, or there is less of it than was said.
-            self.fits = False
-            return
+            self.link.arena.follow(self._size)
+        except (OSError, ValueError, OverflowError) as error:
+            raise MemoryError from error
         if self.flags & wire.IN_ARENA:
-            if length + at > link.arena.room:
-                raise ChannelClosed
-            self.body = link.arena.request(length, at)
+            self.body = self.link.arena.request(self._length, self.flags >> wire.PLACE_SHIFT)
 
 
 def _too_much() -> Ran:
@@ -388,10 +393,6 @@ class Worker:
             link.close()
 
     def _enqueue(self, request: _Request) -> None:
-        if not request.fits:
-            large = ModelTooLarge("the request is larger than the model's process can take")
-            self._refuse(request, Refusal.NO_MEMORY, large)
-            return
         if len(self._queue) >= self._most:
             self._board[REFUSED] += 1
             error = ModelQueueFull(
@@ -427,14 +428,14 @@ class Worker:
         self._running = request
         queue_us = min(max(0, began - request.sent_ns) // 1000, MOST_US)
         if request.kind == wire.ASK:
-            ran = self._run(request)
+            ran = self._run(request)[0]
             run_us = (elapsed() - began) // 1000
             self._running = None
             self._reply(request, ran, queue_us, run_us)
             board[ROWS] += 1
             board[NANS] += ran.nans
         else:
-            rans = self._run_batch(request)
+            rans = self._run(request)
             run_us = (elapsed() - began) // 1000
             self._running = None
             self._reply_batch(request, rans, queue_us, run_us)
@@ -448,22 +449,34 @@ class Worker:
             # It went during its own run, which read from the memory that it shares.
             request.link.close()
 
-    def _run(self, request: _Request) -> Ran:
+    def _run(self, request: _Request) -> list[Ran]:
+        """Return what the model answers; where memory is short, it is tried without what idle connections hold."""
         try:
-            return self._runner.run(request.body, request.encoding)
-        except (MemoryError, RecursionError):
-            return _too_much()
+            return self._compute(request)
+        except RecursionError:
+            return [_too_much()]
+        except MemoryError:
+            pass
+        for link in list(self._links.values()):
+            if link is not request.link:
+                link.arena.leave()
+        gc.collect()
+        try:
+            return self._compute(request)
+        except MemoryError:
+            return [_too_much()]
 
-    def _run_batch(self, request: _Request) -> list[Ran]:
+    def _compute(self, request: _Request) -> list[Ran]:
+        request.find_body()
+        if request.kind == wire.ASK:
+            return [self._runner.run(request.body, request.encoding)]
         try:
             asked = _requests.decode(request.body)
-            return self._runner.run_batch([body for _, body in asked], [encoding for encoding, _ in asked])
         except msgspec.DecodeError:
             # It is no batch: its sender gets the end of its connection for an answer.
             request.link.channel.hang_up()
             return []
-        except (MemoryError, RecursionError):
-            return [_too_much()]
+        return self._runner.run_batch([body for _, body in asked], [encoding for encoding, _ in asked])
 
     def _reply(self, request: _Request, ran: Ran, queue_us: int, run_us: int) -> None:
         error = wire.encode_error(ran.error)

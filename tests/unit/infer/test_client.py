@@ -283,6 +283,23 @@ def digest(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()
 
 
+def test_a_request_that_is_too_large_is_refused_and_large_ones_at_once_are_not(models: Models, kept: Kept) -> None:
+    wide = kept.keep("wide", nets.echo())
+    assert models.ask(wide, rows_of(256 << 20)).code == Refusal.NO_MEMORY
+    body, replies = rows_of(32 << 20), list[Reply]()
+    threads = [threading.Thread(target=lambda: replies.append(models.ask(wide, body))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(one.code, len(one.body)) for one in replies] == [(0, len(body))] * 8
+    assert models.stats().crashes == 0
+
+
+def rows_of(size: int) -> bytes:
+    return encode_tensors([Tensor("x", FLOAT32, (size // 16, 4), bytes(size))])
+
+
 def test_a_service_that_nobody_runs_cannot_be_reached(kept: Kept, tmp_path: Path) -> None:
     with Models(kept.folder, address=tmp_path / "nobody") as models:
         with pytest.raises(ModelHostLost):
