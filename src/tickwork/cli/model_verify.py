@@ -5,6 +5,7 @@ from typing import Final
 from cyclopts import App
 
 from ..errors import ModelDamaged, TickworkError
+from ..infer.adding import OF_A_FILE
 from ..infer.kept import Checked, Kept
 from ..infer.store import ModelStore
 from .kept import References, judge_here, open_store, reading
@@ -18,9 +19,10 @@ EXAMPLES: Final = """Examples:
     tickwork model verify wind:1.1.0
     tickwork model verify wind --allow-unsigned -o json
 
-Without a name every model of the store is verified. Ends with status 3 if a
-byte of a model is another than it was, and with 4 if this machine would not
-use a model: unsigned, signed by a key it does not trust, or revoked."""
+Without a name every model of the store is verified; those that worlds took
+from files may then go unsigned. Ends with status 3 if a byte of a model is
+another than it was, and with 4 if this machine would not use a model: unsigned,
+signed by a key it does not trust, or revoked."""
 
 DAMAGED: Final = ModelDamaged.exit_status
 
@@ -36,7 +38,8 @@ def verify(*models: References, allow_unsigned: Allowed = False, store: Store = 
     with reading("reading", sum(kept.size for kept in chosen)) as told:
         for kept in chosen:
             found = shelf.verify(kept.digest, told)
-            refusal = _refusal(shelf, kept, allow_unsigned=allow_unsigned)
+            of_a_file = not models and kept.version.startswith(OF_A_FILE)
+            refusal = _refusal(shelf, kept, allow_unsigned=allow_unsigned or of_a_file)
             damage = [one for one in found if one.why]
             status = DAMAGED if damage or status == DAMAGED else max(status, refusal.exit_status if refusal else 0)
             rows.append(_document(kept, found, refusal))

@@ -19,8 +19,9 @@ EXAMPLES: Final = """Examples:
     tickwork models infer wind:1.1.0 --json @request.json -o json
     echo '{"x": [[1.0, 2.0]]}' | tickwork models infer wind
 
-Asks the service if one runs, else, or with --store and no --address, processes
-of its own that end with the command. A request is an object of nested lists by input name."""
+Asks the service if one runs, else processes of its own that end with the
+command; so it does with --store alone, since a service has the usual store. A
+request is an object of nested lists by input name."""
 
 Profile = Literal["exact-1", "exact-portable", "fast"]
 

@@ -17,6 +17,7 @@ from ..driver.look import Explain
 from ..driver.options import Options
 from ..driver.telemetry import Hook, Sample
 from ..errors import JournalWriteFailed, UsageFault
+from ..infer.asking import PROVIDERS
 from .config import (
     MAX_WORKERS,
     Settings,
@@ -162,8 +163,9 @@ def read_providers(text: str) -> tuple[str, ...]:
         UsageFault: TW1001.
     """
     names = tuple(name.strip().lower() for name in text.split(",")) if text else ()
-    if not all(name.isascii() and name.isalnum() for name in names):
-        raise UsageFault(f"--providers {text!r} is not understood", fix="write names and commas, as in cuda,cpu")
+    if not set(PROVIDERS).issuperset(names):
+        why = f"the providers are {', '.join(PROVIDERS)}"
+        raise UsageFault(f"--providers {text!r} is not understood", why=why, fix="name some of them, as in cuda,cpu")
     return names
 
 

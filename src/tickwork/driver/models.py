@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ..errors import ModelNotFound, ModelQueueFull, ModelTimeout, ModelTooLarge, ProviderMissing
+from ..errors import ModelError, ModelNotFound, ModelQueueFull, ModelTimeout, ModelTooLarge, ProviderMissing
 from ..infer.asking import Asker, Inference, Reply, Wanted
 from ..infer.fingerprint import Fingerprint
 from ..infer.manifest import ModelConfig
@@ -102,6 +102,9 @@ class Desk:
         except _PASSING as error:
             if self.options.notice is not None:
                 self.options.notice(f"model {spec.name!r}: {error.what}; requests to it are refused while that is so")
+        except ModelError as error:
+            error.where = "; ".join(filter(None, [f"models.{spec.name}", error.where]))
+            raise
 
     def asks(self, name: str) -> bool:
         """Return whether a model is asked here, and by no performer given with the run."""

@@ -135,13 +135,13 @@ def judge_pinned(digest: bytes, options: Options, *, allow_unsigned: bool, updat
 
 def _take_in(name: str, path: Path, options: Options) -> Pin:
     """Put a file or folder into the store, unless it is there, and return it."""
-    from ..infer.adding import Labels, add_model
+    from ..infer.adding import OF_A_FILE, Labels, add_model
     from ..infer.store import ModelStore
 
     assert options.store is not None, "the caller has looked"
     store = ModelStore(options.store)
     files = _digests(path)
-    shelf, version = _NAMELESS.sub("-", name.lower()).strip("-") or "model", f"0+{_content(files).hex()[:16]}"
+    shelf, version = _NAMELESS.sub("-", name.lower()).strip("-") or "model", f"{OF_A_FILE}{_content(files).hex()[:16]}"
     try:
         digest = store.find(f"{shelf}:{version}")
         if any(files.get(layer.path) != layer.sha256 for layer in store.manifest(digest).layers):

@@ -26,6 +26,9 @@ MAGIC_BYTES: Final = 32
 FIRST: Final = "1.0.0"
 """The version of a model of which nobody says another."""
 
+OF_A_FILE: Final = "0+"
+"""Begins the versions of files that worlds name. They belong to their worlds, and need no signature."""
+
 _PICKLES: Final = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".pt2", ".mar")
 
 _EXPORT: Final = "export it to ONNX and add the .onnx file; see: docs/guides/models.md"

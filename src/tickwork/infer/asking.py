@@ -4,7 +4,7 @@ Whoever asks needs to know no more than this page; ``infer/client.py`` implement
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -12,6 +12,9 @@ from ..errors import TickworkError
 from ..records import Encoding
 from .fingerprint import Fingerprint
 from .manifest import ModelConfig
+
+PROVIDERS: Final = ("cuda", "directml", "coreml", "cpu")
+"""What models can run on. Order: as the profile ``fast`` tries them where nobody has said an order."""
 
 
 class Wanted(msgspec.Struct, frozen=True, array_like=True):

@@ -24,17 +24,12 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _state  # pyright: ignore[reportAttributeAccessIssue]
 
 from ..errors import ModelInvalid, ModelUnfit
+from .asking import PROVIDERS
 from .screen import FAST
 
-CPU: Final = "cpu"
-CUDA: Final = "cuda"
-DIRECTML: Final = "directml"
-COREML: Final = "coreml"
+CUDA, DIRECTML, COREML, CPU = PROVIDERS
 FAILING: Final = "failing"
 """A provider that fails on purpose: known only where an option says when it is to fail."""
-
-ORDER: Final = (CUDA, DIRECTML, COREML, CPU)
-"""What the profile ``fast`` tries where nobody has said an order."""
 
 _NAMES: Final = {
     CPU: "CPUExecutionProvider",
@@ -224,9 +219,9 @@ class _FailingSession(Session):
 
 
 def available(setup: Setup) -> tuple[str, ...]:
-    """Return the providers this machine's build has. Order: as ``ORDER``."""
+    """Return the providers this machine's build has. Order: as ``PROVIDERS``."""
     present = set(onnxruntime.get_available_providers())
-    names = [name for name in ORDER if _NAMES[name] in present]
+    names = [name for name in PROVIDERS if _NAMES[name] in present]
     return (FAILING, *names) if setup.fails else tuple(names)
 
 

@@ -110,6 +110,12 @@ def test_damage_is_found_and_told_where(store: ModelStore) -> None:
     assert failed("model", "push", "forecast:1.0.0", "elsewhere") == (3, "TW6003")
 
 
+def test_what_worlds_took_from_files_needs_no_signature_when_the_whole_store_is_verified(folder: Path) -> None:
+    store = filled(folder, "0+0123456789abcdef")
+    assert call("model", "verify", "--store", store.folder).status == 0
+    assert failed("model", "verify", "forecast:0+0123456789abcdef", "--store", store.folder) == (4, "")
+
+
 def test_aliases_are_set_moved_and_taken_away(store: ModelStore) -> None:
     document = call("model", "alias", "forecast:1.0.0", "stable", "-o", "json").document()
     assert document["aliases"] == ["stable"]

@@ -219,6 +219,7 @@ def test_telemetry_that_cannot_be_written_is_told_before_the_run(world: Path) ->
         ("--model-budget", "4 gigs", "no size"),
         ("--providers", "cuda;cpu", "not understood"),
         ("--providers", ",", "not"),
+        ("--providers", "gpu", "cuda, directml, coreml, cpu"),
     ],
 )
 def test_an_option_of_models_that_is_not_understood_is_refused(world: Path, option: str, value: str, says: str) -> None:

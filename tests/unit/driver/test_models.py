@@ -262,7 +262,7 @@ def test_a_request_goes_to_the_version_it_was_made_to() -> None:
 
 @pytest.mark.parametrize("fault", [ModelNotFound, ModelDamaged, ModelUnfit, ModelHostLost])
 def test_a_model_that_is_broken_is_told_before_a_journal_is_made(fault: type[TickworkError], tmp_path: Path) -> None:
-    with pytest.raises(fault):
+    with pytest.raises(fault, match=r"models\.brain"):
         run(consulting(pinned()), journal=tmp_path / "a.twk", options=asking_options(Oracle(fault=fault("broken"))))
     assert list(tmp_path.iterdir()) == []
 
