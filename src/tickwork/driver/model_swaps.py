@@ -84,7 +84,8 @@ def plan_model_swaps(
         path = swap.to if isinstance(swap.to, Path) else None
         reference = "" if isinstance(swap.to, Path) else swap.to
         source = ModelSource(swap.model, reference, path, place_of_model(swap.model, tick))
-        found = find_model(source, options, allow_unsigned=header.allow_unsigned)
+        # That a journal was recorded with unsigned models allowed is its own word, which holds only where it may.
+        found = find_model(source, options, allow_unsigned=header.allow_unsigned and options.allow_unsigned)
         plans.append(ModelPlan(tick, swap.model, found.digest, found.version))
     return in_order(plans)
 

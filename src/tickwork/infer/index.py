@@ -15,7 +15,7 @@ import msgspec
 
 from ..errors import ModelDamaged
 from ..packages.rights import version_order
-from .manifest import DIGEST
+from .manifest import ALIAS, DIGEST, NAME, VERSION
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 
@@ -151,8 +151,16 @@ def decode_index(data: bytes) -> Index:
         raise _unreadable(str(error)) from error
     for line in index.manifests:
         if line.digest != f"sha256:{line.hex}" or DIGEST.fullmatch(line.hex) is None:
-            raise _unreadable(f"{line.digest.encode('unicode_escape').decode()[:80]!r} is no digest")
+            raise _unreadable(f"{_shown(line.digest)} is no digest")
+        reference = line.annotations.get(REFERENCE, "")
+        tagged = VERSION.fullmatch(line.tag) or (line.is_alias and ALIAS.fullmatch(line.tag))
+        if reference and not (NAME.fullmatch(line.name) and tagged):
+            raise _unreadable(f"{_shown(reference)} is no name and version")
     return index
+
+
+def _shown(text: str) -> str:
+    return repr(text.encode("unicode_escape").decode()[:80])
 
 
 def _unreadable(why: str) -> ModelDamaged:

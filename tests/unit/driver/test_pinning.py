@@ -10,6 +10,7 @@ from tests.unit.driver.oracle import Oracle
 from tests.unit.driver.troupe import Echo, Memory, acting, options, spec, stage
 from tests.unit.infer import nets
 from tests.unit.infer.kept import keep, look
+from tickwork.driver.model_swaps import plan_model_swaps
 from tickwork.driver.options import Options
 from tickwork.driver.pinning import find_model, judge_pinned, pin_models, storing
 from tickwork.driver.plans import ModelSwap
@@ -178,6 +179,18 @@ def test_a_model_of_the_store_is_believed_as_a_module_is(store: ModelStore, tmp_
     assert pin_models(world(source), trusting).header.models[0].digest == digest
     sign_as_developer(store, digest, tmp_path / "trust")
     assert pin_models(world(source, allow_unsigned=False), trusting).header.models[0].digest == digest
+
+
+def test_a_swap_is_believed_as_whoever_goes_on_says_and_not_as_the_journal_does(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    keep(store, "net", nets.echo())
+    header, swap = world(ModelSource("brain", "net")).header, ModelSwap("brain", "net", at=3)
+    trusting = chosen(store, trust=tmp_path / "trust")
+    assert header.allow_unsigned
+    assert plan_model_swaps([swap], header, trusting)
+    with pytest.raises(ModuleUnsigned):
+        plan_model_swaps([swap], header, msgspec.structs.replace(trusting, allow_unsigned=False))
 
 
 def test_a_model_that_was_revoked_is_refused_wherever_it_comes_from(store: ModelStore, tmp_path: Path) -> None:

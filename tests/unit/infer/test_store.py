@@ -307,6 +307,20 @@ def test_a_digest_in_the_index_leads_nowhere_else(tmp_path: Path) -> None:
             store.files(store.find("forecast"))
 
 
+@pytest.mark.parametrize(
+    "name", ["../../other:1", "forecast:", "forecast:latest", "fore\x1b[31mcast:1.0.0", "forecast:1/2"]
+)
+def test_a_line_of_the_index_without_a_name_and_version_is_damage(tmp_path: Path, name: str) -> None:
+    store = filled(tmp_path, "1.0.0")
+    path = store.folder / "index.json"
+    index = json.loads(path.read_bytes())
+    index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] = name
+    path.write_text(json.dumps(index), encoding="utf-8")
+    with pytest.raises(ModelDamaged, match="no name and version") as caught:
+        store.list()
+    assert "\x1b" not in str(caught.value)
+
+
 def test_a_name_in_the_index_must_be_the_models_own(tmp_path: Path) -> None:
     store = filled(tmp_path, "1.0.0", "2.0.0")
     path = store.folder / "index.json"
