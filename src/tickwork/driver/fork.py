@@ -121,7 +121,7 @@ def fork(
             wanted = [mark for plan in planned if plan.at >= at for mark in (plan.digest, plan.source) if mark]
             coming = [body, *(fold.crew.versions.body(mark) for mark in wanted)]
             with closing(Desk(options, performers)) as desk:
-                desk.reopen(header, fold.machine.state)
+                desk.reopen(header, fold.machine.state, again)
                 writer, heads = _copy_prefix(parent, at, to, environment, coming)
                 dispatch = desk.dispatch(fold.machine.state.models, in_order=header.ordering == "issue")
                 loop = Loop(fold.machine, fold.crew, writer, inbox, dispatch, options, heads)

@@ -72,11 +72,14 @@ class Desk:
             if spec.digest and INFER_PREFIX + spec.name not in self._known:
                 self._load(spec, tick)
 
-    def reopen(self, header: Header, state: State) -> None:
-        """Learn of the models of a run that goes on, and load what it may still ask and what it still waits for.
+    def reopen(self, header: Header, state: State, again: Iterable[Effect]) -> None:
+        """Learn of the models of a run that goes on, and load what it may still ask.
 
         The journal pins them, and the store they come from is this machine's own: of their signatures it is only asked
         that they hold and are not revoked.
+
+        Args:
+            again: Effects that are handed out again. Of one whose result is recorded no model is needed.
 
         Raises:
             ModelError: As ``open``.
@@ -85,7 +88,7 @@ class Desk:
         for spec in (*header.models, *state.models):
             self.learn(spec)
         asked = [(INFER_PREFIX + spec.name, spec.digest) for spec in state.models if state.status < RunStatus.SETTLING]
-        asked += [(effect.skill, effect.model) for effect in state.effects]
+        asked += [(effect.skill, effect.model) for effect in again]
         for name, digest in dict.fromkeys(asked):
             if digest and name not in self._known:
                 if self.options.store is not None and self.options.asker is None:

@@ -201,7 +201,7 @@ def resume_journal(
         inbox.recall(known)
         inbox.offer(decided, OPERATOR)
         with closing(Desk(options, resumed_performers(world, environment, options, header))) as desk:
-            desk.reopen(header, state)
+            desk.reopen(header, state, again)
             dispatch = desk.dispatch(state.models, in_order=header.ordering == "issue")
             loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
             loop.desk, loop.turns, loop.failed = desk, fold.turns, fold.failed

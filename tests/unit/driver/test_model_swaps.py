@@ -210,6 +210,16 @@ def test_where_a_performer_answers_nothing_is_loaded() -> None:
     assert not oracle.loads
 
 
+def test_a_fork_needs_no_version_whose_answers_are_all_recorded() -> None:
+    here = with_swaps(consulting(BRAIN, asks=5, turns=4, max_inputs=2), [swap()])
+    journal = empty(here)
+    head = run(here, journal=journal, options=asking_options(Versions())).head
+    assert answers(journal)[2 * 3 :].count(MODEL[:1]) > 0, "some answers of the old version come after the swap"
+    gone = Versions(faults={MODEL: ModelNotFound("it was removed from the store")})
+    assert fork(journal, at=4, to=empty(here), world=here, options=asking_options(gone)).head == head
+    assert {wanted.model for wanted in gone.loads} == {NEW}
+
+
 # -- resumed and forked ------------------------------------------------------------------------------------------------
 
 
