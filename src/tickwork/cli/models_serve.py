@@ -128,9 +128,13 @@ def _read_token(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return path.read_text().strip()
+        token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFault("the file with the token cannot be read", where=str(path), why=str(error)) from error
+    if not token:
+        # Without one, whoever reaches the port would be served.
+        raise UsageFault("the file with the token is empty", where=str(path), fix="draw one: openssl rand -hex 32")
+    return token
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from .adding import Inspect, Labels, add_model
 from .manifest import (
     CONFIG_BYTES,
     CONFIG_TYPE,
+    FILE_COUNT,
     NAME,
     PATH_ANNOTATION,
     SIGNED_BYTES,
@@ -227,6 +228,8 @@ def add_artifact(store: ModelStore, address: str, labels: Labels, inspect: Inspe
         except msgspec.DecodeError as error:
             raise unlike(address, str(error)) from error
         if manifest.config.media_type != CONFIG_TYPE:
+            if len(manifest.layers) > FILE_COUNT:
+                raise unlike(address, f"the model has {len(manifest.layers):,} files, {FILE_COUNT:,} are allowed")
             with store.staged() as stage:
                 for layer in manifest.layers:
                     check_descriptor(layer)

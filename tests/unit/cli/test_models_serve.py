@@ -55,3 +55,12 @@ def test_others_are_not_let_in_without_a_token(tmp_path: Path) -> None:
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "the file with the token cannot be read" in said
+
+
+@pytest.mark.slow
+def test_an_empty_token_is_none_and_opens_nothing(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    process = serve(tmp_path, "--http", "0", "--http-token", str(tmp_path / "token"))
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "the file with the token is empty" in said

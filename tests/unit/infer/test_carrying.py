@@ -12,7 +12,7 @@ from tests.unit.packages.station import running_registry
 from tickwork.errors import KeyUntrusted, ModelExists, ModelInvalid, ModelNotFound, RegistryFailed
 from tickwork.infer.adding import Labels
 from tickwork.infer.carrying import add_artifact, pull_model, push_model
-from tickwork.infer.manifest import ModelConfig, descriptor_of
+from tickwork.infer.manifest import FILE_COUNT, ModelConfig, descriptor_of
 from tickwork.infer.signing import sign_model
 from tickwork.infer.store import ModelStore
 from tickwork.keys import generate_key
@@ -134,7 +134,7 @@ def test_a_model_is_added_from_where_it_is_kept(host: str, tmp_path: Path, other
         add_artifact(other, f"oci://{host}", Labels(), look)
 
 
-def bring(host: str, path: Path, kind: str, title: str) -> str:
+def bring(host: str, path: Path, kind: str, title: str, count: int = 1) -> str:
     """Keep one file as another tool would, and return the address."""
     config = path.with_name("config")
     config.write_bytes(b"{}")
@@ -156,8 +156,9 @@ def bring(host: str, path: Path, kind: str, title: str) -> str:
                     "mediaType": kind,
                     "digest": layer.digest,
                     "size": layer.size,
-                    "annotations": {"org.cncf.model.filepath": title},
+                    "annotations": {"org.cncf.model.filepath": title if count == 1 else f"{at}{title}"},
                 }
+                for at in range(count)
             ],
         }
         repository.put_manifest("v2.1.0", json.dumps(manifest).encode())
@@ -189,5 +190,13 @@ def test_what_cannot_be_taken_as_it_is_is_refused(
     (tmp_path / "wind.onnx").write_bytes(b"\x08\x09graph")
     address = bring(host, tmp_path / "wind.onnx", kind, title)
     with pytest.raises(ModelInvalid):
+        add_artifact(other, address, Labels(), look)
+    assert other.list() == []
+
+
+def test_a_model_of_more_files_than_one_may_have_is_not_fetched(host: str, tmp_path: Path, other: ModelStore) -> None:
+    (tmp_path / "wind.onnx").write_bytes(b"\x08\x09graph")
+    address = bring(host, tmp_path / "wind.onnx", "application/vnd.cncf.model.weight.v1.raw", ".onnx", FILE_COUNT + 1)
+    with pytest.raises(RegistryFailed, match="registry"):
         add_artifact(other, address, Labels(), look)
     assert other.list() == []

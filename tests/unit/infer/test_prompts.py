@@ -69,7 +69,10 @@ def test_a_request_that_no_model_can_be_asked_is_refused(asked: object) -> None:
         read_prompt(msgspec.json.encode(asked))
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"prompt": "\xff"}', b'{"prompt": NaN}'])
+DEEP = b'{"prompt": "a", "schema": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"prompt": "\xff"}', b'{"prompt": NaN}', DEEP])
 def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(ModelInputInvalid):
         read_prompt(body)
