@@ -90,7 +90,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         WorldSchemaError: TW1102, a settings file or variable holds an unknown key or a wrong value.
     """
     found: dict[str, object] = {}
-    found |= _read_file(_user_folder() / FILE, trusted=True)
+    found |= _read_file(user_folder() / FILE, trusted=True)
     found |= _read_file(Path(FILE), trusted=False)
     found |= _read_environment(os.environ if environment is None else environment)
     return msgspec.convert(found, Settings)
@@ -112,7 +112,7 @@ def symbols_folder(settings: Settings) -> Path:
 
 def trust_folder(settings: Settings) -> Path:
     """Return the folder that says whom this machine trusts."""
-    return Path(settings.trust).expanduser() if settings.trust else _user_folder() / "trust"
+    return Path(settings.trust).expanduser() if settings.trust else user_folder() / "trust"
 
 
 def models_folder(settings: Settings) -> Path:
@@ -203,7 +203,8 @@ def colours_wanted() -> bool:
     return not os.environ.get("NO_COLOR")
 
 
-def _user_folder() -> Path:
+def user_folder() -> Path:
+    """Return the folder of the user's own settings."""
     import platformdirs
 
     return platformdirs.user_config_path("tickwork", appauthor=False)
@@ -224,7 +225,7 @@ def _read_file(path: Path, *, trusted: bool) -> dict[str, object]:
     for key in PERSONAL if not trusted else ():
         if key in document:
             why = "where native code, keys and models lie is named by the user, not by a project"
-            fix = f"set it in {_user_folder() / FILE} or as {PREFIX}{key.upper()}"
+            fix = f"set it in {user_folder() / FILE} or as {PREFIX}{key.upper()}"
             faults.append(Fault(WorldSchemaError, (key,), f"{key} cannot be set here", why, fix))
     if faults:
         raise as_error(faults, path, find_places(text))

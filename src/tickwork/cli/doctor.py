@@ -1,6 +1,7 @@
 """``tickwork doctor``."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -17,7 +18,7 @@ from ..errors import EngineUnsuitable, TickworkError
 from ..journal.sqlite import sqlite_version
 from ..records import ENGINE_PROFILE
 from ..sandbox.probes import ready_engine
-from .config import build_environment, load_settings, module_cache, signing_key
+from .config import build_environment, load_settings, models_folder, module_cache, signing_key, user_folder
 from .output import Output, write_line, write_rows
 
 EXAMPLES: Final = """Examples:
@@ -30,6 +31,14 @@ Ends with status 69 if something is missing that every run needs."""
 OLDEST_PYTHON: Final = (3, 11)
 ENOUGH_BYTES: Final = 1 << 30
 TESTED: Final = ("Linux", "Windows", "Darwin")
+
+EXTRAS: Final = (
+    ("models", "models", ("onnxruntime", "onnx", "numpy")),
+    ("embeddings", "embeddings", ("tokenizers",)),
+    ("language models", "llm", ("onnxruntime_genai",)),
+    ("models over HTTP", "serve", ("starlette", "uvicorn")),
+)
+"""What work with models needs: its name, the extra that brings it, and the modules of that."""
 
 _NAME_WIDTH: Final = 25
 
@@ -73,6 +82,7 @@ def examine() -> Iterator[Finding]:
     yield _settings()
     yield from _folders()
     yield from _compilers()
+    yield from _extras()
 
 
 def _python() -> Finding:
@@ -113,18 +123,20 @@ def _settings() -> Finding:
     except TickworkError as error:
         why = f" ({error.why})" if error.why else ""
         return Finding("settings", "missing", f"{error.where}: {error.what}{why}", error.fix)
-    return Finding("settings", "ok", f"{settings.workers} workers, {signed}")
+    return Finding("settings", "ok", f"{settings.workers} workers, {signed}, yours in {user_folder()}")
 
 
 def _folders() -> Iterator[Finding]:
-    """Yield whether journals and compiled modules can be written."""
+    """Yield whether journals, compiled modules and models can be written."""
     try:
-        cache = module_cache(load_settings())
+        settings = load_settings()
+        cache, store = module_cache(settings), models_folder(settings)
     except TickworkError:
         return  # The settings have their own finding.
     for name, folder, fix in (
         ("journals", Path(), "work in a folder you may write to"),
         ("cache", cache, "set TICKWORK_CACHE to a folder you may write to; without it modules are compiled every time"),
+        ("store of models", store, "set TICKWORK_MODELS to a folder you may write to, or name one with --store"),
     ):
         there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         free = shutil.disk_usage(there).free
@@ -150,3 +162,21 @@ def _compilers() -> Iterator[Finding]:
             yield Finding(f"agents in {language}", "advice", error.what, error.fix)
         else:
             yield Finding(f"agents in {language}", "ok", f"{found.tool} {found.version}")
+
+
+def _extras() -> Iterator[Finding]:
+    """Yield what of the extras for models is installed. Nothing of them is loaded."""
+    for name, extra, modules in EXTRAS:
+        absent = [module for module in modules if importlib.util.find_spec(module) is None]
+        if absent:
+            yield Finding(name, "advice", f"{', '.join(absent)} not installed", f"pip install 'tickwork[{extra}]'")
+        else:
+            yield Finding(name, "ok", ", ".join(f"{module} {_version(module)}".rstrip() for module in modules))
+
+
+def _version(module: str) -> str:
+    """Return the version of an installed module, empty where another package than its namesake brought it."""
+    try:
+        return importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

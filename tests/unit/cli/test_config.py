@@ -24,7 +24,7 @@ from tickwork.errors import WorldError, WorldReferenceError, WorldSchemaError, W
 def user_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Return the user's settings file, in a home of its own."""
     home = tmp_path / "home"
-    monkeypatch.setattr("tickwork.cli.config._user_folder", lambda: home)
+    monkeypatch.setattr("tickwork.cli.config.user_folder", lambda: home)
     home.mkdir()
     return home / FILE
 

@@ -86,7 +86,7 @@ def test_a_healthy_machine_has_nothing_missing() -> None:
     findings = document["findings"]
     assert isinstance(findings, list)
     names = {finding["name"] for finding in findings}
-    assert {"python", "platform", "engine", "journal", "settings", "cache"} <= names
+    assert {"python", "platform", "engine", "journal", "settings", "cache", "store of models", "models"} <= names
 
 
 def test_every_finding_that_is_not_well_has_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_every_finding_that_is_not_well_has_a_fix(monkeypatch: pytest.MonkeyPatc
     findings = answer.document()["findings"]
     assert isinstance(findings, list)
     unwell = {finding["name"]: finding for finding in findings if finding["state"] != "ok"}
-    assert {"python", "engine", "journal", "agents in c", "cache"} <= set(unwell)
+    assert {"python", "engine", "journal", "agents in c", "cache", "models", "language models"} <= set(unwell)
     assert all(finding["fix"] for finding in unwell.values())
     text = call("doctor").out
     assert "missing engine" in " ".join(text.split())
