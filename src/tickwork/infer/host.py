@@ -183,7 +183,7 @@ class Host:
             case wire.Acquire():
                 return self._acquire(question, frame.handed)
             case wire.Connect():
-                self.serve_beside(adopt(os.dup(frame.handed[0])))
+                self.serve_beside(_handed(frame))
                 return wire.Done()
             case wire.Ask() | wire.Expire() | wire.Absolve():
                 return self._judge(question)
@@ -544,6 +544,14 @@ class Host:
         for channel in list(self._channels):
             channel.close()
         self._launcher.close()
+
+
+def _handed(frame: Received) -> Channel:
+    """Return the channel that a frame hands over."""
+    try:
+        return adopt(os.dup(frame.handed[0]))
+    except (IndexError, OSError) as error:
+        raise InternalError("a host was handed no channel to serve", why=str(error)) from error
 
 
 def _device(wanted: Wanted, providers: tuple[str, ...]) -> str:

@@ -72,8 +72,8 @@ class Hosted:
 
     @property
     def crashed(self) -> bool:
-        """Whether it ended, and nobody had asked for it."""
-        return self.ended.is_set() and not self.told
+        """Whether it ended, and nobody had asked for it. One that was never started has not crashed."""
+        return self._child is not None and self.ended.is_set() and not self.told
 
     @property
     def running(self) -> int:

@@ -42,7 +42,7 @@ REQUEST_MOST: Final = 4 * INLINE_BYTES
 MOST_US: Final = (1 << 32) - 1
 """The longest time that an answer can say."""
 
-OPEN_FILES: Final = 512
+OPEN_FILES: Final = 4096
 """Two for each connection, and what a library opens."""
 
 PATIENCE_S: Final = 1.0

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from tickwork.clock import Clock
 from tickwork.errors import InternalError, ModelCrashed, ModelHostLost, ModelInvalid, ModelNotFound, ModelTooLarge
 from tickwork.infer import wire
 from tickwork.infer.asking import Wanted
-from tickwork.infer.channel import ChannelClosed, make_pair
+from tickwork.infer.channel import ChannelClosed, connect, make_pair
 from tickwork.infer.host import Host, half_of_memory, serve_at
 from tickwork.infer.launch import Child
 from tickwork.infer.manifest import ModelConfig
@@ -388,6 +388,21 @@ def test_a_host_takes_further_channels_and_refuses_what_it_does_not_know(service
     assert isinstance(wire.raised(failed), InternalError)
     inner.close()
     mine.close()
+
+
+def test_a_host_that_is_handed_no_channel_says_so_and_goes_on(service: Service, tmp_path: Path) -> None:
+    with closing(connect(tmp_path / "s")) as channel, (tmp_path / "file").open("wb") as file:
+        for handing in ([], [file.fileno()]):
+            channel.send(wire.encode(wire.Connect()), handing=handing)
+            frame = channel.receive(10)
+            assert frame is not None
+            assert isinstance(wire.decode_answer(frame.head), wire.Failed)
+    assert service.ask("a") == 0
+
+
+def test_a_model_that_is_not_there_is_no_crash(service: Service) -> None:
+    assert service.ask("nothing") == Refusal.NOT_FOUND
+    assert service.host.look().crashes == 0
 
 
 def test_workers_that_are_forgotten_are_no_ones_fault(service: Service) -> None:
