@@ -98,8 +98,9 @@ def _known_without_store(source: ModelSource) -> Pin:
     whole = _WHOLE.fullmatch(source.reference)
     if whole is not None:
         return Pin(bytes.fromhex(whole[1]))  # Whoever is asked knows what it is.
+    of_a_file = f"the file of model {source.name!r} has no store to lie in"
     raise ModelNotFound(
-        f"nobody knows what model {source.name!r} is",
+        of_a_file if source.path is not None else f"nobody knows what model {source.name!r} is",
         why="the run was given no store of models",
         fix="name the store with --store, in Python with Options(store=...), or give a performer for the model",
     )

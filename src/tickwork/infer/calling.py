@@ -65,7 +65,7 @@ class Line:
         """
         for wait_s in BACKOFF_S:
             if self._closed.wait(wait_s):
-                break
+                raise ModelHostLost("a question came after close", fix="ask inside the `with` block, or before close()")
             try:
                 channel = self._take()
             except ChannelClosed:

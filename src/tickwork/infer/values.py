@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from ..errors import ModelInputInvalid
-from ..tensors import NAMES, Tensor, check_tensor
+from ..tensors import NAMES, STRING, Tensor, check_tensor
 from .manifest import Port
 from .nested import read_json, write_json
 
@@ -22,6 +22,11 @@ _KINDS: Final = {
     "c8": 14, "c16": 15,
 }  # fmt: skip
 """Type codes by what array libraries call them."""
+
+_COMPLEX: Final = (14, 15)
+
+REPR_BYTES: Final = 256
+"""An array of so many bytes shows its elements."""
 
 _LETTERS: Final = {code: kind for kind, code in _KINDS.items()}
 
@@ -53,7 +58,19 @@ class Array(msgspec.Struct, frozen=True):
         """Return nested lists of numbers or text; one value for a shape without dimensions."""
         port = Port("x", self.code, self.shape)
         tensor = Tensor("x", self.code, self.shape, self.data)
-        return msgspec.json.decode(write_json([(port, tensor)]))["x"]
+        found = msgspec.json.decode(write_json([(port, tensor)]))["x"]
+        return found if self.code == STRING else _numbers(found)
+
+    def __repr__(self) -> str:
+        few = len(self.data) <= REPR_BYTES and self.code not in _COMPLEX
+        return f"Array({self.tolist() if few else '...'}, shape={self.shape}, dtype={self.dtype})"
+
+
+def _numbers(found: Any) -> Any:
+    """Return nested lists with numbers for the texts that stand in JSON for what is no number there."""
+    if isinstance(found, list):
+        return [_numbers(one) for one in cast("list[object]", found)]
+    return float(found) if isinstance(found, str) else found
 
 
 def arrays_of(tensors: Iterable[Tensor]) -> dict[str, Array]:

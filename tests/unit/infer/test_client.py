@@ -101,6 +101,13 @@ def test_errors_are_raised_where_no_agent_asks(models: Models) -> None:
         models.infer("mlp", {})
 
 
+def test_a_question_after_close_is_told_so(kept: Kept) -> None:
+    models = Models(kept.folder)
+    models.close()
+    with pytest.raises(ModelHostLost, match="after close"):
+        models.infer("mlp", {"x": [[0.0] * 16]})
+
+
 def test_json_is_answered_by_json(models: Models, kept: Kept) -> None:
     reply = models.ask(kept.mlp, b'{"x": [[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]]}', encoding=Encoding.JSON)
     assert reply.encoding == Encoding.JSON

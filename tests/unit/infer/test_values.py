@@ -1,5 +1,8 @@
 """What Python programs hand to models and get back."""
 
+import math
+import struct
+
 import msgspec
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import pytest
 from tickwork.errors import ModelInputInvalid
 from tickwork.infer.manifest import Port
 from tickwork.infer.values import Array, arrays_of, tensors_of
-from tickwork.tensors import BFLOAT16, FLOAT32, INT64, STRING, Tensor, join_text
+from tickwork.tensors import BFLOAT16, FLOAT32, INT8, INT64, STRING, Tensor, join_text
 
 X = Port("x", FLOAT32, ("rows", 2))
 
@@ -57,6 +60,19 @@ def test_an_output_gives_lists_without_any_library() -> None:
     assert Array("y", "int64", (2,), (5).to_bytes(8, "little") * 2, INT64).tolist() == [5, 5]
     assert Array("y", "string", (1,), join_text(["ä"]), STRING).tolist() == ["ä"]
     assert Array("y", "int64", (), (7).to_bytes(8, "little"), INT64).tolist() == 7
+
+
+def test_what_is_no_number_is_a_float_in_lists_too() -> None:
+    [[nan, infinite]] = Array("y", "float32", (1, 2), struct.pack("<2f", math.nan, -math.inf), FLOAT32).tolist()
+    assert math.isnan(nan)
+    assert infinite == -math.inf
+
+
+def test_an_output_shows_its_elements_while_they_are_few() -> None:
+    assert (
+        repr(Array("y", "float32", (1,), struct.pack("<f", 1.5), FLOAT32)) == "Array([1.5], shape=(1,), dtype=float32)"
+    )
+    assert repr(Array("y", "int8", (999,), bytes(999), INT8)) == "Array(..., shape=(999,), dtype=int8)"
 
 
 def test_a_type_without_a_word_in_array_libraries_says_so() -> None:
