@@ -136,7 +136,9 @@ class Board:
         arena: An arena of at least ``BOARD_BYTES``.
     """
 
-    FIELDS: Final = ("running", "queued", "asked", "tick", "memory", "run_us", "queue_us", "refused", "rows", "nans")
+    FIELDS: Final = (
+        "running", "queued", "asked", "tick", "memory", "run_us", "queue_us", "refused", "rows", "nans", "heard",
+    )  # fmt: skip
 
     def __init__(self, arena: Arena) -> None:
         self._arena = arena

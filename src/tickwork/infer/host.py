@@ -38,6 +38,9 @@ CRASHES_MOST: Final = 2
 GRACE_S: Final = 0.05
 """How long past its deadline a run may go on."""
 
+LISTEN_S: Final = 1.0
+"""How long a worker that is idle may take to hear its host."""
+
 LOOK_S: Final = 1.0
 """How often idle workers are looked at."""
 
@@ -249,9 +252,7 @@ class Host:
     def _expire(self, question: wire.Expire) -> wire.Done:
         """End a worker whose run is past its deadline; others whose requests wait there ask again."""
         hosted = self._known.get(question.worker)
-        if hosted is None or hosted.running != question.link or hosted.ended.wait(GRACE_S):
-            return wire.Done()
-        if hosted.running != question.link:
+        if hosted is None or not self._hangs(hosted, question.link):
             return wire.Done()
         with self._lock:
             self._counts["expired"] += 1
@@ -260,6 +261,12 @@ class Host:
         hosted.kill("a run was past its deadline")
         hosted.ended.wait(END_S)
         return wire.Done(1)
+
+    def _hangs(self, hosted: Hosted, link: int) -> bool:
+        """Return whether a worker is at work for a connection after some grace, or idle and deaf."""
+        if hosted.running == link:
+            return not hosted.ended.wait(GRACE_S) and hosted.running == link
+        return hosted.state is State.READY and not hosted.running and not hosted.listens(LISTEN_S)
 
     def unload(self, model: bytes) -> int:
         """End the workers of a model, each after what it has to answer; return how many there were."""

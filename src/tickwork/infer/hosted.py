@@ -16,6 +16,9 @@ from .launch import Child, Launcher, exit_text
 from .manifest import ModelConfig
 from .worker import LATE_STATUS
 
+PACE_S: Final = 0.005
+"""How often it is looked whether a worker has heard."""
+
 END_S: Final = 10
 """How long a process may take to end once its channels have."""
 
@@ -141,6 +144,20 @@ class Hosted:
             handing = [number, memory] if memory >= 0 else [number]
             self._child.channel.send(wire.ATTACH, wire.encode(wire.Attach(self.links, arena)), handing=handing)
             return self.links
+
+    def listens(self, timeout_s: float) -> bool:
+        """Return whether it hears its host within that time; it always does while no model runs."""
+        assert self._child is not None
+        board, before = self.board, self.board["heard"] if self.board is not None else 0
+        try:
+            with self._sending:
+                self._child.channel.send(wire.LISTEN, timeout_s=timeout_s)
+        except (ChannelClosed, ChannelSlow):
+            return False
+        for _ in range(int(timeout_s / PACE_S)):
+            if board is None or board["heard"] != before or self.ended.wait(PACE_S):
+                return True
+        return False
 
     def retire(self, why: str) -> None:
         """Tell it to answer what it has and end."""

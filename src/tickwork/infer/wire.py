@@ -104,6 +104,8 @@ LOADED: Final = b"loaded"
 FAILED: Final = b"failed"
 ATTACH: Final = b"attach"
 RETIRE: Final = b"retire"
+LISTEN: Final = b"listen"
+"""The host asks whether the worker hears; its board says so."""
 
 
 # --- asker and host --------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _HEAP_BYTES: Final = 16 << 20
 
-RUNNING, QUEUED, ASKED, TICK, MEMORY, RUN_US, QUEUE_US, REFUSED, ROWS, NANS = range(len(Board.FIELDS))
+RUNNING, QUEUED, ASKED, TICK, MEMORY, RUN_US, QUEUE_US, REFUSED, ROWS, NANS, HEARD = range(len(Board.FIELDS))
 
 
 class Runner(Protocol):
@@ -369,6 +369,8 @@ class Worker:
             return
         if frame.head == wire.RETIRE:
             self._retiring = True
+        elif frame.head == wire.LISTEN:
+            self._board[HEARD] += 1
         elif frame.head == wire.ATTACH:
             attach = msgspec.msgpack.decode(frame.body, type=wire.Attach)
             try:

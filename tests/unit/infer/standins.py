@@ -137,6 +137,11 @@ class _Thread:
         """Say something to the host."""
         self._theirs.send(head, body)
 
+    def hear_nothing(self) -> None:
+        """Read and do nothing until the host is gone. Raises: ChannelClosed, it is."""
+        while True:
+            self._theirs.receive()
+
     def crash(self) -> None:
         """End as by SIGFPE. What runs in the thread must not go on: it raises ``ChannelClosed``."""
         self.status = -8

@@ -329,6 +329,33 @@ def test_a_run_past_its_deadline_ends_its_worker_and_others_are_asked_again(tmp_
         assert sorted(codes) == [-11, 0]
 
 
+def test_a_worker_that_is_idle_and_hears_nothing_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, left = list[Threads](), [1]
+
+    def make(asked: Wanted, config: ModelConfig, folder: Path, clock: Clock, extras: tuple[str, ...]) -> Echo:
+        made = make_echo(asked, config, folder, clock, extras)
+        if left:
+            left.pop()
+            threads[0].started[-1].say(wire.LOADED, wire.encode(wire.Loaded(made.fingerprint.encode(), MIB, ())))
+            threads[0].started[-1].hear_nothing()
+        return made
+
+    monkeypatch.setattr("tickwork.infer.host.LISTEN_S", 0.05)
+    with serving(tmp_path, make) as service:
+        threads.append(service.threads)
+        assert service.ask("a", deadline_ms=100) == Refusal.TIMEOUT
+        assert service.ask("a") == 0
+        assert service.host.look().expired == 1
+
+
+def test_a_worker_that_hears_is_not_ended_for_a_request_that_it_never_got(service: Service) -> None:
+    assert service.ask("a") == 0
+    (worker,) = service.host.look().workers
+    number = next(iter(service.host._known))
+    assert service.asker.question(wire.Expire(number, 99)) == wire.Done()
+    assert [one.asked for one in service.host.look().workers] == [worker.asked]
+
+
 def test_what_takes_more_than_it_was_measured_to_makes_others_go_or_goes_itself(tmp_path: Path) -> None:
     def make(asked: Wanted, config: ModelConfig, folder: Path, clock: Clock, extras: tuple[str, ...]) -> Echo:
         made = make_echo(asked, config, folder, clock, extras)
