@@ -89,18 +89,18 @@ class Link:
             return None
         took = self._clock.elapsed_ns() - sent
         self._channel.expect(took + took // 2 if took < LOOK_MOST_NS else 0)
-        return self._read(frame.head, frame.body, asked, took)
+        return self._read(kind, frame.head, frame.body, asked, took)
 
-    def _read(self, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
+    def _read(self, kind: int, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
         """Return what a frame says. A worker may be in the hands of its model, so nothing in it is believed."""
         if len(head) != wire.REPLY.size:
             raise ChannelClosed
         try:
-            return self._understand(head, body, asked, total_ns)
+            return self._understand(kind, head, body, asked, total_ns)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ChannelClosed from error
 
-    def _understand(self, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
+    def _understand(self, kind: int, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
         flags, encoding, code, number, nans, rows, queue_us, run_us, error_bytes, length = wire.REPLY.unpack(head)
         in_arena = flags & wire.IN_ARENA
         room = self._arena.room if in_arena else len(body)
@@ -123,7 +123,7 @@ class Link:
         taken = Inference(
             self._label, self._provider, self._profile, rows, queue_us, run_us, total_ns // 1000, self._memory, code
         )
-        if encoding != Encoding.MSGPACK:
+        if kind == wire.ASK:
             return [Reply(code, encoding, found, error, self.fingerprint, taken, incidents, nans)]
         replies = list[Reply]()
         for row in _rows.decode(found):

@@ -242,6 +242,21 @@ def test_a_batch_is_answered_row_by_row(stage: Stage) -> None:
     assert [(one.encoding, one.body) for one in replies] == [(Encoding.TENSOR, b"one"), (Encoding.JSON, b"two")]
 
 
+def test_a_request_of_any_encoding_is_answered_as_one(stage: Stage) -> None:
+    for encoding in Encoding:
+        replies = stage.link().ask(wire.ASK, encoding, b"x", 0, FAR_NS)
+        assert replies is not None
+        assert [(reply.code, reply.body) for reply in replies] == [(0, b"x")]
+
+
+def test_who_is_too_late_is_told_so_in_the_words_of_who_waited_in_vain(stage: Stage) -> None:
+    bare = stage.bare()
+    bare.send(wire.REQUEST.pack(wire.ASK, Encoding.TENSOR, 0, 1, 0, 1, 1, 0, 1), b"x")
+    frame = bare.receive(10)
+    assert frame is not None
+    assert bytes(frame.body).startswith(wire.LATE.encode())
+
+
 def test_the_board_shows_what_was_asked(stage: Stage) -> None:
     link = stage.link()
     for tick in (5, 9, 7):
