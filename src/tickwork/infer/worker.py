@@ -23,7 +23,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ..clock import Clock, SystemClock
-from ..errors import ModelError, ModelQueueFull, ModelTimeout, ModelTooLarge, TickworkError
+from ..errors import ModelError, ModelQueueFull, ModelsMissing, ModelTimeout, ModelTooLarge, TickworkError
 from ..records import Encoding, Refusal
 from ..sandbox.child import limit
 from ..sandbox.confine import confine
@@ -168,6 +168,12 @@ def load_and_answer(channel: Channel, frame: Received, make: MakeRunner, *, conf
         if confined:
             _confine(load)
         runner = make(load.wanted, load.config, Path(load.folder), clock, load.extras)
+    except ImportError as error:
+        missing = ModelsMissing(
+            "models need packages that are not installed", why=str(error), fix="pip install 'tickwork[models]'"
+        )
+        channel.send(wire.FAILED, wire.encode_error(missing))
+        return
     except TickworkError as error:
         channel.send(wire.FAILED, wire.encode_error(error))
         return

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.infer.standins import MIB, Echo, wanted
 from tickwork.clock import Clock, SystemClock
-from tickwork.errors import ModelInvalid, ModelQueueFull
+from tickwork.errors import ModelError, ModelInvalid, ModelQueueFull, ModelsMissing
 from tickwork.infer import wire
 from tickwork.infer.arena import INLINE_BYTES, Board, make_arena
 from tickwork.infer.asking import Incident, Reply, Wanted
@@ -350,7 +350,11 @@ def test_nonsense_on_a_connection_ends_that_connection_alone(stage: Stage) -> No
     assert ask(stage.link(), b"x").body == b"x"
 
 
-def test_a_model_that_cannot_be_loaded_says_why() -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(ModelInvalid("it is no model"), ModelInvalid), (ModuleNotFoundError("No module named 'numpy'"), ModelsMissing)],
+)
+def test_a_model_that_cannot_be_loaded_says_why(fault: Exception, told: type[ModelError]) -> None:
     mine, theirs = make_pair()
     arena = make_arena()
     arena.grow(4096)
@@ -359,10 +363,10 @@ def test_a_model_that_cannot_be_loaded_says_why() -> None:
     assert frame is not None
 
     def make(asked: Wanted, config: ModelConfig, folder: Path, clock: Clock, extras: tuple[str, ...]) -> Echo:
-        raise ModelInvalid("it is no model")
+        raise fault
 
     load_and_answer(theirs, frame, make, confined=False)
     said = mine.receive(10)
     assert said is not None
     assert said.head == wire.FAILED
-    assert isinstance(wire.decode_error(said.body), ModelInvalid)
+    assert isinstance(wire.decode_error(said.body), told)
