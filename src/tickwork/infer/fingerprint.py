@@ -3,6 +3,8 @@
 Law: equal fingerprints of an exact profile give equal bits for equal inputs.
 """
 
+from typing import cast
+
 import msgspec
 
 from .. import codec
@@ -67,5 +69,5 @@ def _shown(value: object) -> str:
     if isinstance(value, bytes):
         return value.hex()[:16] or "none"
     if isinstance(value, tuple):
-        return " ".join(map(str, value))
+        return " ".join(map(str, cast("tuple[object, ...]", value)))
     return str(value) or "none"
