@@ -24,7 +24,7 @@ from tickwork.infer.fingerprint import Fingerprint
 from tickwork.infer.manifest import ModelConfig
 from tickwork.journal.memory import MemoryJournal
 from tickwork.native import Context, Outbox
-from tickwork.records import Encoding, FrameKind, Message, ModelSpec, Supervision, WindowSpec
+from tickwork.records import Encoding, FrameKind, Input, InputKind, Message, ModelSpec, Supervision, WindowSpec
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def step(state: Memory, inbox: tuple[Message, ...], context: Context, outbox: Ou
 
 
 def asking(batch: str, most: int, room: int, *, visibility: str = "next") -> World:
-    """Return three agents that ask in every tick, while the model is swapped, three times, once for nothing."""
+    """Return three agents that ask in every tick, and are told things, while the model is swapped, once for nothing."""
     retry = Supervision("retry", 3)
     actors = {spec(f"a{at}", models=("brain",), windows=("sky",), supervision=retry): acting(step) for at in range(3)}
     made = stage(
@@ -73,7 +73,9 @@ def asking(batch: str, most: int, room: int, *, visibility: str = "next") -> Wor
     )  # fmt: skip
     versions = ((4, NEW), (5, MODEL), (6, BROKEN), (8, NEW))
     swaps = tuple(ModelSwap("brain", f"sha256:{version.hex()}", tick) for tick, version in versions)
-    return msgspec.structs.replace(made, model_swaps=swaps)
+    said = [Input(InputKind.MESSAGE, "operator", "a1", body=b"%d" % at, size=1) for at in range(9)]
+    inputs = tuple(zip((2, 2, 2, 3, 4, 4, 4, 5, 9), said, strict=True))
+    return msgspec.structs.replace(made, model_swaps=swaps, inputs=inputs)
 
 
 def fresh(asker: Oracle | None = None) -> Options:

@@ -150,15 +150,7 @@ class Inbox:
         """
         taken = [*first, *self._edits]
         self._edits = []
-        while (
-            self._recorded
-            and self._recorded[0][0] <= tick
-            and (
-                # A batch may have entered whole where there was less room, and so it does again.
-                len(taken) < bound or self._recorded[0][1].kind == InputKind.RESULT
-            )
-        ):
-            taken.append(self._recorded.pop(0)[1])
+        self._take_recorded(tick, bound, taken)
         room = max(self._pressing, bound - len(taken))
         self._pressing = 0
         if self._results and room > 0:
@@ -168,6 +160,20 @@ class Inbox:
         if not closing:
             self._take_rows(tick, bound, taken)
         return taken
+
+    def _take_recorded(self, tick: int, bound: int, taken: list[Input]) -> None:
+        """Add what is due and finds room. A result enters in any case: where it is recorded it did."""
+        waiting = list[tuple[int, Input]]()
+        due = 0
+        for planned in self._recorded:
+            if planned[0] > tick:
+                break
+            due += 1
+            if len(taken) < bound or planned[1].kind == InputKind.RESULT:
+                taken.append(planned[1])
+            else:
+                waiting.append(planned)
+        self._recorded[:due] = waiting
 
     def _take_rows(self, tick: int, bound: int, taken: list[Input]) -> None:
         for feed in self.feeds:
