@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from ..clock import SystemClock
+from ..errors import UsageFault
 from ..infer.kept import Kept
 from ..infer.manifest import ModelConfig, Port
 from ..infer.shelf import Told, nobody
@@ -48,7 +49,13 @@ def inspector(deadline: int, memory: int) -> Inspector:
     Args:
         deadline: Units: seconds.
         memory: Units: mebibytes.
+
+    Raises:
+        UsageFault: TW1001, a limit leaves room for nothing.
     """
+    for option, limit in (("--deadline", deadline), ("--memory", memory)):
+        if limit < 1:
+            raise UsageFault(f"{option} {limit} leaves room for nothing", fix="give 1 or more")
     from ..infer.inspection import inspect_model
 
     return partial(inspect_model, deadline_s=deadline, memory=memory << 20)

@@ -321,7 +321,8 @@ class ModelStore:
         with self._changing() as index:
             lines = [line for line in index.manifests if line.is_alias and f"{line.name}:{line.tag}" == reference]
             if not lines:
-                raise ModelNotFound(f"there is no alias {reference[:80]!r}", fix="write NAME:ALIAS; see: model list")
+                fix = "write NAME:ALIAS; see: tickwork model list"
+                raise ModelNotFound(f"there is no alias {reference[:80]!r}", fix=fix)
             self._write(index.without(*lines))
 
     def pin(self, reference: str, *, pinned: bool = True) -> Kept:

@@ -100,6 +100,11 @@ def test_what_is_no_model_or_takes_too_much_is_refused(
     assert list((store.folder / "staging").iterdir() if (store.folder / "staging").exists() else []) == []
 
 
+@pytest.mark.parametrize("option", ["--deadline", "--memory"])
+def test_a_limit_without_room_is_refused_before_anything_is_looked_at(option: str) -> None:
+    assert failed("model", "add", "wind.onnx", option, "0")[:2] == (2, "TW1001")
+
+
 def test_what_is_not_there_is_said_to_be_absent() -> None:
     assert failed("model", "add", "absent.onnx")[:2] == (8, "TW6001")
     assert failed("model", "add", "oci://127.0.0.1:1/wind:1.0.0")[:2] == (69, "TW3211")
