@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -57,7 +57,9 @@ class Nursery:
         self._say.flush()
         child = int(self._hear.readline())
         if not self._ready.select(kill_after_s):
-            os.kill(child, signal.SIGKILL)
+            # It may end, and be gone, just now.
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         return int(self._hear.readline())
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """The nouns."""
 
-import enum
 import inspect
 from typing import get_args, get_type_hints
 
@@ -15,7 +14,6 @@ STRUCTS = [
     for _, item in inspect.getmembers(records, inspect.isclass)
     if issubclass(item, msgspec.Struct) and item.__module__ == records.__name__
 ]
-ENUMS = [item for _, item in inspect.getmembers(records, inspect.isclass) if issubclass(item, enum.IntEnum)]
 PLAIN = {int, str, bytes, bool}
 
 
@@ -44,11 +42,6 @@ def test_no_noun_holds_a_float_a_map_or_a_set(struct: type[msgspec.Struct]) -> N
 def test_what_is_journaled_is_encoded_by_position() -> None:
     for struct in (Input, records.Derived, Header, AgentSpec, records.Effect, records.Environment):
         assert struct.__struct_config__.array_like
-
-
-@pytest.mark.parametrize("kind", [item for item in ENUMS if item.__module__ == records.__name__])
-def test_no_number_has_two_names(kind: type[enum.IntEnum]) -> None:
-    assert len(kind.__members__) == len(list(kind))
 
 
 def test_kinds_of_the_abi_leave_the_users_range_free() -> None:

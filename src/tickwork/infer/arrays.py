@@ -30,6 +30,7 @@ import onnxruntime
 
 from ..errors import ModelInputInvalid
 from ..tensors import BFLOAT16, BITS, BOOL, STRING, Tensor, join_text, split_text
+from .layouts import tensor_head
 from .ports import Value
 
 assert sys.byteorder == "little", "tensors are little-endian and so must be the machine"
@@ -45,6 +46,8 @@ _NUMPY: Final[dict[int, Any]] = {
 }  # fmt: skip
 _CODES: Final = {dtype: code for code, dtype in _NUMPY.items()}
 _FLOATS: Final = frozenset({1, 10, 11})
+_NUMBERED: Final = {dtype.num: code for code, dtype in _NUMPY.items()}
+"""Type codes by NumPy's own number of the type, which is found quicker than the type itself."""
 
 _ALIGNED: Final = 64
 _ROOM_BYTES: Final = 1 << 16
@@ -185,11 +188,27 @@ def from_array(name: str, array: Array) -> tuple[Tensor, int]:
     dtype = _CODES[array.dtype]
     nans = 0
     if dtype in _FLOATS and array.size:
-        wrong = np.isnan(array)
-        if wrong.any():
-            nans = int(np.count_nonzero(wrong))
+        wrong = array != array
+        nans = int(np.count_nonzero(wrong))
+        if nans:
             array = np.where(wrong, _CANONICAL[dtype], array)
     return Tensor(name, dtype, shape, array.tobytes()), nans
+
+
+def encode_plain(names: Sequence[str], made: Sequence[Any]) -> bytes | None:
+    """Return a body of encoding TENSOR with these arrays; None where one has NaNs, text or parts, or lies in pieces."""
+    parts = list[Any]()
+    for name, array in zip(names, made, strict=True):
+        if type(array) is not np.ndarray or not array.flags.c_contiguous:
+            return None
+        code = _NUMBERED.get(array.dtype.num)
+        if code is None or (code in _FLOATS and np.count_nonzero(array != array)):
+            return None
+        size = array.nbytes
+        parts += (tensor_head(name, code, array.shape, size), array)
+        if size & 7:
+            parts.append(bytes(-size & 7))
+    return b"".join(parts)
 
 
 def from_value(name: str, value: Any) -> tuple[Tensor, int]:

@@ -40,11 +40,16 @@ PATIENCE_S: Final = 30.0
 SPIN_NS: Final = 200_000
 """How long a receiver looks before it sleeps. Being woken takes some 50 us, so this doubles the cost of the unlucky."""
 
+_STALL_NS: Final = SPIN_NS if (os.cpu_count() or 1) > 1 else 0
+"""The same for the rest of a frame, which its sender is just writing."""
+
 _HEAD: Final = struct.Struct("<IIQ")
 _SHARED: Final = struct.Struct("<I")
 _CHUNK: Final = 1 << 16
 _SHORT: Final = _CHUNK + 4096
 """What is read at once: all of a frame with 64 KiB of tensors, and less than what a C library maps anew each time."""
+_WHOLE: Final = (1 << 17) + 4096
+"""Bytes of the buffer in which a connection for requests takes a frame: all of one with 128 KiB of tensors."""
 _JOINED: Final = 2048
 """Up to here, putting a frame together is quicker than having the system do it."""
 _ANCILLARY: Final = socket.CMSG_SPACE(4 * HANDED_MOST) if hasattr(socket, "CMSG_SPACE") else 0
@@ -106,6 +111,7 @@ class Channel:
         self._clock = clock or SystemClock()
         self._kept = b""
         self._handed: list[int] = []
+        self._buffer = memoryview(b"")
         self._readable = Watch(self._number)
         self._most = most
         self._patience_s = patience_s
@@ -196,7 +202,11 @@ class Channel:
         Raises:
             ChannelClosed: The other side is gone, or sent no frame.
         """
-        if not self._kept:
+        if not self._kept and self.plain:
+            frame = self._read_whole()
+            if frame is not None:
+                return frame
+        elif not self._kept:
             # Most frames are short and come alone: these are taken apart without being put together first.
             data = self._kept = self._read(_SHORT)
             if len(data) >= _HEAD.size:
@@ -220,6 +230,28 @@ class Channel:
             close_all(handed)
             raise ChannelClosed
         return Received(head, body, handed)
+
+    def _read_whole(self) -> Received | None:
+        """Return a frame that fits into the buffer for them; of another one, keep what there is and return None.
+
+        Its body is there until the next frame is read.
+        """
+        if not self._buffer:
+            self._buffer = memoryview(bytearray(_WHOLE))
+        buffer = self._buffer
+        got = self._read_into(buffer)
+        head_bytes, count, body_bytes = _HEAD.unpack_from(buffer) if got >= _HEAD.size else (0, 1, 0)
+        at = _HEAD.size + head_bytes
+        whole = at + body_bytes
+        if count or whole > _WHOLE or body_bytes > self._most:
+            self._kept = bytes(buffer[:got])
+            return None
+        while got < whole:
+            # The system hands over a long frame in pieces; a receiver that is quick sees the first before the last.
+            got += self._read_into(buffer[got:whole])
+        self._kept = bytes(buffer[whole:got])
+        self._until_ns = 0
+        return Received(bytes(buffer[_HEAD.size : at]), buffer[at:whole].toreadonly())
 
     def _shared_bytes(self) -> int:
         """Return how long a socket is that is handed over as bytes."""
@@ -313,7 +345,7 @@ class Channel:
         now = self._clock.elapsed_ns()
         self._until_ns = self._until_ns or now + int(self._patience_s * 1e9)
         left_s = (self._until_ns - now) / 1e9
-        if left_s <= 0 or not self._readable.wait(left_s):
+        if left_s <= 0 or not self._readable.spin(self._clock, _STALL_NS, left_s):
             raise ChannelClosed
 
     def hang_up(self) -> None:

@@ -41,8 +41,7 @@ class Memo:
         """Return whether a body looks like the last one."""
         if len(body) != self._size:
             return False
-        view = memoryview(body)
-        return all(view[part.at : part.start] == part.head for part in self._parts)
+        return all(body[at:start] == head for _, _, head, at, start, _ in self._parts)
 
     def recall(self, body: bytes | memoryview) -> dict[str, Value] | None:
         """Return the inputs of a body that looks like the last one, by name; None of one that does not."""
@@ -85,7 +84,8 @@ def _emptied(tensor: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=256)
-def _head(name: str, dtype: int, shape: tuple[int, ...], size: int) -> bytes:
+def tensor_head(name: str, dtype: int, shape: tuple[int, ...], size: int) -> bytes:
+    """Return what stands before a tensor's data."""
     text = name.encode()
     dimensions = struct.pack(f"<{len(shape)}q", *shape)
     return _HEAD.pack(dtype, len(shape), len(text), size) + dimensions + pad(text)
@@ -96,7 +96,7 @@ def encode_alike(tensors: Iterable[Tensor]) -> bytes:
     parts = list[bytes | memoryview]()
     for name, dtype, shape, data in ((one.name, one.dtype, one.shape, one.data) for one in tensors):
         size = len(data)
-        parts += (_head(name, dtype, shape, size), data)
+        parts += (tensor_head(name, dtype, shape, size), data)
         if size & 7:
             parts.append(bytes(-size & 7))
     return b"".join(parts)

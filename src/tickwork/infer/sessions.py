@@ -186,7 +186,11 @@ class Runner:
         """Return the answer to one request; a refusal where it does not fit or the model reports an error."""
         try:
             if encoding == Encoding.TENSOR and self._feeds is not None and self._memo.matches(body):
-                values, nans = self._collect(self._call(self._feeds.fill(body)))
+                made = self._call(self._feeds.fill(body))
+                answer = arrays.encode_plain(self._names, made)
+                if answer is not None:
+                    return Ran(0, encoding, answer)
+                values, nans = self._collect(made)
             else:
                 values, nans = self._compute(self._read(body, encoding))
             return Ran(0, encoding, self._write(values, encoding), nans)

@@ -156,7 +156,7 @@ def load_and_answer(channel: Channel, frame: Received, make: MakeRunner, *, conf
 
     Args:
         frame: The first, with a ``Load`` and the board.
-        confined: Whether this process is to be confined first.
+        confined: Whether this process is the worker's own, to be confined first.
 
     Raises:
         ChannelClosed: The host is gone.
@@ -179,10 +179,11 @@ def load_and_answer(channel: Channel, frame: Received, make: MakeRunner, *, conf
         return
     board.numbers[MEMORY] = memory = runner.memory()
     loaded = wire.Loaded(runner.fingerprint.encode(), memory, runner.take_incidents())
-    # What was made up to here stays; the collector would look through it again and again.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+    if confined:
+        # What was made up to here stays; the collector would look through it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
     channel.send(wire.LOADED, wire.encode(loaded))
     Worker(channel, runner, board, load.queue, clock).answer()
 

@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import threading
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,10 @@ from tickwork.infer.channel import (
 posix = pytest.mark.skipif(os.name != "posix", reason="descriptors are POSIX's")
 
 
-def exchange(head: bytes, *parts: bytes) -> tuple[bytes, bytes]:
+def exchange(head: bytes, *parts: bytes, plain: bool = False) -> tuple[bytes, bytes]:
     """Send a frame from a thread, since a long one does not fit into the sockets, and return what arrives."""
     one, other = make_pair()
+    other.plain = other.plain or plain
     thread = threading.Thread(target=one.send, args=(head, *parts))
     thread.start()
     frame = other.receive(10)
@@ -45,9 +47,32 @@ def test_a_frame_arrives_as_it_was_sent(head: bytes, parts: list[bytes]) -> None
     assert exchange(head, *parts) == (head, b"".join(parts))
 
 
-@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 5_000_000])
-def test_a_long_frame_arrives_as_it_was_sent(size: int) -> None:
-    assert exchange(b"long", bytes(size), b"end") == (b"long", bytes(size) + b"end")
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 131_072, 135_145, 135_146, 5_000_000])
+def test_a_long_frame_arrives_as_it_was_sent(size: int, plain: bool) -> None:
+    assert exchange(b"long", bytes(size), b"end", plain=plain) == (b"long", bytes(size) + b"end")
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=6), st.lists(st.integers(1, 400), max_size=8))
+def test_where_nothing_is_handed_over_frames_may_come_in_any_pieces(bodies: list[bytes], sizes: list[int]) -> None:
+    one, other = socket.socketpair()
+    channel = Channel(one)
+    channel.plain = True
+    stream = b"".join(struct.pack("<IIQ", 2, 0, len(body)) + b"ab" + body for body in bodies)
+    cuts = [0, *(cut for cut in accumulate(sizes) if cut < len(stream)), len(stream)]
+    pieces = [stream[start:end] for start, end in pairwise(cuts)]
+    writer = threading.Thread(target=lambda: [other.send(piece) for piece in pieces])
+    writer.start()
+    for body in bodies:
+        frame = channel.receive(10)
+        assert frame is not None
+        assert (frame.head, bytes(frame.body)) == (b"ab", body)
+    writer.join()
+    assert not channel.ready()
+    other.close()
+    with pytest.raises(ChannelClosed):
+        channel.receive(10)
+    channel.close()
 
 
 def test_frames_arrive_in_order_also_when_they_are_read_at_once() -> None:
