@@ -17,9 +17,8 @@ from typing import Final
 
 from ..clock import Clock, SystemClock
 
-INLINE_BYTES: Final = 1 << 17
-"""Bytes up to which a tensor travels in the frame itself. Memory that another processor has just used takes some 30 ns
-a line to write where the two share no cache; the system's own buffers are colder, so two copies more cost less here."""
+INLINE_BYTES: Final = 1 << 14
+"""Bytes up to which a tensor travels in the frame itself, copied twice more, but in the calls that are made anyway."""
 
 ALIGNMENT: Final = 64
 FIRST_BYTES: Final = 1 << 18

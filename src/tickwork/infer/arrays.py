@@ -111,10 +111,15 @@ class Feeds:
 
     Attributes:
         arrays: What the runtime is fed, by name.
+        rows: First dimension of all inputs; 0 where several such bodies cannot be joined.
     """
 
     def __init__(self, places: Sequence[tuple[str, Tensor, int, int]]) -> None:
         room = Room()
+        self._places = places
+        counts = {tensor.shape[0] if tensor.shape and end > start else 0 for _, tensor, start, end in places}
+        plain = all(tensor.dtype != BOOL for _, tensor, _, _ in places)
+        self.rows: int = counts.pop() if plain and len(counts) == 1 else 0
         self.arrays: dict[str, Array] = {}
         self._bools = list[tuple[Tensor, Array]]()
         self._views = list[tuple[memoryview, int, int]]()
@@ -138,6 +143,18 @@ class Feeds:
         for tensor, array in self._bools:
             _check_bools(tensor, array)
         return self.arrays
+
+    def join(self, bodies: Sequence[bytes | memoryview], room: Room) -> dict[str, Array]:
+        """Return arrays with the data of several bodies, joined along the first dimension."""
+        joined = dict[str, Array]()
+        for name, tensor, start, end in self._places:
+            array = room.take((self.rows * len(bodies), *tensor.shape[1:]), _NUMPY[tensor.dtype])
+            view, at = memoryview(array.reshape(-1)).cast("B"), 0
+            for body in bodies:
+                view[at : at + end - start] = memoryview(body)[start:end]
+                at += end - start
+            joined[name] = array
+        return joined
 
 
 def is_plain(dtype: int) -> bool:
@@ -193,6 +210,24 @@ def from_array(name: str, array: Array) -> tuple[Tensor, int]:
         if nans:
             array = np.where(wrong, _CANONICAL[dtype], array)
     return Tensor(name, dtype, shape, array.tobytes()), nans
+
+
+def encode_rows(names: Sequence[str], made: Sequence[Any], rows: int, count: int) -> list[bytes] | None:
+    """Return a body for each of so many requests of equal rows; None where ``encode_plain`` gives none."""
+    parts: list[list[Any]] = [[] for _ in range(count)]
+    for name, array in zip(names, made, strict=True):
+        if type(array) is not np.ndarray or not array.flags.c_contiguous or array.shape[:1] != (rows * count,):
+            return None
+        code = _NUMBERED.get(array.dtype.num)
+        if code is None or not array.nbytes or (code in _FLOATS and np.count_nonzero(array != array)):
+            return None
+        each = array.nbytes // count
+        head, rest = tensor_head(name, code, (rows, *array.shape[1:]), each), bytes(-each & 7)
+        flat: Any = array.reshape(-1)
+        view = memoryview(flat).cast("B")
+        for place, part in enumerate(parts):
+            part += (head, view[place * each : (place + 1) * each], rest)
+    return [b"".join(part) for part in parts]
 
 
 def encode_plain(names: Sequence[str], made: Sequence[Any]) -> bytes | None:

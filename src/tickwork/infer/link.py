@@ -75,7 +75,8 @@ class Link:
         if length > INLINE_BYTES:
             # What runs the model computes on the first tensor where it lies, if that is at a multiple of 64.
             at = -data_start(body) & ALIGNMENT - 1 if kind == wire.ASK and encoding == Encoding.TENSOR else 0
-            arena.grow(length + ALIGNMENT)
+            if arena.room < length + ALIGNMENT:
+                arena.grow(length + ALIGNMENT)
             arena.request(length, at)[:] = body
             flags = wire.IN_ARENA | at << wire.PLACE_SHIFT
         sent = self._clock.elapsed_ns()

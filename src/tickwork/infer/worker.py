@@ -9,11 +9,9 @@ Invariants:
     * A connection that sends what is no request is ended, and nothing else is.
 """
 
-import ctypes
 import gc
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -60,10 +58,6 @@ MEMORY_NS: Final = 1_000_000_000
 LATE_STATUS: Final = 75
 """Exit status of a worker that ended itself for a run past its deadline."""
 
-_TRIM_THRESHOLD: Final = -1
-_MMAP_THRESHOLD: Final = -3
-_HEAP_BYTES: Final = 16 << 20
-
 RUNNING, QUEUED, ASKED, TICK, MEMORY, RUN_US, QUEUE_US, REFUSED, ROWS, NANS, HEARD = range(len(Board.FIELDS))
 
 
@@ -109,23 +103,9 @@ def serve(channel: Channel) -> None:
         if frame is None:
             return
         _scrub_environment()
-        _keep_heap()
         load_and_answer(channel, frame, make_runner, confined=True)
     except (ChannelClosed, ChannelSlow):
         return
-
-
-def _keep_heap() -> None:
-    """Have the C library keep what is freed: given back after each request, its pages would be faulted in for the next.
-
-    Source: mallopt(3); other libraries than glibc lack it and do without.
-    """
-    if sys.platform != "linux":
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):
-        library.mallopt(_TRIM_THRESHOLD, _HEAP_BYTES)
-        library.mallopt(_MMAP_THRESHOLD, _HEAP_BYTES)
 
 
 def _scrub_environment() -> None:

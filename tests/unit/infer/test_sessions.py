@@ -326,6 +326,21 @@ def test_a_batch_is_one_run_and_each_gets_its_own_rows(tmp_path: Path) -> None:
     assert [answer(one) for one in ran] == [answer(runner.run(body(x=part), TENSOR)) for part in parts]
 
 
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_requests_that_look_alike_are_answered_as_each_would_be_alone(tmp_path: Path, spoilt: bool) -> None:
+    runner = load(tmp_path, nets.mlp((16, 32, 4), 3), batch="tick")
+    asked = [body(x=rows(2, seed=seed)) for seed in range(5)]
+    if spoilt:
+        asked[3] = body(x=np.full((2, 16), np.nan, np.float32))
+    alone = [runner.run(one, TENSOR) for one in asked]
+    together = runner.run_batch(asked, [TENSOR] * 5)
+    assert [ran.body for ran in together] == [ran.body for ran in alone]
+    assert (
+        [ran.nans for ran in together] == [ran.nans for ran in alone] == [8 * (spoilt and at == 3) for at in range(5)]
+    )
+    assert {ran.rows for ran in together} == {5}
+
+
 def test_a_batch_is_what_the_joined_request_gives_where_neighbours_matter(tmp_path: Path) -> None:
     runner = load(tmp_path, nets.unary("Elu", shape=("rows", 1003)))
     parts = [rows(1, 1003, seed) for seed in range(5)]
