@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,14 @@ def test_a_run_replays_and_verifies_after_its_store_was_deleted(shelf: Shelf, tm
 
 
 class Killer:
-    """Ends the host at some ticks and a worker at others, before anything of the tick is done."""
+    """Ends the host at some ticks and a worker at others, before anything of the tick is done.
+
+    Where there is nobody to end yet, since a host that was killed takes its time to be gone, it tries at the next tick.
+    """
 
     def __init__(self, models: Models, plan: dict[int, str]) -> None:
         self.models = models
-        self.plan = plan
+        self.plan = sorted(plan.items())
         self.tick = -1
         self.struck: list[str] = []
 
@@ -139,11 +143,15 @@ class Killer:
         if edge != "release":
             return
         self.tick += 1
-        what = self.plan.get(self.tick)
-        if what is not None:
-            self.struck.append(what)
-            pids = [self.models.host_pid] if what == "host" else [worker.pid for worker in self.models.list()]
-            for pid in pids:
+        if not self.plan or self.tick < self.plan[0][0]:
+            return
+        what = self.plan[0][1]
+        pids = [self.models.host_pid] if what == "host" else [worker.pid for worker in self.models.list()]
+        if not all(pids) or not pids:
+            return
+        self.struck.append(self.plan.pop(0)[1])
+        for pid in pids:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
