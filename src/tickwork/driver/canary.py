@@ -146,16 +146,26 @@ def canary(
     options = options or Options()
     with reading(source) as journal:
         length = journal.length()
-        first = swap.at if swap.at is not None else max(0, closing_tick(journal, length) - ticks)
-        if not 0 <= first < length or ticks < 1:
-            raise TickOutOfRange(
-                f"there is no tick {first} to begin at" if ticks > 0 else "a canary runs at least one tick",
-                why=f"the run has ticks 0 to {length - 1}" if length else "the run has no tick yet",
-                fix="name one of them",
-            )
+        first = first_tick(journal, length, swap.at, ticks)
         with executing(journal, world, options, until=first, live=True) as (_, _, fold):
             fold_prefix(fold, journal, first, None, "canary", options)
             return _Trial(journal, fold, swap, options).run(length)
+
+
+def first_tick(journal: JournalReader, length: int, at: int | None, ticks: int) -> int:
+    """Return the tick at which a canary begins: the one that is named, or so many before the run was asked to close.
+
+    Raises:
+        TickOutOfRange: TW4006, the run has no such tick.
+    """
+    first = at if at is not None else max(0, closing_tick(journal, length) - ticks)
+    if not 0 <= first < length or ticks < 1:
+        raise TickOutOfRange(
+            f"there is no tick {first} to begin at" if ticks > 0 else "a canary runs at least one tick",
+            why=f"the run has ticks 0 to {length - 1}" if length else "the run has no tick yet",
+            fix="name one of them",
+        )
+    return first
 
 
 def closing_tick(journal: JournalReader, length: int) -> int:

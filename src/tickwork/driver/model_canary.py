@@ -18,12 +18,12 @@ from typing import Final, cast
 import msgspec
 
 from .. import codec
-from ..errors import ModelInputInvalid, TickOutOfRange
+from ..errors import ModelInputInvalid
 from ..journal.store import JournalReader
 from ..kernel import Machine, RunStatus
 from ..records import INFER_PREFIX, Derived, DerivedKind, Encoding, Frame, Input, InputKind, Result
 from ..tensors import FLOAT32, FLOAT64, decode_tensors
-from .canary import CANARY_TICKS, Answers, closing_tick, run_tick, without
+from .canary import CANARY_TICKS, Answers, first_tick, run_tick, without
 from .compare import Divergence, compare_frames, name_of
 from .crew import Crew
 from .fold import Fold, read_inputs
@@ -129,13 +129,7 @@ def model_canary(
     options = options or Options()
     with reading(source) as journal:
         length = journal.length()
-        first = swap.at if swap.at is not None else max(0, closing_tick(journal, length) - ticks)
-        if not 0 <= first < length or ticks < 1:
-            raise TickOutOfRange(
-                f"there is no tick {first} to begin at" if ticks > 0 else "a canary runs at least one tick",
-                why=f"the run has ticks 0 to {length - 1}" if length else "the run has no tick yet",
-                fix="name one of them",
-            )
+        first = first_tick(journal, length, swap.at, ticks)
         with (
             executing(journal, world, options, until=first, live=True) as (_, _, fold),
             closing(Desk(options, {})) as desk,
