@@ -7,22 +7,32 @@ import pytest
 
 from tests.support import ROOT
 from tickwork import errors
+from tickwork.plane import errors as of_goals
+
+TREES = (errors, of_goals)
+"""The modules that hold exceptions. Those of goals stand apart: modules of agents in Python carry the others."""
 
 PAGES = ROOT / "docs" / "errors"
 SECTIONS = ["## What happened", "## How to fix it", "## Usual causes"]
 
 
 def _coded() -> dict[str, type[errors.TickworkError]]:
-    found = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.TickworkError)]
-    return {kind.code: kind for kind in found if "code" in kind.__dict__ and kind is not errors.TickworkError}
+    return {kind.code: kind for kind in _kinds() if kind is not errors.TickworkError}
+
+
+def _kinds() -> list[type[errors.TickworkError]]:
+    """Return every exception that has a code, once."""
+    found = {
+        kind: None
+        for tree in TREES
+        for _, kind in inspect.getmembers(tree, inspect.isclass)
+        if issubclass(kind, errors.TickworkError) and "code" in kind.__dict__
+    }
+    return list(found)
 
 
 def test_no_two_errors_share_a_code() -> None:
-    found = [
-        kind.code
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, errors.TickworkError) and "code" in kind.__dict__
-    ]
+    found = [kind.code for kind in _kinds()]
     assert len(found) == len(set(found))
 
 
@@ -47,7 +57,7 @@ def test_the_index_of_errors_is_complete() -> None:
 
 
 def test_the_drawn_tree_holds_every_error() -> None:
-    drawn = dict(re.findall(r"(\w+)\s+(TW\d{4})", errors.__doc__ or ""))
+    drawn = dict(pair for tree in TREES for pair in re.findall(r"(\w+)\s+(TW\d{4})", tree.__doc__ or ""))
     assert drawn == {kind.__name__: code for code, kind in _coded().items()}
 
 
