@@ -8,7 +8,7 @@ setup:   ## .venv with everything a developer needs, as the lock files pin it
 demo:    ## the weather run: journaled, replayed, verified
 	@./ci models demo
 
-test:    ## the whole suite, in random order, warnings as errors
+test:    ## the suite, in random order, warnings as errors; `make check` adds the thorough tests
 	@./ci dev toolchains tests
 
 bench:   ## the bars as ratios; one JSON line each

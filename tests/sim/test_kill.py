@@ -102,7 +102,9 @@ def read(path: Path) -> tuple[bool, bytes, set[str]]:
         return journal.status().closed, journal.head().d, names
 
 
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize(
+    "batch", [0, *(pytest.param(batch, marks=pytest.mark.thorough) for batch in range(1, BATCHES))]
+)
 def test_a_run_killed_anywhere_ends_in_the_head_of_one_that_was_not(
     nursery: Nursery, tmp_path: Path, batch: int
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_sample_of_flipped_bytes_of_a_finished_run_is_found_and_placed(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_every_flipped_byte_of_a_finished_run_is_found_and_placed(tmp_path: Path) -> None:
     path = tmp_path / "run.twk"
     closed_run(path, 3)
