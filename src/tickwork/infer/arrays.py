@@ -51,6 +51,7 @@ _NUMBERED: Final = {dtype.num: code for code, dtype in _NUMPY.items()}
 
 _ALIGNED: Final = 64
 _ROOM_BYTES: Final = 1 << 16
+_SPOILT: Final = 0xA5
 
 # Of types NumPy does not know: the words that are NaN, as a mask, the value below which none is, and the one kept.
 _BFLOAT16_INFINITY: Final = 0x7F80
@@ -155,6 +156,39 @@ class Feeds:
                 at += end - start
             joined[name] = array
         return joined
+
+
+class Answer:
+    """Memory of a body with one tensor, which the runtime fills with an answer that looks like the one before.
+
+    Args:
+        name: Of the tensor.
+        array: An answer; it is not empty.
+
+    Attributes:
+        array: What is to be filled; it begins at a multiple of 64.
+    """
+
+    def __init__(self, name: str, array: Array) -> None:
+        head = tensor_head(name, _CODES[array.dtype], array.shape, array.nbytes)
+        start = -len(head) % _ALIGNED
+        data, end = start + len(head), start + len(head) + (array.nbytes + 7 & -8)
+        memory = mmap.mmap(-1, end)
+        memory[start:data] = head
+        self.array: Array = np.frombuffer(memory, array.dtype, array.size, data).reshape(array.shape)
+        self._body = memoryview(memory)[start:end]
+        self._floats = _CODES[array.dtype] in _FLOATS
+
+    def spoil(self) -> None:
+        """Write over what is there, so that an answer that is not written shows."""
+        self.array.reshape(-1).view(np.uint8)[...] = _SPOILT
+
+    def body(self) -> bytes | None:
+        """Return the body as it is now; None where it has NaNs."""
+        array = self.array
+        if self._floats and np.count_nonzero(array != array):
+            return None
+        return bytes(self._body)
 
 
 def is_plain(dtype: int) -> bool:

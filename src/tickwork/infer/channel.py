@@ -111,7 +111,7 @@ class Channel:
         self._clock = clock or SystemClock()
         self._kept = b""
         self._handed: list[int] = []
-        self._buffer = memoryview(b"")
+        self._buffer = self._shown = memoryview(b"")
         self._readable = Watch(self._number)
         self._most = most
         self._patience_s = patience_s
@@ -134,21 +134,36 @@ class Channel:
             ChannelClosed: The other side is gone.
             ChannelSlow: It did not read for so long.
         """
-        size = sum(map(len, parts))
+        if not handing and not _WINDOWS:
+            self.post(head, parts[0] if len(parts) == 1 else b"".join(parts), timeout_s)
+            return
         try:
-            if handing or _WINDOWS:
-                self._send_slowly(head, size, parts, handing, timeout_s)
-                return
-            start = _HEAD.pack(len(head), 0, size)
+            self._send_slowly(head, sum(map(len, parts)), parts, handing, timeout_s)
+        except OSError as error:
+            raise ChannelClosed from error
+
+    def post(self, head: bytes, body: bytes | memoryview, timeout_s: float = 30) -> None:
+        """Send a frame with which nothing is handed over; the shortest way, for requests and answers.
+
+        Raises:
+            ChannelClosed: The other side is gone.
+            ChannelSlow: It did not read for so long.
+        """
+        if _WINDOWS:
+            self.send(head, body, timeout_s=timeout_s)
+            return
+        size = len(body)
+        start = _HEAD.pack(len(head), 0, size) + head
+        try:
             try:
                 if size <= _JOINED:
-                    sent = os.write(self._number, b"".join((start, head, *parts)))
+                    sent = os.write(self._number, start + body if size else start)
                 else:
-                    sent = os.writev(self._number, (start, head, *parts))
+                    sent = os.writev(self._number, (start, body))
             except BlockingIOError:
                 sent = 0
-            if sent < len(start) + len(head) + size:
-                self._write_rest((start + head, *parts), sent, timeout_s)
+            if sent < len(start) + size:
+                self._write_rest((start, body), sent, timeout_s)
         except OSError as error:
             raise ChannelClosed from error
 
@@ -238,11 +253,16 @@ class Channel:
         """
         if not self._buffer:
             self._buffer = memoryview(bytearray(_WHOLE))
+            self._shown = self._buffer.toreadonly()
         buffer = self._buffer
         got = self._read_into(buffer)
         head_bytes, count, body_bytes = _HEAD.unpack_from(buffer) if got >= _HEAD.size else (0, 1, 0)
         at = _HEAD.size + head_bytes
         whole = at + body_bytes
+        if got == whole and not count and body_bytes <= self._most:
+            # Most frames come alone and whole.
+            self._until_ns = 0
+            return Received(bytes(buffer[_HEAD.size : at]), self._shown[at:whole])
         if count or whole > _WHOLE or body_bytes > self._most:
             self._kept = bytes(buffer[:got])
             return None
@@ -251,7 +271,7 @@ class Channel:
             got += self._read_into(buffer[got:whole])
         self._kept = bytes(buffer[whole:got])
         self._until_ns = 0
-        return Received(bytes(buffer[_HEAD.size : at]), buffer[at:whole].toreadonly())
+        return Received(bytes(buffer[_HEAD.size : at]), self._shown[at:whole])
 
     def _shared_bytes(self) -> int:
         """Return how long a socket is that is handed over as bytes."""

@@ -81,10 +81,7 @@ class Link:
             flags = wire.IN_ARENA | at << wire.PLACE_SHIFT
         sent = self._clock.elapsed_ns()
         head = wire.REQUEST.pack(kind, encoding, flags, asked, tick, sent, deadline_ns, arena.size, length)
-        if flags:
-            self._channel.send(head)
-        else:
-            self._channel.send(head, body)
+        self._channel.post(head, b"" if flags else body)
         frame = self._channel.receive(max(0.0, (deadline_ns - sent) / 1e9))
         if frame is None:
             return None

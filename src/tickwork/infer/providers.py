@@ -184,6 +184,7 @@ class Session:
         self._raw = raw
         # The method of the class that wraps this one checks the names again, and prints and retries on its own.
         self._call: Any = getattr(raw, "_sess").run  # noqa: B009 - the public name does more than is wanted.
+        self._call_bound: Any = getattr(raw, "_sess").run_with_iobinding  # noqa: B009 - as above.
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
         """Return arrays, and lists of them for sequences. Raises what is in ``ERRORS``."""
@@ -193,6 +194,24 @@ class Session:
     def run_values(self, outputs: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
         """Return the runtime's own values, from such values. Raises what is in ``ERRORS``."""
         return list(self._raw.run_with_ort_values(list(outputs), dict(feeds)))
+
+    def bind(self, feeds: Mapping[str, Any], output: str, array: Any) -> Any:
+        """Return what ``run_bound`` takes: arrays to be read where they lie, and one for the one output.
+
+        They must stay as long as that is run. Raises what is in ``ERRORS``.
+        """
+        binding = self._raw.io_binding()
+        for name, given in feeds.items():
+            binding.bind_cpu_input(name, given)
+        binding.bind_output(output, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        return getattr(binding, "_iobinding")  # noqa: B009 - as above.
+
+    def run_bound(self, binding: Any) -> None:
+        """Run the model on what the arrays of a binding hold now: the runtime looks for nothing and makes no array.
+
+        Raises what is in ``ERRORS``, also where the output would have another shape.
+        """
+        self._call_bound(binding, None)
 
 
 class _FailingSession(Session):

@@ -55,7 +55,7 @@ class Watch:
                     if found:
                         return found
                 elif ready := poll(0):
-                    return [number for number, _ in ready]
+                    return [ready[0][0]] if len(ready) == 1 else [number for number, _ in ready]
             now = elapsed()
             until = until or now + spin_ns
             if now >= until:

@@ -468,7 +468,7 @@ class Worker:
         return self._runner.run_batch([body for _, body in asked], [encoding for encoding, _ in asked])
 
     def _reply(self, request: _Request, ran: Ran, queue_us: int, run_us: int) -> None:
-        error = wire.encode_error(ran.error)
+        error = b"" if ran.error is None else wire.encode_error(ran.error)
         head = ran.encoding, ran.code, request.number, ran.nans, ran.rows, queue_us, run_us, len(error), len(ran.body)
         self._send(request.link, head, ran.body, error)
 
@@ -482,21 +482,16 @@ class Worker:
         self._send(request.link, head, body, b"")
 
     def _send(self, link: _Link, head: tuple[int, ...], body: bytes, error: bytes) -> None:
-        flags, parts = 0, list[bytes]()
-        if INLINE_BYTES < len(body) <= link.arena.room:
-            link.arena.reply(len(body))[:] = body
-            flags |= wire.IN_ARENA
-        else:
-            parts.append(body)
-        if error:
-            flags |= wire.WITH_ERROR
-            parts.append(error)
+        flags, length = 0, len(body)
+        if INLINE_BYTES < length <= link.arena.room:
+            link.arena.reply(length)[:] = body
+            flags, body = wire.IN_ARENA, b""
         extra = self._extra(link)
-        if extra:
-            flags |= wire.WITH_EXTRA
-            parts.append(extra)
+        if error or extra:
+            flags |= (wire.WITH_ERROR if error else 0) | (wire.WITH_EXTRA if extra else 0)
+            body = b"".join((body, error, extra))
         try:
-            link.channel.send(wire.REPLY.pack(flags, *head), *parts, timeout_s=PATIENCE_S)
+            link.channel.post(wire.REPLY.pack(flags, *head), body, PATIENCE_S)
         except (ChannelClosed, ChannelSlow):
             # Whoever asked is gone; its end is read in its turn.
             return

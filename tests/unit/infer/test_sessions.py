@@ -89,6 +89,76 @@ def test_requests_that_look_alike_have_each_its_own_answer(tmp_path: Path) -> No
         assert runner.run(asked, TENSOR) == fresh.run(asked, TENSOR)
 
 
+def kept_apart(folder: Path, net: bytes) -> tuple[Runner, Runner]:
+    """Return the same model twice; the other never writes into memory that is kept."""
+    runner, other = load(folder, net), load(folder, net)
+    other._binds = False
+    return runner, other
+
+
+@pytest.mark.parametrize("net", [nets.mlp(), nets.int8(), nets.dynamic_int8(), nets.echo(shape=("rows", 16))])
+@pytest.mark.parametrize("count", [1, 3, 64])
+def test_after_many_requests_that_look_alike_the_answer_is_written_in_place(
+    tmp_path: Path, net: bytes, count: int
+) -> None:
+    runner, other = kept_apart(tmp_path, net)
+    for seed in range(2 * sessions.BIND_AFTER):
+        asked = body(x=rows(count, seed=seed))
+        assert runner.run(asked, TENSOR) == other.run(asked, TENSOR)
+    assert runner._bound is not None
+    for other_count in (2, 2, 0, 0, 3, 1, 1):
+        asked = body(x=rows(other_count, seed=other_count))
+        assert runner.run(asked, TENSOR) == other.run(asked, TENSOR)
+    assert runner._bound is None
+
+
+def test_an_answer_stays_as_it_is_when_the_next_is_written_in_its_place(tmp_path: Path) -> None:
+    runner, other = kept_apart(tmp_path, nets.mlp())
+    asked = [body(x=rows(3, seed=seed)) for seed in range(2 * sessions.BIND_AFTER)]
+    assert [runner.run(one, TENSOR) for one in asked] == [other.run(one, TENSOR) for one in asked]
+
+
+def test_nans_are_canonical_and_counted_also_where_answers_are_written_in_place(tmp_path: Path) -> None:
+    runner, other = kept_apart(tmp_path, nets.unary("Sqrt", shape=("rows", 4)))
+    good, bad = (body(x=np.array([[first, 4, np.inf, 0]], np.float32)) for first in (1, -1))
+    for asked in [*[good] * (sessions.BIND_AFTER + 2), bad, bad, good]:
+        assert runner.run(asked, TENSOR) == other.run(asked, TENSOR)
+    assert runner.run(bad, TENSOR).nans == 1
+
+
+def test_an_answer_whose_shape_follows_from_numbers_is_never_written_in_place_of_another(tmp_path: Path) -> None:
+    places = [helper.make_node("NonZero", ["x"], ["y"])]
+    net = nets.model(places, [("x", nets.FLOAT, ["rows"])], [("y", nets.INT64, [1, "found"])])
+    runner, other = kept_apart(tmp_path, net)
+    for seed in range(6 * sessions.BIND_AFTER):
+        # Long runs of one shape, so that it is bound, and then another, of fewer places or more.
+        found = 1 + seed // (2 * sessions.BIND_AFTER) * 2 % 5
+        asked = body(x=np.roll(np.array([1.0] * found + [0.0] * (8 - found), np.float32), seed))
+        assert runner.run(asked, TENSOR) == other.run(asked, TENSOR)
+
+
+def test_a_request_at_fault_is_told_in_the_same_words_where_answers_are_written_in_place(tmp_path: Path) -> None:
+    runner, other = kept_apart(tmp_path, nets.divide())
+    good, bad = (body(a=np.array([6], np.int32), b=np.array([by], np.int32)) for by in (3, 0))
+    for asked in [*[good] * (sessions.BIND_AFTER + 2), bad, good, bad]:
+        ran, known = runner.run(asked, TENSOR), other.run(asked, TENSOR)
+        assert (ran.code, ran.body, str(ran.error)) == (known.code, known.body, str(known.error))
+
+
+def test_models_that_decide_or_draw_are_not_bound_to_memory(tmp_path: Path) -> None:
+    assert not load(tmp_path, nets.loop(2))._binds
+    assert not load(tmp_path, nets.noise(), profile="fast")._binds
+
+
+def test_memory_that_the_runtime_does_not_fill_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, other = kept_apart(tmp_path, nets.mlp())
+    monkeypatch.setattr(providers.Session, "run_bound", lambda session, binding: None)
+    for seed in range(2 * sessions.BIND_AFTER):
+        asked = body(x=rows(3, seed=seed))
+        assert runner.run(asked, TENSOR) == other.run(asked, TENSOR)
+    assert not runner._binds
+
+
 def test_a_bool_that_is_neither_is_refused_also_where_all_else_looks_alike(tmp_path: Path) -> None:
     runner = load(tmp_path, nets.echo(9))
     good, bad = (encode_tensors([Tensor("x", 9, (1, 4), data)]) for data in (b"\0\1\0\1", b"\0\1\2\1"))
