@@ -37,8 +37,6 @@ What goes wrong inside a step is data: it becomes the step's error, with one of 
 follows from it.
 """
 
-from typing import ClassVar
-
 from ..errors import TickworkError
 
 
@@ -46,10 +44,12 @@ class PlaneError(TickworkError):
     """An error of goals, plans or skills.
 
     Attributes:
-        retryable: Whether the same call may succeed later.
+        retryable: Whether the same call may succeed later; whoever raises one that knows better sets it.
+        retry_after_ms: When at the earliest, where the other side has said so; 0 where it has not.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
+    retry_after_ms: int = 0
 
 
 class PlanInvalid(PlaneError):
