@@ -66,6 +66,13 @@ class PlanNotFound(PlaneError):
     exit_status = 8
 
 
+class SkillNotFound(PlaneError):
+    """No such skill, or not in this version."""
+
+    code = "TW7003"
+    exit_status = 8
+
+
 class SkillInvalid(PlaneError):
     """A skill's class or configuration is not what it must be."""
 
@@ -121,6 +128,13 @@ class RunNotFound(PlaneError):
     """No such run in the store."""
 
     code = "TW7011"
+    exit_status = 8
+
+
+class WaitNotFound(PlaneError):
+    """No such approval, input or signal is waited for."""
+
+    code = "TW7012"
     exit_status = 8
 
 
@@ -230,6 +244,13 @@ class ArtifactNotFound(PlaneError):
 
     code = "TW7027"
     exit_status = 8
+
+
+class RunBusy(PlaneError):
+    """Another process works on the run."""
+
+    code = "TW7028"
+    exit_status = 7
 
 
 class OutputTooLarge(PlaneError):
