@@ -280,11 +280,10 @@ ledger: Final = _keyed(
 
 rate: Final = _keyed(
     "rate",
-    ("tenant_id", "subject", "window_us"),
+    ("tenant_id", "subject"),
     _tenant(),
     _words("subject", None),
-    _number("window_us", None),  # When the window began.
-    _number("count"),
+    _number("due_us"),  # When the next would come, were all of them spaced evenly.
 )
 
 # Profiles.
