@@ -1,0 +1,83 @@
+"""JSON as records hold it: one text for one value, and nothing that two readers would take differently.
+
+Invariants:
+    * ``write_json`` gives equal bytes for equal values: keys in order, no blanks, every character as it is.
+    * ``read_json`` refuses what JSON leaves open: a key twice, numbers that are none, integers beyond 64 bits, and a
+      nesting that only serves to exhaust a reader.
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+MAX_DEPTH: Final = 64
+MAX_INTEGER: Final = (1 << 64) - 1
+
+
+def write_json(value: Any) -> bytes:
+    """Return a value as JSON, canonical.
+
+    Raises:
+        ValueError: It holds a number that is none, half a character, or what JSON has no form for.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (TypeError, RecursionError) as error:
+        raise ValueError("a value that JSON has no form for") from error
+    return text.encode()
+
+
+def read_json(raw: bytes | str, *, most_bytes: int = 0) -> Any:
+    """Return the value of a JSON text from outside.
+
+    Args:
+        most_bytes: 0 for no bound.
+
+    Raises:
+        ValueError: It is no JSON, or JSON that readers take differently.
+    """
+    if most_bytes and len(raw) > most_bytes:
+        raise ValueError(f"{len(raw):,} bytes, and {most_bytes:,} are allowed")
+    try:
+        value = json.loads(raw, object_pairs_hook=_table, parse_constant=_refuse, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    opened = (raw.count(b"[") + raw.count(b"{")) if isinstance(raw, bytes) else (raw.count("[") + raw.count("{"))
+    if opened > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def _table(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = sorted(key for key, _ in pairs)
+        twice = next(key for key, after in pairwise(keys) if key == after)
+        raise ValueError(f"the key {twice[:64]!r} stands twice in one object")
+    return table
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _integer(text: str) -> int:
+    # Python itself would take quadratic time over a number of a million digits.
+    if len(text) > len(str(-MAX_INTEGER)) or abs(int(text)) > MAX_INTEGER:
+        raise ValueError("an integer beyond 64 bits")
+    return int(text)
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)  # pyright: ignore[reportUnknownVariableType]
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested more than {MAX_DEPTH} deep")
