@@ -1,0 +1,1 @@
+"""Language models of providers: one port, two protocols, no vendor's package."""
