@@ -365,6 +365,7 @@ conversation: Final = _table(
     _words("thread", "default"),
     _words("role", None),
     _words("text", None),
+    _json("labels", "[]"),
     _words("run_id"),
     _number("created_us"),
     Index(None, "tenant_id", "profile", "thread", "created_us"),
