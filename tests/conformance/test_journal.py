@@ -10,6 +10,7 @@ from tests.unit.journal.samples import ENVIRONMENT, HEADER, KEY, LARGE, MODULE, 
 from tickwork.codec import start_chain
 from tickwork.errors import InternalError, JournalClosed, JournalIncomplete
 from tickwork.journal.memory import MemoryJournal
+from tickwork.journal.shared import SharedJournal, SharedJournals
 from tickwork.journal.signing import sign
 from tickwork.journal.sqlite import SqliteJournal
 from tickwork.journal.store import HEADER_TICK, Head, Journal, RunStatus
@@ -25,12 +26,27 @@ def in_sqlite(folder: Path) -> Journal:
     return SqliteJournal.create(folder / "run.twk", HEADER, ENVIRONMENT, [MODULE])
 
 
-@pytest.fixture(params=[in_memory, in_sqlite])
+def in_shared(folder: Path) -> Journal:
+    journals = SharedJournals.open(folder / "state.db", create=True)
+    journals.create("r_other", HEADER, ENVIRONMENT).close_run("another run")
+    return journals.create("r_1", HEADER, ENVIRONMENT, [MODULE])
+
+
+def in_shared_flushed(folder: Path) -> Journal:
+    journals = SharedJournals.open(folder / "state.db", create=True)
+    with journals.create("r_1", HEADER, ENVIRONMENT, [MODULE]) as made:
+        made.flush(durable=True)
+    return journals.open_run("r_1", write=True)
+
+
+@pytest.fixture(params=[in_memory, in_sqlite, in_shared, in_shared_flushed])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
     make: Make = request.param
     made = make(tmp_path)
     yield made
     made.close()
+    if isinstance(made, SharedJournal):
+        made.journals.close()
 
 
 def test_a_new_journal_has_its_header_and_no_frame(journal: Journal) -> None:

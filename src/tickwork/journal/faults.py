@@ -50,6 +50,39 @@ def written_by_another(path: Path) -> JournalBusy:
     return JournalBusy("another process writes this journal", where=str(path), fix=fix)
 
 
+def store_busy(path: Path) -> JournalBusy:
+    """Return the error of a transaction that another process does not let begin."""
+    return JournalBusy(
+        "another process has been writing the store for too long",
+        where=str(path),
+        fix="try again; if it stays so, look for a stopped process that holds the file",
+    )
+
+
+def run_taken_over(run: str, path: Path) -> JournalBusy:
+    """Return the error of a writer whose run another one goes on with."""
+    return JournalBusy(
+        f"another process goes on with run {run}",
+        where=str(path),
+        why="this one was silent for so long that its claim expired, or the run was claimed twice",
+        fix="nothing of the run is lost: look at it with `tickwork runs`",
+    )
+
+
+def run_exists(run: str, path: Path) -> JournalExists:
+    """Return the error of a second journal of the same run."""
+    return JournalExists(
+        f"the store has a journal of run {run}", where=str(path), fix="go on with it, or take a new id"
+    )
+
+
+def run_unknown(run: str, path: Path) -> JournalNotFound:
+    """Return the error of a run that a store has no journal of."""
+    return JournalNotFound(
+        f"the store has no journal of run {run!r}", where=str(path), fix="see its runs with `tickwork runs`"
+    )
+
+
 def write_failed(path: Path, reason: str) -> JournalWriteFailed:
     """Return the error of a write that the disk refused."""
     return JournalWriteFailed(

@@ -48,6 +48,10 @@ class Pending:
         """Take a signature."""
         self._signatures.append(signature)
 
+    def before(self) -> int:
+        """Return the last tick before this group."""
+        return self._last.tick
+
     def head(self) -> Head:
         """Return the head after the last frame, of this group or before it."""
         if not self._frames:

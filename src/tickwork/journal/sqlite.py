@@ -76,8 +76,9 @@ class WriteLock:
     the process is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, wait_ms: int = 0) -> None:
         self._path = beside(path, "-lock")
+        self._wait_ms = wait_ms
         while True:
             connection = self._take(path)
             if not _has_moved(connection):
@@ -88,6 +89,7 @@ class WriteLock:
     def _take(self, path: Path) -> apsw.Connection:
         connection = apsw.Connection(str(self._path))
         try:
+            connection.set_busy_timeout(self._wait_ms)
             connection.pragma("journal_mode", "memory")
             connection.execute("BEGIN EXCLUSIVE")
         except apsw.BusyError:
@@ -154,7 +156,7 @@ def _write_at(file: apsw.VFSFile, offset: int, body: bytes) -> None:
 
 
 @contextmanager
-def _reading(path: Path) -> Generator[None]:
+def reading(path: Path) -> Generator[None]:
     """Turn SQLite's word for damage into ours. A text that is none is damage too: the tables hold blobs."""
     try:
         yield
@@ -169,14 +171,16 @@ def _reading(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def _writing(path: Path) -> Generator[None]:
+def writing(path: Path) -> Generator[None]:
+    """Turn SQLite's word for a write that failed into ours."""
     try:
         yield
     except (apsw.Error, OSError) as error:
         raise write_failed(path, str(error)) from error
 
 
-def _connect(path: Path, *, vfs: str | None = None, options: str, flags: int) -> apsw.Connection:
+def connect(path: Path, *, vfs: str | None = None, options: str, flags: int) -> apsw.Connection:
+    """Open a database, and make it suspicious of its own file."""
     version, trusted = sqlite_version()
     assert trusted, f"SQLite {version} can corrupt a write-ahead log"
     connection = apsw.Connection(f"{path.absolute().as_uri()}?{options}", flags | apsw.SQLITE_OPEN_URI, vfs)
@@ -192,7 +196,7 @@ def _connect(path: Path, *, vfs: str | None = None, options: str, flags: int) ->
 
 
 def _connect_to_write(path: Path, vfs: str | None) -> apsw.Connection:
-    connection = _connect(path, vfs=vfs, options="mode=rw", flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = connect(path, vfs=vfs, options="mode=rw", flags=apsw.SQLITE_OPEN_READWRITE)
     if connection.pragma("journal_mode", "wal") != "wal":
         connection.close()
         raise write_failed(path, "a running journal needs shared memory, and this file system (a network's?) has none")
@@ -206,7 +210,7 @@ def _connect_to_read(path: Path, sealed: bool, vfs: str | None) -> apsw.Connecti
     # The same holds where nobody can write; there, an open run's log could not even be looked for.
     alone = not os.access(path.parent, os.W_OK) and not beside(path, "-wal").exists()
     options = "mode=ro&immutable=1" if sealed or alone else "mode=ro"
-    connection = _connect(path, vfs=vfs, options=options, flags=apsw.SQLITE_OPEN_READONLY)
+    connection = connect(path, vfs=vfs, options=options, flags=apsw.SQLITE_OPEN_READONLY)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
 
@@ -218,7 +222,7 @@ def is_sealed(path: Path, vfs: str = "") -> bool:
         JournalNotFound: TW2001.
         JournalFormat: TW2005, the file is no SQLite database.
     """
-    with raw_file(path, vfs=vfs) as file, _reading(path):
+    with raw_file(path, vfs=vfs) as file, reading(path):
         read = reader_of(file)
         sealed = has_footer(read, file.xFileSize()) or begins_as_closed(read)
         if not sealed and read(0, len(MAGIC)) != MAGIC:
@@ -232,7 +236,7 @@ def _write_new(path: Path, header: bytes, environment: bytes, contents: Sequence
     remove_database(fresh)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
-        connection = _connect(fresh, vfs=vfs, options="mode=rwc", flags=flags)
+        connection = connect(fresh, vfs=vfs, options="mode=rwc", flags=flags)
         try:
             _fill_new(connection, header, environment, contents)
         finally:
@@ -260,7 +264,7 @@ def _fill_new(connection: apsw.Connection, header: bytes, environment: bytes, co
 
 def _query_of(connection: apsw.Connection, path: Path) -> Query:
     def query(statement: str, bindings: Sequence[int | bytes] = ()) -> Iterator[tuple[object, ...]]:
-        with _reading(path):
+        with reading(path):
             yield from connection.execute(statement, bindings)
 
     return query
@@ -317,13 +321,13 @@ class SqliteJournal:
             JournalWriteFailed: TW2006; nothing is left behind.
         """
         path = Path(path).resolve()
-        with _writing(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = WriteLock(path)
         try:
             if path.exists():
                 raise name_taken(path)
-            with _writing(path):
+            with writing(path):
                 _write_new(path, header, environment, contents, vfs)
                 return cls._open_new(path, lock, vfs)
         except BaseException:
@@ -357,7 +361,7 @@ class SqliteJournal:
 
     @classmethod
     def _open_to_read(cls, path: Path, sealed: bool, vfs: str | None) -> "SqliteJournal":
-        with _reading(path):
+        with reading(path):
             connection = _connect_to_read(path, sealed, vfs)
             try:
                 check_format(connection.pragma("application_id"), connection.pragma("user_version"), path)
@@ -368,13 +372,13 @@ class SqliteJournal:
 
     @classmethod
     def _open_to_write(cls, path: Path, vfs: str | None) -> "SqliteJournal":
-        with _writing(path):
+        with writing(path):
             lock = WriteLock(path)
         try:
             # Asked again, for the other writer may have finished the run while we came for the lock.
             with cls._open_to_read(path, is_sealed(path, vfs or ""), vfs) as found:
                 _refuse_to_write(found)
-            with _reading(path):
+            with reading(path):
                 return cls._recover(path, lock, vfs)
         except BaseException:
             lock.release()
@@ -449,7 +453,7 @@ class SqliteJournal:
             promised: Tell only of records of which a durable flush had returned: no loss of power explains that.
         """
         log = beside(self.path, "-wal")
-        with _reading(self.path):
+        with reading(self.path):
             # Asks how many frames of the log SQLite accepts; does nothing else.
             good, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         if good < 0 or not log.exists():
@@ -536,7 +540,7 @@ class SqliteJournal:
     def _write_finished(self, path: Path, status: str) -> None:
         remove_database(path)
         self._connection.execute("VACUUM INTO ?", (str(path),))
-        copy = _connect(path, vfs=self._vfs, options="mode=rw", flags=apsw.SQLITE_OPEN_READWRITE)
+        copy = connect(path, vfs=self._vfs, options="mode=rw", flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             copy.pragma("journal_mode", "memory")
             copy.pragma("synchronous", "off")

@@ -1,0 +1,173 @@
+"""The store: one database for the journals of runs and the tables of the plane, used by any number of processes.
+
+Invariants:
+    * One connection of this process writes, and a lock hands it from thread to thread. Readers have their own.
+    * Rows written within ``begin`` and frames that runs have pending are kept by one commit, or none of them is.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from ...clock import Clock
+from ...errors import JournalBusy, JournalDamaged, JournalFormat, JournalNotFound, JournalWriteFailed, TickworkError
+from ...journal import dbapi
+from ...journal.dbapi import Database, Session
+from ...journal.shared import SharedJournals
+from ..errors import GoalsMissing, StoreFailed, StoreFormat
+
+try:
+    from sqlalchemy import Connection, Engine, create_engine, exc
+    from sqlalchemy.pool import StaticPool
+except ImportError as error:
+    raise GoalsMissing(
+        f"goals need a package that is not installed: {error.name}",
+        why="it is part of the extra `goals`",
+        fix="pip install 'tickwork[goals]'",
+    ) from error
+
+from . import schema
+
+READERS: Final = 8
+"""Connections that are kept for reading; more are opened when more threads read at once."""
+
+
+class Store:
+    """Rows of the plane and journals of runs. Make one with ``open``; may be used from several threads.
+
+    Attributes:
+        path: Its file.
+        clock: Where its times and ids come from.
+        journals: The journals of its runs.
+    """
+
+    def __init__(self, path: Path, clock: Clock, journals: SharedJournals, *, write: bool) -> None:
+        self.path = path
+        self.clock = clock
+        self.journals = journals
+        self._write = write
+        self._writer: Connection | None = None
+        self._idle: list[tuple[Database, Connection]] = []
+        self._lock = Lock()
+
+    @classmethod
+    def open(cls, path: Path | str, clock: Clock, *, write: bool = True, create: bool = True) -> "Store":
+        """Open a store, make it where there is none, and bring an older one up to date.
+
+        Raises:
+            StoreFormat: TW7019, another program's file, or a newer version's.
+            StoreFailed: TW7018, it cannot be opened, or there is none and ``create`` is not said.
+        """
+        path = Path(path).resolve()
+        with told_as_store(path):
+            journals = SharedJournals.open(path, write=write, create=create and write, prepare=schema.make)
+            try:
+                schema.check(journals, path, write=write)
+            except BaseException:
+                journals.close()
+                raise
+        return cls(path, clock, journals, write=write)
+
+    @contextmanager
+    def begin(self, *, durable: bool = True) -> Generator[Connection]:
+        """Write: the block is one transaction, undone where it raises. Within another block it is a part of that one.
+
+        Args:
+            durable: Return only once it survives a loss of power; otherwise it survives the end of this process, and
+                the next durable flush or block makes it durable too.
+
+        Raises:
+            StoreFailed: TW7018, the disk refuses, or another process has been writing for too long.
+        """
+        with told_as_store(self.path), self.journals.transaction(durable=durable) as database:
+            if self._writer is None:
+                self._writer = _engine(database).connect()
+            writer = self._writer
+            if writer.in_transaction():
+                yield writer
+            else:
+                with writer.begin():
+                    yield writer
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """Read: all of the block sees the store as it is at its first statement.
+
+        Raises:
+            StoreFailed: TW7018.
+        """
+        with told_as_store(self.path):
+            database, connection = self._borrow()
+            try:
+                database.begin_reading()
+                with connection.begin():
+                    yield connection
+            finally:
+                with suppress(TickworkError):
+                    database.rollback()
+                self._give_back(database, connection)
+
+    def _borrow(self) -> tuple[Database, Connection]:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        database = Database(self.path, write=False)
+        return database, _engine(database).connect()
+
+    def _give_back(self, database: Database, connection: Connection) -> None:
+        with self._lock:
+            if len(self._idle) < READERS:
+                self._idle.append((database, connection))
+                return
+        connection.close()
+        database.close()
+
+    def new_id(self, prefix: str) -> str:
+        """Return an id nobody else has, such as ``w_0195...``; ids of one process sort by their time."""
+        return f"{prefix}_{self.clock.unique()}"
+
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for database, connection in idle:
+            connection.close()
+            database.close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.journals.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _engine(database: Database) -> Engine:
+    """Return what makes statements for a database; transactions are begun and ended by whoever lends it."""
+    return create_engine("sqlite://", module=dbapi, creator=lambda: Session(database), poolclass=StaticPool)
+
+
+@contextmanager
+def told_as_store(path: Path) -> Generator[None]:
+    """Turn what the database says into errors of the store."""
+    try:
+        yield
+    except JournalFormat as error:
+        raise StoreFormat(error.what, where=str(path), why=error.why, fix=error.fix) from error
+    except JournalNotFound as error:
+        fix = "run a goal or a plan here first, or name the store's folder"
+        raise StoreFailed("there is no store here", where=str(path), fix=fix) from error
+    except (JournalBusy, JournalDamaged, JournalWriteFailed) as error:
+        raise StoreFailed(error.what, where=str(path), why=error.why, fix=error.fix) from error
+    except exc.OperationalError as error:
+        raise StoreFailed(
+            "the store cannot be read or written",
+            where=str(path),
+            why=str(error.orig),
+            fix="make room or repair the disk; nothing acknowledged is lost",
+        ) from error
