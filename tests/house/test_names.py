@@ -34,9 +34,16 @@ EMPTY_WORDS = {
     "info",
 }
 
-BROAD_EXCEPT_OWNERS = {Path("driver/natives.py"), Path("driver/performers.py"), Path("infer/words.py")}
-"""Where a stranger's exception becomes a record: performers, and the turn of a native agent. And the owner of the
-package tokenizers, which raises ``Exception`` itself for a file that it cannot read."""
+BROAD_EXCEPT_OWNERS = {
+    Path("driver/natives.py"),
+    Path("driver/performers.py"),
+    Path("infer/words.py"),
+    Path("plane/deadlines.py"),
+    Path("plane/skills/performing.py"),
+}
+"""Where a stranger's exception becomes a record: performers, skills, and the turn of a native agent. Where it goes from
+the thread of a call to whoever waits for it. And the owner of the package tokenizers, which raises ``Exception`` itself
+for a file that it cannot read."""
 
 
 def test_no_file_is_named_after_nothing() -> None:

@@ -1,0 +1,262 @@
+"""Performs the calls of one skill: checks what goes in, calls it within its time, checks what comes out.
+
+Invariants:
+    * Every effect comes to an answer. Whatever a skill raises, or if it never returns, the answer says so.
+    * The same call under the same key gets the same idempotency key, however often it is performed.
+    * An answer holds no secret, no path of this machine and no time.
+    * After a failure of a call that may have changed something and cannot be told apart from one that did not, the
+      answer does not say that it may be tried again.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from ... import codec
+from ...clock import Clock
+from ...errors import TickworkError
+from ...kinds import EffectClass
+from ...records import Effect, Encoding, Result
+from ..calls import MAX_OUTPUT_BYTES, Answer, ArtifactRef, Failure, SkillCall, Usage
+from ..deadlines import Crowded, Overdue, Threads
+from ..errors import (
+    ArtifactNotFound,
+    OutputTooLarge,
+    PlaneError,
+    SkillFailed,
+    SkillInputInvalid,
+    SkillOutputInvalid,
+    SkillRefused,
+    SkillTimeout,
+)
+from ..secrets import Revealed, SecretBox
+from .registry import Found
+from .skill import Artifacts, CallContext
+
+MAX_MESSAGE: Final = 2000
+"""Characters of a failure's text that are kept."""
+
+GRACE_MS: Final = 250
+"""What a skill is given beyond its deadline, so that one that keeps to it can say itself what it was waiting for."""
+
+REFUSED: Final = frozenset({"TW7005", "TW7024", "TW7025", "TW7030"})
+"""Codes of failures that come from policy."""
+
+PROVIDER: Final = frozenset({"TW7017", "TW7026"})
+
+_calls: Final = msgspec.msgpack.Decoder(SkillCall)
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """An earlier output, as a cache keeps it."""
+
+    output: bytes
+    labels: tuple[str, ...] = ()
+    artifacts: tuple[ArtifactRef, ...] = ()
+
+
+class Cache(Protocol):
+    """Where earlier outputs of pure and idempotent skills lie. Keys: 64 hexadecimal digits."""
+
+    def look(self, key: str, newest_ms: int) -> bytes | None:
+        """Return what was kept under a key at most ``newest_ms`` ago."""
+        ...
+
+    def keep(self, key: str, value: bytes) -> None:
+        """Keep a value, in place of an earlier one."""
+        ...
+
+
+class _NoArtifacts:
+    """Where nothing can be kept."""
+
+    def put(self, name: str, mime: str, body: bytes, *, type: str = "file") -> ArtifactRef:
+        raise SkillRefused(f"there is nowhere to keep the artifact {name}")
+
+    def get(self, digest: bytes) -> bytes:
+        raise ArtifactNotFound("there are no artifacts here")
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """What skills reach, besides their parameters.
+
+    Attributes:
+        secrets: None for none.
+        cache: None where nothing is kept.
+        parts: By name, for what only some skills need: ``network`` (an ``Egress``), ``files`` (``Folders``),
+            ``databases`` (``Databases``), ``models`` (``tickwork.Models``), ``llm``, ``memory``.
+        threads: For calls with a deadline; all performers of a process had better share them.
+    """
+
+    clock: Clock
+    secrets: SecretBox | None = None
+    artifacts: Artifacts = _NoArtifacts()
+    cache: Cache | None = None
+    parts: Mapping[str, Any] = {}
+    threads: Threads = msgspec.field(default_factory=Threads)
+
+
+def call_key(lineage: str, path: str, purpose: str) -> str:
+    """Return the idempotency key of a call. Shape: 64 hexadecimal digits.
+
+    Law: it depends on nothing else, and so is the same for every attempt and after every crash.
+    """
+    return codec.digest(codec.encode((lineage, path, purpose))).hex()
+
+
+class SkillPerformer:
+    """Performs the calls of one skill in one run.
+
+    Args:
+        found: The skill.
+        lineage: What keys are made of; the run itself, where it is not said.
+    """
+
+    def __init__(self, found: Found, ports: Ports, *, run_id: str, lineage: str = "") -> None:
+        self._found = found
+        self._ports = ports
+        self._run = run_id
+        self._lineage = lineage or run_id
+        self._given, self._made = found.skill.shapes
+
+    def perform(self, effect: Effect) -> Result:
+        """Return the answer to a call. May block, to the call's deadline."""
+        call = _calls.decode(effect.body)
+        answer = self.answer(call, EffectClass(effect.effect_class))
+        return Result(effect.number, 0, Encoding.MSGPACK, codec.encode(answer))
+
+    def answer(self, call: SkillCall, effect_class: EffectClass | None = None) -> Answer:
+        """Return what comes of a call.
+
+        Args:
+            effect_class: What the step says, where it says something else than the skill.
+        """
+        kind = self._found.traits.effect_class if effect_class is None else effect_class
+        repeatable = kind in (EffectClass.PURE, EffectClass.IDEMPOTENT)
+        cache_key = self._cache_key(call) if call.cache_ms and repeatable else ""
+        if cache_key and (answer := self._cached(call, cache_key)) is not None:
+            return answer
+        secrets = Revealed(self._ports.secrets)
+        context = self._context(call, secrets)
+        try:
+            output = self._call(call, context)
+        except TickworkError as error:
+            return _failed(call, context, secrets, _failure(error, secrets, repeatable=repeatable))
+        except Exception as error:  # noqa: BLE001 - Any fault of a skill is its answer, never the run's end.
+            # The text of a stranger's exception may name anything; its kind names nothing.
+            told = SkillFailed(f"the skill raised {type(error).__name__}")
+            return _failed(call, context, secrets, _failure(told, secrets, repeatable=repeatable))
+        answer = _answer(call, context, secrets, secrets.hide(output))
+        if cache_key and self._ports.cache is not None:
+            kept = Kept(answer.output, answer.labels, answer.artifacts)
+            self._ports.cache.keep(cache_key, codec.encode(kept))
+        return answer
+
+    def _call(self, call: SkillCall, context: CallContext) -> bytes:
+        """Return the output of a call, checked.
+
+        Raises:
+            TickworkError: It came to none.
+        """
+        skill, traits = self._found.skill, self._found.traits
+        try:
+            given = self._given.check(call.params)
+        except ValueError as error:
+            raise SkillInputInvalid(f"parameters of {traits.name}: {error}") from None
+        if traits.inline:
+            value = skill.call(given, context)
+        else:
+            within = call.timeout_ms or traits.timeout_ms
+            value = self._within(lambda: skill.call(given, context), within)
+        try:
+            output = self._made.render(value)
+        except ValueError as error:
+            raise SkillOutputInvalid(f"result of {traits.name}: {error}") from None
+        if len(output) > MAX_OUTPUT_BYTES:
+            raise OutputTooLarge(
+                f"the result of {traits.name} has {len(output):,} bytes, and {MAX_OUTPUT_BYTES:,} are allowed"
+            )
+        return output
+
+    def _within(self, function: Any, within_ms: int) -> Any:
+        name = self._found.traits.name
+        try:
+            return self._ports.threads.call(function, within_ms + GRACE_MS if within_ms else 0)
+        except Overdue:
+            raise SkillTimeout(f"{name} gave no result within {within_ms:,} ms") from None
+        except Crowded:
+            told = SkillFailed(f"{name} was not called, since too many earlier calls still hang")
+            raise Unsent(told) from None
+
+    def _context(self, call: SkillCall, secrets: Revealed) -> CallContext:
+        clock, traits = self._ports.clock, self._found.traits
+        within = call.timeout_ms or traits.timeout_ms
+        return CallContext(
+            run_id=self._run,
+            step=call.path,
+            attempt=call.attempt,
+            key=call_key(self._lineage, call.path, call.purpose),
+            clock=clock,
+            secrets=secrets,
+            artifacts=self._ports.artifacts,
+            deadline_ns=clock.elapsed_ns() + within * 1_000_000 if within else 0,
+            labels=set(call.labels),
+            reserved_micros=call.reserved_micros,
+            parts=self._ports.parts,
+        )
+
+    def _cache_key(self, call: SkillCall) -> str:
+        """Return the key of a call's output: of the skill as it is, and of what the plan says, else of parameters."""
+        what = call.cache_key.encode() if call.cache_key else call.params
+        return codec.digest(codec.encode((self._found.pin.digest, bool(call.cache_key), what))).hex()
+
+    def _cached(self, call: SkillCall, key: str) -> Answer | None:
+        raw = self._ports.cache.look(key, call.cache_ms) if self._ports.cache is not None else None
+        if raw is None:
+            return None
+        kept = msgspec.msgpack.decode(raw, type=Kept)
+        labels = tuple(sorted({*kept.labels, *call.labels}))
+        return Answer(call.number, kept.output, labels=labels, artifacts=kept.artifacts, cached=True)
+
+
+class Unsent(SkillFailed):
+    """A failure before anything could have been changed: the call may be tried again, whatever the skill's class."""
+
+    def __init__(self, error: TickworkError) -> None:
+        super().__init__(error.what)
+        self.cause = error
+        self.retryable = error.retryable if isinstance(error, PlaneError) else False
+        self.retry_after_ms = error.retry_after_ms if isinstance(error, PlaneError) else 0
+
+
+def _failure(error: TickworkError, secrets: Revealed, *, repeatable: bool) -> Failure:
+    again = isinstance(error, PlaneError) and error.retryable and (repeatable or isinstance(error, Unsent))
+    wait = error.retry_after_ms if isinstance(error, PlaneError) else 0
+    code = error.cause.code if isinstance(error, Unsent) else error.code
+    source = "policy" if code in REFUSED else "provider" if code in PROVIDER else "skill"
+    message = secrets.hide(error.what[:MAX_MESSAGE].encode(errors="replace")).decode(errors="replace")
+    return Failure(code, message, again, source, wait)
+
+
+def _answer(call: SkillCall, context: CallContext, secrets: Revealed, output: bytes) -> Answer:
+    return Answer(
+        call.number,
+        output,
+        usage=context.usage,
+        labels=tuple(sorted(context.labels)),
+        artifacts=tuple(context.kept),
+        transcript=secrets.hide(context.transcript),
+    )
+
+
+def _failed(call: SkillCall, context: CallContext, secrets: Revealed, failure: Failure) -> Answer:
+    """Return the answer of a call that failed; what it has spent until then is spent."""
+    usage: Usage = context.usage
+    return Answer(
+        call.number,
+        failure=failure,
+        usage=usage,
+        labels=tuple(sorted(context.labels)),
+        transcript=secrets.hide(context.transcript),
+    )
