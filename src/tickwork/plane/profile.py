@@ -291,5 +291,5 @@ def with_changes(table: ProfileTable, changes: Mapping[str, Any], where: str = "
         *outer, last = key.split(".")
         for part in outer:
             place = place.setdefault(part, {})
-        place[last] = list(value) if isinstance(value, tuple) else value
+        place[last] = value
     return check_profile(json.loads(msgspec.json.encode(document)), Path(where), {})

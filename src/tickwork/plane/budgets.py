@@ -1,0 +1,237 @@
+"""What all runs of a profile, and of the tenant, have spent: set aside before a call, settled after it.
+
+A run keeps its own limits by itself, in its turns. What several runs share is kept here, in rows.
+
+Invariants:
+    * A call is booked once for each limit, under its own key, however often it is told.
+    * What is set aside and what is spent never pass a hard limit together, however many calls are begun at once: the
+      check and the booking are one transaction.
+    * A refusal books nothing.
+    * What a call has cost is booked even where it is more than was set aside: the money is gone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from ..clock import Clock, utc_text
+from .calls import Usage
+from .errors import BudgetExceeded
+from .money import parse_usd, usd_text
+from .profile import ProfileTable
+from .store.store import Store
+from .store.tables import TENANT, budget, ledger
+
+RESERVED: Final = "reserved"
+SETTLED: Final = "settled"
+RELEASED: Final = "released"
+
+TENANT_SUBJECT: Final = "tenant"
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """What a subject may spend in a window; -1 for any amount. Units: micro-dollars.
+
+    Attributes:
+        subject: ``profile:NAME``, ``tenant`` or ``run:ID``.
+        window: ``day`` and ``month`` are those of UTC; ``total`` is for ever.
+    """
+
+    subject: str
+    window: str = "total"
+    hard_micros: int = -1
+
+    def period(self, now_us: int) -> str:
+        """Return the name of the window that a time lies in: ``2026-01-31``, ``2026-01``, or empty for ever."""
+        return utc_text(now_us)[: {"day": 10, "month": 7}.get(self.window, 0)]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a booking is for, as people read it."""
+
+    run_id: str = ""
+    step: str = ""
+    skill: str = ""
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What one subject has used in one period. Units: micro-dollars, tokens, calls; a limit of -1 is none."""
+
+    subject: str
+    period: str
+    hard_micros: int
+    reserved_micros: int
+    spent_micros: int
+    tokens: int
+    calls: int
+
+
+def limits_of(table: ProfileTable) -> tuple[Limit, ...]:
+    """Return what all runs of a profile may spend together. Order: day, month, total."""
+    subject, spending = f"profile:{table.name}", table.spending
+    told = (("day", spending.day_usd), ("month", spending.month_usd), ("total", spending.total_usd))
+    return tuple(Limit(subject, window, parse_usd(usd) if usd else -1) for window, usd in told)
+
+
+class Ledger:
+    """The bookings of one tenant."""
+
+    def __init__(self, store: Store, clock: Clock, tenant: str = TENANT) -> None:
+        self._store = store
+        self._clock = clock
+        self._tenant = tenant
+
+    def reserve(self, key: str, micros: int, limits: Sequence[Limit], entry: Entry) -> None:
+        """Set money aside for a call, under each limit. Law: doing so again under the same key changes nothing.
+
+        Args:
+            key: Of the call and its attempt.
+            micros: What it costs at most.
+
+        Raises:
+            BudgetExceeded: TW7010, it may be more than a limit leaves; then nothing is set aside.
+        """
+        with self._store.begin() as connection:
+            booked = {(row["subject"], row["period"]): row for row in self._booked(connection, key)}
+            if any(row["status"] != RELEASED for row in booked.values()):
+                return
+            now = self._clock.now_us()
+            for limit in limits:
+                period = limit.period(now)
+                self._admit(connection, limit, period, micros)
+                values = {"status": RESERVED, "reserved_micros": micros, "at_us": now, "settled_us": None}
+                if (limit.subject, period) in booked:
+                    connection.execute(
+                        update(ledger).where(*self._place(ledger, limit.subject, period, key)).values(**values)
+                    )
+                else:
+                    place = {"tenant_id": self._tenant, "subject": limit.subject, "period": period, "key": key}
+                    told = {"run_id": entry.run_id, "step": entry.step, "skill": entry.skill}
+                    connection.execute(insert(ledger).values(**place, **told, **values))
+
+    def settle(self, key: str, usage: Usage) -> None:
+        """Book what a call has used in place of what was set aside. Law: only the first time under a key counts."""
+        with self._store.begin() as connection:
+            for row in self._booked(connection, key):
+                if row["status"] == RESERVED:
+                    self._close(connection, row, SETTLED, usage)
+
+    def release(self, key: str) -> None:
+        """Give back what was set aside for a call that was not made. Law: of what is settled nothing is given back."""
+        with self._store.begin() as connection:
+            for row in self._booked(connection, key):
+                if row["status"] == RESERVED:
+                    self._close(connection, row, RELEASED, Usage())
+
+    def close(self, run_id: str) -> None:
+        """Give back what is still set aside for a run that has ended."""
+        query = select(ledger).where(
+            ledger.c.tenant_id == self._tenant, ledger.c.run_id == run_id, ledger.c.status == RESERVED
+        )
+        with self._store.begin() as connection:
+            for row in connection.execute(query).mappings().all():
+                self._close(connection, dict(row), RELEASED, Usage())
+
+    def spent(self, subject: str = "") -> list[Spent]:
+        """Return what was used, by subject and period. Order: by both."""
+        query = select(budget).where(budget.c.tenant_id == self._tenant).order_by(budget.c.subject, budget.c.period)
+        if subject:
+            query = query.where(budget.c.subject == subject)
+        with self._store.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        names = ("subject", "period", "hard_micros", "reserved_micros", "spent_micros", "spent_tokens", "spent_calls")
+        return [Spent(*(row[name] for name in names)) for row in rows]
+
+    def _booked(self, connection: Connection, key: str) -> Sequence[Mapping[str, Any]]:
+        query = select(ledger).where(ledger.c.tenant_id == self._tenant, ledger.c.key == key)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _place(self, table: Any, subject: str, period: str, key: str = "") -> list[Any]:
+        place = [table.c.tenant_id == self._tenant, table.c.subject == subject, table.c.period == period]
+        return [*place, table.c.key == key] if key else place
+
+    def _admit(self, connection: Connection, limit: Limit, period: str, micros: int) -> None:
+        """Set money aside under one limit, or refuse to."""
+        where = self._place(budget, limit.subject, period)
+        row = connection.execute(select(budget.c.reserved_micros, budget.c.spent_micros).where(*where)).first()
+        if row is None:
+            place = {"tenant_id": self._tenant, "subject": limit.subject, "period": period}
+            connection.execute(insert(budget).values(**place))
+        reserved, spent = (row.reserved_micros, row.spent_micros) if row is not None else (0, 0)
+        if 0 <= limit.hard_micros < reserved + spent + micros:
+            raise _over(limit, period, micros, reserved + spent)
+        values = {"hard_micros": limit.hard_micros, "reserved_micros": reserved + micros}
+        connection.execute(update(budget).where(*where).values(**values))
+
+    def _close(self, connection: Connection, row: Mapping[str, Any], status: str, usage: Usage) -> None:
+        connection.execute(
+            update(ledger)
+            .where(*self._place(ledger, row["subject"], row["period"], row["key"]))
+            .values(
+                status=status,
+                cost_micros=usage.cost_micros,
+                tokens_in=usage.tokens_in,
+                tokens_out=usage.tokens_out,
+                tokens_cached=usage.tokens_cached,
+                requests=usage.requests,
+                model=usage.model,
+                prices=usage.prices,
+                settled_us=self._clock.now_us(),
+            )
+        )
+        c = budget.c
+        connection.execute(
+            update(budget)
+            .where(*self._place(budget, row["subject"], row["period"]))
+            .values(
+                reserved_micros=c.reserved_micros - row["reserved_micros"],
+                spent_micros=c.spent_micros + usage.cost_micros,
+                spent_tokens=c.spent_tokens + usage.tokens_in + usage.tokens_out,
+                spent_calls=c.spent_calls + (1 if status == SETTLED else 0),
+            )
+        )
+
+
+def _over(limit: Limit, period: str, micros: int, taken: int) -> BudgetExceeded:
+    whose = "all profiles" if limit.subject == TENANT_SUBJECT else limit.subject.replace(":", " ", 1)
+    return BudgetExceeded(
+        f"a call that may cost {usd_text(micros)} USD is more than the budget of {whose} leaves",
+        where=period,
+        why=f"{usd_text(limit.hard_micros)} USD are allowed, {usd_text(taken)} of them are spent or set aside",
+        fix="wait for the next period, raise the limit with `tickwork profile set`, or ask for less",
+    )
+
+
+class Purse:
+    """The money of one run, as far as other runs share it.
+
+    Args:
+        table: The profile that the run has pinned.
+        tenant_limits: What all profiles may spend together.
+    """
+
+    def __init__(self, books: Ledger, table: ProfileTable, run_id: str, tenant_limits: Sequence[Limit] = ()) -> None:
+        self._books = books
+        self._run_id = run_id
+        self._limits = (*limits_of(table), *tenant_limits)
+
+    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
+        """Set aside what a call may cost; a call that costs nothing is not booked.
+
+        Raises:
+            BudgetExceeded: TW7010.
+        """
+        if micros > 0:
+            self._books.reserve(key, micros, self._limits, Entry(self._run_id, step, skill))
+
+    def settle(self, key: str, micros: int, usage: Usage) -> None:
+        """Book what a call has cost, for which ``micros`` were set aside."""
+        if micros > 0:
+            self._books.settle(key, usage)
+
+    def release(self, key: str, micros: int) -> None:
+        """Give back what was set aside for a call that was not made."""
+        if micros > 0:
+            self._books.release(key)
