@@ -92,22 +92,37 @@ class Store:
                     yield writer
 
     @contextmanager
+    def writing_quickly(self, *, durable: bool = True) -> Generator[Database]:
+        """Write as in ``begin``, by statements that are text already."""
+        with told_as_store(self.path), self.journals.transaction(durable=durable) as database:
+            yield database
+
+    @contextmanager
+    def reading_quickly(self) -> Generator[Database]:
+        """Read as in ``reading``, by statements that are text already."""
+        with told_as_store(self.path), self._borrowed() as (database, _):
+            yield database
+
+    @contextmanager
     def reading(self) -> Generator[Connection]:
         """Read: all of the block sees the store as it is at its first statement.
 
         Raises:
             StoreFailed: TW7018.
         """
-        with told_as_store(self.path):
-            database, connection = self._borrow()
-            try:
-                database.begin_reading()
-                with connection.begin():
-                    yield connection
-            finally:
-                with suppress(TickworkError):
-                    database.rollback()
-                self._give_back(database, connection)
+        with told_as_store(self.path), self._borrowed() as (_, connection), connection.begin():
+            yield connection
+
+    @contextmanager
+    def _borrowed(self) -> Generator[tuple[Database, Connection]]:
+        database, connection = self._borrow()
+        try:
+            database.begin_reading()
+            yield database, connection
+        finally:
+            with suppress(TickworkError):
+                database.rollback()
+            self._give_back(database, connection)
 
     def _borrow(self) -> tuple[Database, Connection]:
         with self._lock:

@@ -113,6 +113,7 @@ run: Final = _table(
     UniqueConstraint("tenant_id", "key"),
     Index(None, "tenant_id", "status", "priority", "created_us"),
     Index(None, "root_id"),
+    Index("ix_run_lease_owner", "lease_owner", sqlite_where=text("lease_owner != ''")),
 )
 
 dead_letter: Final = _table(
