@@ -1,0 +1,134 @@
+"""The planner that needs no network and no model: the goal is compared with plans that people wrote.
+
+The plan whose goal, description or examples lie closest to the goal is taken, with the parameters that the goal names.
+
+Law: the same goal and the same plans give the same plan, in whatever order the plans were read; ties go by name.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from ...infer.embeddings import Embedder, HashedNgrams, cosine
+from ..errors import PlannerFailed
+from ..tables import PlanTable
+from .extract import Extracted, extract, plain_example
+from .planner import Desk, Task
+
+NAME: Final = "template"
+
+NEAR: Final = 0.3
+"""Likeness from which on a plan is for a goal. Measured over the shipped plans: goals that are meant for a plan lie
+from 0.4 on, and those that are not lie below 0.2."""
+
+SHOWN: Final = 5
+"""Near plans that an error names."""
+
+MOST_INPUT_CHARACTERS: Final = 200
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A plan beside a goal.
+
+    Attributes:
+        likeness: From -1 to 1, rounded to six decimals; 1 where the goal is an instance of one of its examples.
+        text: What of the plan was closest.
+    """
+
+    likeness: float
+    table: PlanTable
+    text: str
+    extracted: Extracted
+
+
+class TemplatePlanner:
+    """Takes the nearest plan.
+
+    Args:
+        plans: Plans by name.
+        embedder: Makes vectors of texts; the hashed n-grams need no model.
+    """
+
+    def __init__(self, plans: Mapping[str, PlanTable], embedder: Embedder | None = None) -> None:
+        self._plans = plans
+        self._embedder = embedder or HashedNgrams()
+
+    def propose(self, task: Task, desk: Desk) -> PlanTable:
+        """Return the nearest plan with the goal's parameters as its defaults.
+
+        Raises:
+            PlannerFailed: TW7016, there is none near, or a parameter that it needs is not in the goal; the nearest
+                plans are named.
+        """
+        allowed = desk.settings.plans
+        plans = [table for name, table in sorted(self._plans.items()) if not allowed or name in allowed]
+        if not plans:
+            raise PlannerFailed(
+                "there are no plans to choose from",
+                why="the template planner takes a plan that somebody wrote",
+                fix="put plans into .tickwork/plans, or let a language model plan: planner = llm",
+            )
+        matches = self.rank(task, plans)
+        desk.notes |= {
+            "embedder": self._embedder.name,
+            "near": [
+                {"plan": match.table.name, "likeness": match.likeness, "text": match.text} for match in matches[:SHOWN]
+            ],
+        }
+        best = matches[0]
+        if best.likeness < NEAR:
+            raise PlannerFailed(
+                f"no plan is for this goal; the nearest is {_shown(best)}",
+                where=f"goal: {task.goal[:MOST_INPUT_CHARACTERS]}",
+                why=f"a likeness of {NEAR:g} is needed; near are {', '.join(map(_shown, matches[:SHOWN]))}",
+                fix="name a plan's own words, add a plan to .tickwork/plans, or run one: tickwork plan run FILE",
+            )
+        if best.extracted.missing:
+            raise _missing(best, task)
+        desk.notes["parameters"] = best.extracted.values
+        inputs = {
+            name: msgspec.structs.replace(item, default=best.extracted.values.get(name, item.default))
+            for name, item in best.table.inputs.items()
+        }
+        return msgspec.structs.replace(best.table, inputs=inputs, planner=NAME)
+
+    def rank(self, task: Task, plans: Sequence[PlanTable]) -> list[Match]:
+        """Return plans by how near they are to a goal. Order: nearest first, ties by name."""
+        texts = [_texts(table) for table in plans]
+        vectors = self._embedder.embed([task.goal, *(text for said in texts for text in said)])
+        goal, rest = vectors[0], iter(vectors[1:])
+        matches = list[Match]()
+        for table, said in zip(plans, texts, strict=True):
+            near = [(round(cosine(goal, next(rest)), 6), text) for text in said]
+            likeness, text = max(near, key=lambda pair: pair[0], default=(0.0, ""))
+            extracted = extract(table, task.goal, task.inputs)
+            if extracted.example:
+                likeness, text = 1.0, extracted.example
+            matches.append(Match(likeness, table, text, extracted))
+        return sorted(matches, key=lambda match: (-match.likeness, match.table.name))
+
+
+def _texts(table: PlanTable) -> list[str]:
+    said = [table.goal, table.description, *map(plain_example, table.examples), table.name.replace("_", " ")]
+    return [text for text in dict.fromkeys(said) if text]
+
+
+def _shown(match: Match) -> str:
+    return f"{match.table.name} ({match.likeness:.2f})"
+
+
+def _missing(match: Match, task: Task) -> PlannerFailed:
+    table, missing = match.table, match.extracted.missing
+    told = [
+        f"{name} ({table.inputs[name].type}): {table.inputs[name].description or 'no description'}" for name in missing
+    ]
+    plural = "s" if len(missing) > 1 else ""
+    options = " ".join(f"--input {name}=..." for name in missing)
+    example = f"; it is asked for as: {table.examples[0]}" if table.examples else ""
+    return PlannerFailed(
+        f"the plan {table.name} needs the parameter{plural} {', '.join(missing)}, which the goal does not name",
+        where=f"goal: {task.goal[:MOST_INPUT_CHARACTERS]}",
+        why="; ".join(told) + example,
+        fix=f"say it in the goal, or give {options}",
+    )
