@@ -22,7 +22,7 @@ from .errors import ExpressionFailed, ExpressionInvalid
 from .extras import missing_package
 from .json_text import MAX_DEPTH
 
-NAMES: Final = ("goal", "index", "inputs", "item", "labels", "params", "result", "steps")
+NAMES: Final = ("error", "goal", "index", "inputs", "item", "labels", "params", "result", "steps")
 """Variables that there are anywhere. Which of them there are in one place, says who checks an expression there."""
 
 NAMED: Final = ("inputs", "steps")

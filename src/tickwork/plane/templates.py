@@ -82,6 +82,25 @@ def reads(value: Any) -> frozenset[tuple[str, str]]:
     return frozenset(read for source, _ in expressions(value) for read in cel.reads(source))
 
 
+def steps_read(raw: bytes) -> frozenset[str]:
+    """Return the steps that the templates of JSON read."""
+    return _steps(reads(read_json(raw))) if _OPEN.encode() in raw else frozenset()
+
+
+def steps_in_text(text: str) -> frozenset[str]:
+    """Return the steps that the templates of a text read."""
+    return _steps(reads(text))
+
+
+def steps_in_expression(source: str) -> frozenset[str]:
+    """Return the steps that an expression reads."""
+    return _steps(cel.reads(source))
+
+
+def _steps(found: frozenset[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(member for root, member in found if root == "steps")
+
+
 def is_static(value: Any) -> bool:
     """Return whether a value holds no expression. An escaped ``$${`` is one: it has to be resolved."""
     if isinstance(value, str):
