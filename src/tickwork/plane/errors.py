@@ -46,10 +46,12 @@ class PlaneError(TickworkError):
     Attributes:
         retryable: Whether the same call may succeed later; whoever raises one that knows better sets it.
         retry_after_ms: When at the earliest, where the other side has said so; 0 where it has not.
+        unsent: Whether nothing can have been changed yet, so that even a call that must not be repeated may be.
     """
 
     retryable: bool = False
     retry_after_ms: int = 0
+    unsent: bool = False
 
 
 class PlanInvalid(PlaneError):

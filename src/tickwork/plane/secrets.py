@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 
 from .errors import SkillRefused
 
@@ -99,7 +98,7 @@ def _spellings(secret: str) -> list[bytes]:
     """Return how a secret may be spelt: plain, in JSON, for an address, as base64 and hexadecimal. Order: longest."""
     raw = secret.encode()
     found = {raw, json.dumps(secret)[1:-1].encode(), json.dumps(secret, ensure_ascii=False)[1:-1].encode()}
-    found |= {quote(secret).encode(), quote(secret, safe="").encode(), raw.hex().encode(), raw.hex().upper().encode()}
+    found |= {_quoted(raw, b"/"), _quoted(raw, b""), raw.hex().encode(), raw.hex().upper().encode()}
     for shift in range(3):
         # What comes before a secret moves its bits against the digits; those that are its own alone are looked for.
         for encoder in (base64.b64encode, base64.urlsafe_b64encode):
@@ -107,3 +106,9 @@ def _spellings(secret: str) -> list[bytes]:
             cut = digits[(0, 2, 3)[shift] : len(digits) - (1 if (shift + len(raw)) % 3 else 0)]
             found.add(cut)
     return sorted((item for item in found if len(item) >= SHORTEST), key=lambda item: (-len(item), item))
+
+
+def _quoted(raw: bytes, safe: bytes) -> bytes:
+    """Return bytes as an address spells them. Source: RFC 3986, 2.1 and 2.3."""
+    plain = safe + b"-._~"
+    return b"".join(bytes((byte,)) if bytes((byte,)).isalnum() or byte in plain else b"%%%02X" % byte for byte in raw)

@@ -186,8 +186,9 @@ class SkillPerformer:
         except Overdue:
             raise SkillTimeout(f"{name} gave no result within {within_ms:,} ms") from None
         except Crowded:
-            told = SkillFailed(f"{name} was not called, since too many earlier calls still hang")
-            raise Unsent(told) from None
+            failed = SkillFailed(f"{name} was not called, since too many earlier calls still hang")
+            failed.unsent = True
+            raise failed from None
 
     def _context(self, call: SkillCall, secrets: Revealed) -> CallContext:
         clock, traits = self._ports.clock, self._found.traits
@@ -220,23 +221,13 @@ class SkillPerformer:
         return Answer(call.number, kept.output, labels=labels, artifacts=kept.artifacts, cached=True)
 
 
-class Unsent(SkillFailed):
-    """A failure before anything could have been changed: the call may be tried again, whatever the skill's class."""
-
-    def __init__(self, error: TickworkError) -> None:
-        super().__init__(error.what)
-        self.cause = error
-        self.retryable = error.retryable if isinstance(error, PlaneError) else False
-        self.retry_after_ms = error.retry_after_ms if isinstance(error, PlaneError) else 0
-
-
 def _failure(error: TickworkError, secrets: Revealed, *, repeatable: bool) -> Failure:
-    again = isinstance(error, PlaneError) and error.retryable and (repeatable or isinstance(error, Unsent))
-    wait = error.retry_after_ms if isinstance(error, PlaneError) else 0
-    code = error.cause.code if isinstance(error, Unsent) else error.code
-    source = "policy" if code in REFUSED else "provider" if code in PROVIDER else "skill"
+    again, wait = False, 0
+    if isinstance(error, PlaneError):
+        again, wait = error.retryable and (repeatable or error.unsent), error.retry_after_ms
+    source = "policy" if error.code in REFUSED else "provider" if error.code in PROVIDER else "skill"
     message = secrets.hide(error.what[:MAX_MESSAGE].encode(errors="replace")).decode(errors="replace")
-    return Failure(code, message, again, source, wait)
+    return Failure(error.code, message, again, source, wait)
 
 
 def _answer(call: SkillCall, context: CallContext, secrets: Revealed, output: bytes) -> Answer:
