@@ -56,8 +56,3 @@ class SteppedClock:
     def unique(self) -> str:
         """Return a text made of the next time."""
         return f"{self.now_us():022x}"
-
-
-def utc_text(at_us: int) -> str:
-    """Return a wall-clock time as people and other programs read it: ``2026-01-31T12:00:00Z``. Units: microseconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_us // 1_000_000))

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, insert, select, text
 
 from ..clock import Clock
 from .calls import ArtifactRef
 from .errors import ArtifactNotFound, PathRefused, StoreFailed
+from .store.sql import Connection, RowMapping, Select, insert, select, text
 from .store.store import Store
 from .store.tables import TENANT, artifact
 from .words import match_any

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
 
-from ..clock import Clock, utc_text
+from ..clock import Clock
+from ..packages.times import format_time
 from .calls import Usage
 from .errors import BudgetExceeded
 from .money import parse_usd, usd_text
 from .profile import ProfileTable
+from .store.sql import ColumnElement, Connection, Table, insert, select, update
 from .store.store import Store
 from .store.tables import TENANT, budget, ledger
 
@@ -45,7 +46,7 @@ class Limit(msgspec.Struct, frozen=True):
 
     def period(self, now_us: int) -> str:
         """Return the name of the window that a time lies in: ``2026-01-31``, ``2026-01``, or empty for ever."""
-        return utc_text(now_us)[: {"day": 10, "month": 7}.get(self.window, 0)]
+        return format_time(now_us)[: {"day": 10, "month": 7}.get(self.window, 0)]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -148,7 +149,7 @@ class Ledger:
         query = select(ledger).where(ledger.c.tenant_id == self._tenant, ledger.c.key == key)
         return [dict(row) for row in connection.execute(query).mappings()]
 
-    def _place(self, table: Any, subject: str, period: str, key: str = "") -> list[Any]:
+    def _place(self, table: Table, subject: str, period: str, key: str = "") -> list[ColumnElement[bool]]:
         place = [table.c.tenant_id == self._tenant, table.c.subject == subject, table.c.period == period]
         return [*place, table.c.key == key] if key else place
 

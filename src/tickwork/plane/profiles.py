@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
 
 from ..clock import Clock
 from .errors import BudgetExceeded, ProfileInvalid, ProfileNotFound, SkillRefused
 from .profile import DEFAULT, DEFAULT_TABLE, ProfileTable, decode_profile, duration_us, encode_profile
+from .store.sql import Connection, insert, select, update
 from .store.store import Store
 from .store.tables import TENANT, profile, profile_version, rate
 

@@ -10,12 +10,12 @@ import hashlib
 from typing import Final, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, text, update
 
 from ...clock import Clock
 from ...infer.embeddings import Embedder
 from ..errors import SkillInputInvalid
 from ..profile import DEFAULT
+from ..store.sql import ColumnElement, Connection, RowMapping, delete, insert, select, text, update
 from ..store.store import Store
 from ..store.tables import TENANT, conversation, memory_block, memory_item
 from .vectors import pack

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select, text
 
+from ..store.sql import Connection, select, text
 from ..store.tables import memory_item
 from ..words import match_any
 from .items import MAX_IMPORTANCE, Item, Memory, item_of
