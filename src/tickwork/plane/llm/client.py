@@ -8,25 +8,26 @@ Invariants:
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
 from ...clock import Clock
+from ..addresses import EgressPolicy, parse_url
 from ..calls import MAX_OUTPUT_BYTES
-from ..errors import PlaneError, ProviderFailed
+from ..egress import Egress, Streamed
+from ..errors import OutputTooLarge, PlaneError, ProviderFailed, SkillFailed, SkillTimeout
 from ..profile import duration_us
 from ..secrets import Revealed, SecretBox
 from ..skills.skill import Secrets
 from .anthropic import KEY_HEADER, Anthropic
-from .failing import cut, of_status, shown, unreadable
+from .failing import cut, of_status, shown, unreachable, unreadable
 from .openai import OpenAI
 from .port import Account, Completion, Exchange, Gathering, Outgoing, Request, Tokens, Wire, formed
 from .pricing import Pricing, added
 from .settings import Chosen, Settings
-from .sse import Sent, StreamReader
+from .sse import StreamReader
 
 MAX_ANSWER_BYTES: Final = 4 * MAX_OUTPUT_BYTES
 """Of an answer in one piece, as JSON."""
@@ -42,60 +43,36 @@ FIRST_PAUSE_MS: Final = 500
 WIRES: Final[Mapping[str, Wire]] = {"anthropic": Anthropic(), "openai": OpenAI()}
 
 
-class Reply(Protocol):
-    """An answer over HTTP. ``headers`` have lower-case names."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it comes.
-
-        Raises:
-            PlaneError: It ends too early, is too large or comes too late.
-        """
-        ...
-
-
-class Http(Protocol):
-    """Whoever makes requests over HTTP."""
-
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, within_ms: int) -> AbstractContextManager[Reply]:
-        """Send a request.
-
-        Raises:
-            ProviderFailed: TW7017, there is nobody.
-            AddressRefused: TW7024, it may not be reached.
-        """
-        ...
+def network_to(chosen: Chosen, clock: Clock) -> Egress:
+    """Return the way to one provider, and to nobody else. Redirections are not followed: the key would go along."""
+    provider = chosen.provider
+    place = parse_url(provider.address).place
+    return Egress(EgressPolicy((place,), provider.loopback, provider.networks, redirects=0), clock)
 
 
 class Client:
     """Language models of this machine's settings.
 
     Args:
-        http: Makes a way to reach one provider.
         secrets: Where keys are; None for the account's.
+        network: Makes the way to a provider.
         pause: Waits. Units: seconds.
     """
 
     def __init__(
         self,
         settings: Settings,
-        http: Callable[[Chosen], Http],
         clock: Clock,
         *,
-        pricing: Pricing | None = None,
         secrets: Secrets | None = None,
+        pricing: Pricing | None = None,
+        network: Callable[[Chosen, Clock], Egress] = network_to,
         pause: Callable[[float], object] | None = None,
     ) -> None:
         self.settings = settings
         self.pricing = pricing or Pricing(clock)
         self.clock = clock
-        self._http = http
+        self._network = network
         self._secrets = secrets
         self._pause = pause or threading.Event().wait
 
@@ -111,7 +88,7 @@ class Client:
         attempt = _Attempt(self, chosen, outgoing, account)
         for number in range(chosen.provider.retries + 1):
             try:
-                completion = attempt.make(self._http(chosen), self._secrets or account.secrets)
+                completion = attempt.make(self._network(chosen, self.clock), self._secrets or account.secrets)
             except PlaneError as error:
                 self._note(attempt, request, None, error)
                 pause_ms = self._pause_after(error, number, attempt)
@@ -176,7 +153,7 @@ class _Attempt:
             return most
         return max(0, min(most, (self.account.deadline_ns - self._clock.elapsed_ns()) // 1_000_000))
 
-    def make(self, http: Http, secrets: Secrets) -> Completion:
+    def make(self, network: Egress, secrets: Secrets) -> Completion:
         """Send the request and return the answer.
 
         Raises:
@@ -186,67 +163,73 @@ class _Attempt:
         within_ms = self.left_ms()
         if within_ms <= 0:
             raise ProviderFailed("there was no time left to ask the provider", fix="give the step a longer timeout")
-        until = self._clock.elapsed_ns() + within_ms * 1_000_000
         headers, revealed = self._headers(secrets)
         url = self.chosen.provider.address + self.outgoing.path
-        with http.post(url, headers, self.outgoing.body, within_ms) as reply:
-            self.status = reply.status
-            if not 200 <= reply.status < 300:
-                body = self._read(reply, MAX_FAILURE_BYTES, until)
-                raise of_status(reply.status, reply.headers, revealed.hide(body), self._clock)
-            self.billed = True
-            kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-            wire = WIRES[self.chosen.provider.kind]
-            if kind == "text/event-stream":
-                return self._gather(wire.gather(), reply, until)
-            body = revealed.hide(self._read(reply, MAX_ANSWER_BYTES, until))
-            if kind != "application/json" and not kind.endswith("+json"):
-                raise unreadable(f"it is {kind or 'of no type'}: {body[:400].decode('utf-8', 'replace')}")
-            if len(body) > MAX_ANSWER_BYTES:
-                raise unreadable(f"it is longer than {MAX_ANSWER_BYTES:,} bytes")
-            return wire.whole(body)
+        try:
+            with network.stream(
+                "POST", url, headers, self.outgoing.body, deadline_ms=within_ms, most_bytes=MAX_STREAM_BYTES
+            ) as reply:
+                return self._read(reply, revealed)
+        except (SkillFailed, SkillTimeout) as error:
+            # What was sent and came to no status may have been worked on, and may be billed.
+            self.billed = self.billed or not (self.status or error.unsent)
+            raise (unreachable(error.what) if error.unsent else cut(error.what)) from error
+        except OutputTooLarge as error:
+            raise unreadable(error.what) from error
 
-    def _headers(self, secrets: Secrets) -> tuple[dict[str, str], Revealed]:
+    def _read(self, reply: Streamed, revealed: Revealed) -> Completion:
+        self.status = reply.status
+        if not 200 <= reply.status < 300:
+            words = revealed.hide(_whole(reply, MAX_FAILURE_BYTES))
+            raise of_status(reply.status, dict(reversed(reply.headers)), words, self._clock)
+        self.billed = True
+        kind = reply.header("content-type").partition(";")[0].strip().lower()
+        wire = WIRES[self.chosen.provider.kind]
+        if kind == "text/event-stream":
+            return _gathered(wire.gather(), reply)
+        body = revealed.hide(_whole(reply, MAX_ANSWER_BYTES))
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise unreadable(f"it is {kind or 'of no type'}: {body[:400].decode('utf-8', 'replace')}")
+        if len(body) > MAX_ANSWER_BYTES:
+            raise unreadable(f"it is longer than {MAX_ANSWER_BYTES:,} bytes")
+        return wire.whole(body)
+
+    def _headers(self, secrets: Secrets) -> tuple[list[tuple[str, str]], Revealed]:
         """Return the headers with the key, and what takes the key out of what comes back."""
-        headers, handle = dict(self.outgoing.headers), self.chosen.provider.key
+        headers, handle = [*self.outgoing.headers], self.chosen.provider.key
         if not handle:
             return headers, Revealed(None)
         key = secrets.reveal(handle)
         own = self.chosen.provider.kind == "anthropic"
-        headers[KEY_HEADER if own else "authorization"] = key if own else f"Bearer {key}"
+        headers.append((KEY_HEADER, key) if own else ("authorization", f"Bearer {key}"))
         name = handle.removeprefix("secret:")
         revealed = Revealed(SecretBox({name: key}))
         revealed.reveal(name)
         return headers, revealed
 
-    def _gather(self, gathering: Gathering, reply: Reply, until: int) -> Completion:
-        reader, size, said = StreamReader(), 0, 0
-        for chunk in reply.chunks():
-            size += len(chunk)
-            if size > MAX_STREAM_BYTES or said > MAX_OUTPUT_BYTES:
-                raise unreadable("it is longer than any answer may be")
-            said += sum(len(gathering.take(sent).encode()) for sent in self._sent(reader, chunk))
-            self._look_at_time(until)
-        for sent in reader.end():
-            gathering.take(sent)
-        return gathering.end()
 
-    def _sent(self, reader: StreamReader, chunk: bytes) -> list[Sent]:
+def _gathered(gathering: Gathering, reply: Streamed) -> Completion:
+    """Return a streamed answer once all of it is there."""
+    reader, said = StreamReader(), 0
+    for chunk in reply.chunks:
         try:
-            return reader.feed(chunk)
+            pieces = reader.feed(chunk)
         except ValueError as error:
             raise unreadable(str(error)) from error
+        said += sum(len(gathering.take(sent).encode("utf-8", "replace")) for sent in pieces)
+        if said > MAX_OUTPUT_BYTES:
+            raise unreadable(f"it is longer than {MAX_OUTPUT_BYTES:,} bytes")
+    for sent in reader.end():
+        gathering.take(sent)
+    return gathering.end()
 
-    def _read(self, reply: Reply, most: int, until: int) -> bytes:
-        parts, size = list[bytes](), 0
-        for chunk in reply.chunks():
-            parts.append(chunk)
-            size += len(chunk)
-            if size > most:
-                break
-            self._look_at_time(until)
-        return b"".join(parts)
 
-    def _look_at_time(self, until: int) -> None:
-        if self._clock.elapsed_ns() > until:
-            raise cut("it took longer than it may")
+def _whole(reply: Streamed, most: int) -> bytes:
+    """Return a body, at most a little more than ``most`` of it."""
+    parts, size = list[bytes](), 0
+    for chunk in reply.chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > most:
+            break
+    return b"".join(parts)

@@ -12,9 +12,6 @@ from ..prices import OWN, Prices, Rates, Used
 from .port import Outgoing, Tokens
 from .settings import Chosen
 
-BYTES_A_TOKEN: Final = 3
-"""Fewer than texts have for each token, so that a count from bytes is a bound."""
-
 OVERHEAD_TOKENS: Final = 1_000
 """What a provider puts around a prompt: its own words for functions and schemas."""
 
@@ -84,8 +81,8 @@ class Pricing:
 
 
 def most_input(outgoing: Outgoing) -> int:
-    """Return how many tokens a request has at most."""
-    return -(-len(outgoing.body) // BYTES_A_TOKEN) + OVERHEAD_TOKENS
+    """Return how many tokens a request has at most: every token stands for a byte at least."""
+    return len(outgoing.body) + OVERHEAD_TOKENS
 
 
 def added(one: Usage, other: Usage) -> Usage:

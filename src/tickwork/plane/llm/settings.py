@@ -26,9 +26,9 @@ Without a file there are the providers ``anthropic`` and ``openai`` with the key
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -38,7 +38,8 @@ from ...driver.faults import Fault, as_error, choose
 from ...driver.places import find_places
 from ...driver.shape import shape_faults
 from ...errors import WorldSchemaError
-from ..errors import ProviderFailed, SkillInvalid
+from ..addresses import parse_url
+from ..errors import AddressRefused, ProviderFailed, SkillInvalid
 from ..tables import Duration, Money, Name
 from .port import DEFAULT_MAX_TOKENS, Manner, Manners
 
@@ -71,6 +72,7 @@ class ProviderTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     retries: Annotated[int, Meta(ge=0, le=5, description="Further attempts where nobody bills for the first.")] = 2
     prices: Annotated[str, Meta(max_length=64, description="Its name in the price table; empty for its address.")] = ""
     loopback: Annotated[bool, Meta(description="Whether it may be this machine.")] = False
+    networks: Annotated[tuple[str, ...], Meta(description="Private networks that it may be in: `10.1.0.0/16`.")] = ()
 
     @property
     def address(self) -> str:
@@ -193,19 +195,26 @@ def _faults(table: SettingsTable) -> Iterator[Fault]:
         if model.free and model.input_usd:
             yield Fault(WorldSchemaError, place, "a free model has a price", "", "remove `free`, or the prices")
     for name, provider in table.providers.items():
-        if provider.base_url and not _is_address(provider.base_url):
-            why = "it begins with https://, or http:// for this machine, and names a host"
-            what = f"{provider.base_url!r} is no address"
-            yield Fault(WorldSchemaError, ("providers", name, "base_url"), what, why, "write the provider's address")
+        yield from _provider_faults(("providers", name), provider)
     if table.default and table.default not in table.models and "/" not in table.default:
         fix = choose(table.default, table.models, "add it, or remove `default`")
         yield Fault(WorldSchemaError, ("default",), f"there is no model {table.default}", "", fix)
 
 
-def _is_address(text: str) -> bool:
+def _provider_faults(place: tuple[str, ...], provider: ProviderTable) -> Iterator[Fault]:
     try:
-        parts = urlsplit(text)
-        plain = not (parts.username or parts.password or parts.query or parts.fragment)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and plain and (parts.port or 1) > 0
-    except ValueError:
-        return False
+        target = parse_url(provider.address)
+    except AddressRefused as error:
+        why = error.why or "it begins with https://, or with http:// for this machine"
+        yield Fault(WorldSchemaError, (*place, "base_url"), error.what, why, "write the provider's address")
+        return
+    if target.scheme == "http" and not (provider.loopback or provider.networks):
+        why = "on its way, everybody could read what is said, and the key"
+        fix = "write https://, or `loopback = true` for a server of this machine"
+        yield Fault(WorldSchemaError, (*place, "base_url"), "the address has no https", why, fix)
+    for index, network in enumerate(provider.networks):
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            what = f"{network!r} is no network"
+            yield Fault(WorldSchemaError, (*place, "networks", index), what, "", "write it as 10.1.0.0/16")
