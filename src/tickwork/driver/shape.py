@@ -24,8 +24,9 @@ def shape_faults(value: object, shape: shapes.Type, path: places.Path) -> Iterat
         case shapes.AnyType():
             pass
         case shapes.UnionType():
-            fitting = [option for option in shape.types if _is_kind(value, option)]
-            yield from shape_faults(value, fitting[0], path) if fitting else [_kind_fault(value, shape, path)]
+            found = [list(shape_faults(value, option, path)) for option in shape.types if _is_kind(value, option)]
+            # One option that fits is enough; what is said of one that does not is said of the first.
+            yield from (found[0] if all(found) else ()) if found else [_kind_fault(value, shape, path)]
         case _ if not _is_kind(value, shape):
             yield _kind_fault(value, shape, path)
         case shapes.StructType() if is_table(value):
@@ -106,6 +107,8 @@ _KINDS: Final[Mapping[type[shapes.Type], tuple[type, ...]]] = {
     shapes.IntType: (int,),
     shapes.BoolType: (bool,),
     shapes.StrType: (str,),
+    shapes.FloatType: (float, int),
+    shapes.NoneType: (type(None),),
 }
 """What ``tomllib`` makes of a value of each shape."""
 
@@ -134,7 +137,7 @@ def _range_faults(value: object, shape: shapes.Type, path: places.Path) -> Itera
             allowed = [str(option) for option in shape.values]
             fix = choose(value, allowed, "") if isinstance(value, str) else f"use {listed(allowed)}"
             yield Fault(WorldSchemaError, path, f"{key_text(path)} is {value!r}", f"it must be {_expected(shape)}", fix)
-        case shapes.IntType() if isinstance(value, int) and not _within(value, shape):
+        case shapes.IntType() | shapes.FloatType() if isinstance(value, int | float) and not _within(value, shape):
             what = f"{key_text(path)} is {value}, out of range"
             yield Fault(WorldSchemaError, path, what, f"it must be {_expected(shape)}", f"write {_expected(shape)}")
         case shapes.StrType() if isinstance(value, str) and not _is_allowed_text(value, shape):
@@ -144,7 +147,7 @@ def _range_faults(value: object, shape: shapes.Type, path: places.Path) -> Itera
             pass
 
 
-def _within(value: int, shape: shapes.IntType) -> bool:
+def _within(value: float, shape: shapes.IntType | shapes.FloatType) -> bool:
     return (shape.ge is None or value >= shape.ge) and (shape.le is None or value <= shape.le)
 
 
@@ -167,9 +170,13 @@ def _expected(shape: shapes.Type) -> str:
         case shapes.Metadata():
             return _expected(shape.type)
         case shapes.UnionType():
-            return " or ".join(_expected(option) for option in shape.types)
+            options = [_expected(option) for option in shape.types if not isinstance(option, shapes.NoneType)]
+            # A text that may be empty is described by what it is when it is not.
+            return " or ".join(option for option in options if option != '""')
         case shapes.IntType():
             return _expected_integer(shape)
+        case shapes.FloatType():
+            return _expected_number(shape)
         case shapes.StrType():
             return _expected_text(shape)
         case shapes.LiteralType():
@@ -180,7 +187,12 @@ def _expected(shape: shapes.Type) -> str:
 
 def _expected_integer(shape: shapes.IntType) -> str:
     top = f" to {shape.le}" if shape.le is not None and shape.le < MAX_INTEGER else " or more"
-    return f"an integer, {shape.ge}{top}"
+    return f"an integer, {shape.ge}{top}" if shape.ge is not None else "an integer"
+
+
+def _expected_number(shape: shapes.FloatType) -> str:
+    bounds = [f"{words} {bound:g}" for words, bound in (("from", shape.ge), ("to", shape.le)) if bound is not None]
+    return " ".join(["a number", *bounds])
 
 
 def _expected_choice(allowed: list[str]) -> str:
