@@ -168,7 +168,7 @@ def _expected(shape: shapes.Type) -> str:
     """Return what a person should write for this shape."""
     match shape:
         case shapes.Metadata():
-            return _expected(shape.type)
+            return _description(shape) if _example(shape) else _expected(shape.type)
         case shapes.UnionType():
             options = [_expected(option) for option in shape.types if not isinstance(option, shapes.NoneType)]
             # A text that may be empty is described by what it is when it is not.

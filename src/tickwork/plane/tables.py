@@ -19,16 +19,29 @@ MONEY_PATTERN: Final = r"^\d{1,9}(\.\d{1,6})?$"
 
 MAX_STEPS: Final = 10_000
 
-Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="Lower-case letters, digits and underscores.")]
-Duration = Annotated[str, Meta(pattern=DURATION_PATTERN, description="Such as `250ms`, `30s`, `5m`, `1h30m` or `2d`.")]
-Money = Annotated[str, Meta(pattern=MONEY_PATTERN, description="US dollars as text, such as `0.25`; six decimals.")]
+Name = Annotated[
+    str, Meta(pattern=NAME_PATTERN, description="A name of lower-case letters, digits and `_`.", examples=["load"])
+]
+Duration = Annotated[
+    str, Meta(pattern=DURATION_PATTERN, description="A text such as `250ms`, `30s`, `5m` or `1h30m`.", examples=["30s"])
+]
+Money = Annotated[
+    str,
+    Meta(
+        pattern=MONEY_PATTERN,
+        description="A text of US dollars such as `0.25`, with at most six decimals.",
+        examples=["0.25"],
+    ),
+]
 Expression = Annotated[str, Meta(max_length=4096, description="An expression of CEL.")]
 OnError = Literal["abort", "continue", "retry", "fallback", "escalate"]
 Join = Literal["all", "any"] | Annotated[int, Meta(ge=1)]
 SkillName = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z][a-z0-9_.-]{0,127}(@[0-9A-Za-z.+-]{1,32})?$", description="A skill, `NAME` or `NAME@VERSION`."
+        pattern=r"^[a-z][a-z0-9_.-]{0,127}(@[0-9A-Za-z.+-]{1,32})?$",
+        description="A skill, `NAME` or `NAME@VERSION`.",
+        examples=["http_call"],
     ),
 ]
 

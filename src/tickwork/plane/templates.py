@@ -17,7 +17,7 @@ import msgspec
 from ..driver.places import Path
 from ..driver.shape import is_array, is_table
 from . import cel
-from .calls import MAX_OUTPUT_BYTES
+from .cel_bounds import MAX_WEIGHT
 from .errors import ExpressionFailed, ExpressionInvalid
 from .json_text import read_json, write_json
 
@@ -46,10 +46,10 @@ def render(raw: bytes, variables: Mapping[str, object]) -> bytes:
         rendered = write_json(value)
     except ValueError as error:
         raise ExpressionFailed("what the expressions come to cannot be written", why=str(error)) from None
-    if len(rendered) > MAX_OUTPUT_BYTES:
+    if len(rendered) > MAX_WEIGHT:
         raise ExpressionFailed(
             f"what the expressions come to has {len(rendered):,} bytes",
-            why=f"at most {MAX_OUTPUT_BYTES:,} are allowed",
+            why=f"at most {MAX_WEIGHT:,} are allowed",
             fix="hand on an artifact in place of its content",
         )
     return rendered
@@ -211,8 +211,8 @@ def _resolved(text: str, variables: Mapping[str, object]) -> Any:
     for part in parts:
         piece = _written(cel.evaluate(part.text, variables)) if part.is_expression else part.text
         size += len(piece)
-        if size > MAX_OUTPUT_BYTES:
-            why = f"at most {MAX_OUTPUT_BYTES:,} characters are allowed"
+        if size > MAX_WEIGHT:
+            why = f"at most {MAX_WEIGHT:,} characters are allowed"
             raise ExpressionFailed("a text that becomes too long", where=_shown(text, 0), why=why)
         pieces.append(piece)
     return "".join(pieces)
