@@ -14,7 +14,6 @@ from .asking import Wanted
 from .channel import SPIN_NS, Channel, ChannelClosed, ChannelSlow, connect, make_pair
 from .launch import Child, start_fresh
 from .link import Link
-from .watch import Mover
 
 BACKOFF_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Wait before each attempt to reach a host; after the last it is given up."""
@@ -48,7 +47,6 @@ class Line:
         self._child: Child | None = None
         self._idle = list[Channel]()
         self._closed = threading.Event()
-        self._mover = Mover()
 
     @property
     def pid(self) -> int:
@@ -174,7 +172,7 @@ class Line:
             raise
         finally:
             theirs.close()
-        return Link(wanted, answer, mine, arena, self._clock, self._mover)
+        return Link(wanted, answer, mine, arena, self._clock)
 
     def close(self) -> None:
         """Leave the host; one that was started here ends."""

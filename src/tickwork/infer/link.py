@@ -13,7 +13,6 @@ from .asking import Inference, Reply, Wanted
 from .channel import Channel, ChannelClosed
 from .fingerprint import Fingerprint, decode_fingerprint
 from .manifest import ModelConfig
-from .watch import SHARED_NS, SLOW_MOST, Mover
 
 _HEAD: Final = struct.Struct("<HHIQ")
 _rows: Final = msgspec.msgpack.Decoder(list[wire.Row])
@@ -38,13 +37,11 @@ class Link:
     """
 
     __slots__ = (
-        "_arena", "_asked", "_channel", "_clock", "_label", "_memory", "_mover", "_profile", "_provider", "_slow",
-        "config", "fingerprint", "incidents", "number", "refused", "worker",
+        "_arena", "_asked", "_channel", "_clock", "_label", "_memory", "_profile", "_provider", "config",
+        "fingerprint", "incidents", "number", "refused", "worker",
     )  # fmt: skip
 
-    def __init__(
-        self, wanted: Wanted, acquired: wire.Acquired, channel: Channel, arena: Arena, clock: Clock, mover: Mover
-    ) -> None:
+    def __init__(self, wanted: Wanted, acquired: wire.Acquired, channel: Channel, arena: Arena, clock: Clock) -> None:
         self.worker = acquired.worker
         self.number = acquired.link
         self.config: ModelConfig = acquired.config
@@ -56,8 +53,6 @@ class Link:
         self._clock = clock
         self._asked = 0
         self._memory = acquired.memory
-        self._mover = mover
-        self._slow = 0
         self._profile = wanted.profile
         self._label = f"{self.config.name}:{self.config.version}"
 
@@ -105,13 +100,6 @@ class Link:
 
     def _understand(self, kind: int, head: bytes, body: memoryview, asked: int, total_ns: int) -> list[Reply]:
         flags, encoding, code, number, nans, rows, queue_us, run_us, error_bytes, length = wire.REPLY.unpack(head)
-        if total_ns - run_us * 1000 > SHARED_NS:
-            self._slow += 1
-            if self._slow >= SLOW_MOST:
-                self._slow = 0
-                self._mover.move(self._clock.elapsed_ns())
-        else:
-            self._slow = 0
         in_arena = flags & wire.IN_ARENA
         room = self._arena.room if in_arena else len(body)
         if number != asked or length > room or error_bytes > len(body) - (0 if in_arena else length):

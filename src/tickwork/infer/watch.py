@@ -2,7 +2,6 @@
 
 import os
 import select
-import sys
 from typing import Final
 
 from ..clock import Clock
@@ -62,62 +61,6 @@ class Watch:
             if now >= until:
                 return self.wait(timeout_s)
             _give_way()
-
-
-SHARED_NS: Final = 80_000
-"""What of an answer's time went by outside the model where asker and worker share a processor: twice the usual."""
-
-SLOW_MOST: Final = 4
-"""So many slow answers in a row are taken for sharing; one alone is an interruption."""
-
-MOVE_NS: Final = 10_000_000
-"""Time from one move to the next. Moving takes some 50 us, and helps nobody where all processors are busy."""
-
-
-class Mover:
-    """Takes a thread to another of the processors that it may use.
-
-    A process that is woken may be put on the processor of the one that woke it and now looks for its answer, with
-    another idle. As both look, the system sees two that are busy and leaves them there, for a tenth of a second and
-    more, in which every answer takes three times as long.
-
-    Attributes:
-        moves: How often it did.
-    """
-
-    def __init__(self) -> None:
-        self.moves = 0
-        self._next_ns = 0
-
-    def move(self, now_ns: int) -> None:
-        """Go to another processor, if the last move was some time ago."""
-        if now_ns >= self._next_ns:
-            self._next_ns = now_ns + MOVE_NS
-            self._move()
-
-    def _move(self) -> None:
-        """Go elsewhere, and be free to go anywhere again."""
-        if sys.platform != "linux":
-            return
-        try:
-            allowed = os.sched_getaffinity(0)
-            others = allowed - {_processor()}
-            if not others:
-                return
-            try:
-                os.sched_setaffinity(0, others)
-            finally:
-                os.sched_setaffinity(0, allowed)
-        except (OSError, ValueError, IndexError):
-            # It is not allowed here, or not to be found out; then all stays as it is.
-            return
-        self.moves += 1
-
-
-def _processor() -> int:
-    """Return the number of the processor that this thread runs on."""
-    with open("/proc/thread-self/stat", encoding="ascii", errors="replace") as file:
-        return int(file.read().rpartition(")")[2].split()[36])
 
 
 _LOOKS: Final = 16

@@ -14,7 +14,6 @@ from tickwork.infer.channel import Channel, ChannelClosed, make_pair
 from tickwork.infer.fingerprint import Fingerprint
 from tickwork.infer.link import Link
 from tickwork.infer.manifest import ModelConfig
-from tickwork.infer.watch import SHARED_NS, SLOW_MOST, Mover
 from tickwork.records import Encoding
 
 MODEL = wanted("net")
@@ -38,7 +37,7 @@ def say() -> Iterator[Say]:
         theirs.append(other)
         acquired = wire.Acquired(1, 1, FINGERPRINT.encode(), ModelConfig(name="net", version="1"), (), (), 0)
         threading.Thread(target=answer, args=(other, head, body), daemon=True).start()
-        return Link(MODEL, acquired, mine, make_arena(), SystemClock(), Mover())
+        return Link(MODEL, acquired, mine, make_arena(), SystemClock())
 
     yield connect
     for other in theirs:
@@ -87,23 +86,3 @@ def test_what_is_no_answer_is_the_end_of_the_connection(say: Say, said: tuple[by
 
 def test_what_is_an_answer_is_taken(say: Say) -> None:
     assert ask(say(reply(length=3), b"abc")) is not None
-
-
-def test_slow_answers_in_a_row_make_the_asker_move_and_quick_ones_between_do_not(
-    say: Say, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link, moved = say(reply(), b""), list[int]()
-    monkeypatch.setattr(Mover, "move", lambda mover, now_ns: moved.append(now_ns))
-    # The first answer may take long or not.
-    ask(link)
-    moved.clear()
-
-    def hear(took_ns: int) -> None:
-        link._read(wire.ASK, reply(), memoryview(b""), 1, took_ns)
-
-    for took_ns in [0, *[*[2 * SHARED_NS] * (SLOW_MOST - 1), SHARED_NS // 2] * 3]:
-        hear(took_ns)
-    assert moved == []
-    for _ in range(2 * SLOW_MOST):
-        hear(2 * SHARED_NS)
-    assert len(moved) == 2

@@ -19,7 +19,6 @@ from tickwork.infer.asking import Incident, Reply, Wanted
 from tickwork.infer.channel import Channel, ChannelClosed, make_pair
 from tickwork.infer.link import Link
 from tickwork.infer.manifest import ModelConfig
-from tickwork.infer.watch import Mover
 from tickwork.infer.worker import load_and_answer
 from tickwork.records import Encoding, NoteKind, Refusal
 
@@ -84,7 +83,7 @@ class Stage:
         self.host.send(wire.ATTACH, attach, handing=[theirs.fileno(), arena.number])
         theirs.close()
         acquired = wire.Acquired(1, self._links, self.loaded.fingerprint, CONFIG, (), (), self.loaded.memory)
-        return Link(MODEL, acquired, mine, arena, SystemClock(), Mover())
+        return Link(MODEL, acquired, mine, arena, SystemClock())
 
     def bare(self, memory: int = -1) -> Channel:
         """Return a new connection that says what it likes, with this memory or an empty one."""
