@@ -8,13 +8,25 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from .errors import SkillRefused
 
 HANDLE: Final = re.compile(r"secret:([A-Za-z][A-Za-z0-9_]{0,63})")
 SHORTEST: Final = 6
 """Characters from which on a secret is looked for in what comes back: a shorter one would be found everywhere."""
+
+
+class Source(Protocol):
+    """Whatever knows secrets."""
+
+    def reveal(self, handle: str) -> str:
+        """Return a secret.
+
+        Raises:
+            SkillRefused: TW7005.
+        """
+        ...
 
 
 class SecretBox:
@@ -58,7 +70,7 @@ class Revealed:
         source: Where they come from.
     """
 
-    def __init__(self, source: "SecretBox | Revealed | None") -> None:
+    def __init__(self, source: Source | None) -> None:
         self._source = source
         self._shown = dict[str, str]()
 

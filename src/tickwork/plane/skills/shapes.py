@@ -53,7 +53,7 @@ class ModelShape:
             checked = self._adapter.validate_python(value)
         except ValidationError as error:
             raise ValueError(_told(error)) from None
-        return write_json(self._adapter.dump_python(checked, mode="json"))
+        return write_json(self._adapter.dump_python(checked, mode="json", by_alias=True))
 
     def schema(self) -> dict[str, Any]:
         """Return its JSON Schema."""
