@@ -9,6 +9,7 @@ from ..driver.diff import diff as diff_journals
 from ..errors import ReplayDivergence
 from .documents import divergence_document
 from .output import Output, write_document, write_line
+from .sources import open_source
 
 EXAMPLES: Final = """Examples:
 
@@ -23,14 +24,15 @@ app = App(name="diff", help_epilogue=EXAMPLES)
 
 @app.default
 def diff(
-    one: Annotated[Path, Parameter(help="The journal that counts as expected.")],
-    other: Annotated[Path, Parameter(help="The journal to hold against it.")],
+    one: Annotated[Path, Parameter(help="The run that counts as expected: its journal, or its id in the store.")],
+    other: Annotated[Path, Parameter(help="The run to hold against it.")],
     /,
     *,
     output: Output = "text",
 ) -> int:
     """Find the first record in which two journals differ."""
-    found = diff_journals(one, other)
+    with open_source(one) as first, open_source(other) as second:
+        found = diff_journals(first, second)
     if output != "text":
         document = {
             "equal": found.equal,

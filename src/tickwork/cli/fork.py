@@ -32,6 +32,7 @@ from .session import (
     options_for,
     stop_on_signal,
 )
+from .sources import Reference, known_world, open_source
 from .swaps import ForkModelSwaps, ForkSwaps, parse_model_swaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
@@ -77,7 +78,7 @@ app = App(name="fork", help_epilogue=EXAMPLES)
 
 @app.default
 def fork(
-    journal: Annotated[Path, Parameter(help="The journal of the run to copy from.")],
+    run: Reference,
     /,
     *,
     at: Annotated[int, Parameter(help="First tick of the new run that is its own.")],
@@ -105,18 +106,20 @@ def fork(
     output: Output = "text",
 ) -> int:
     """Copy a run up to a tick, change something, and go on live in a new journal."""
-    with reading(journal) as parent:
-        header, environment = read_header(parent)
-    edit = parse_edit(header, set_ or [], drop or [])
-    of_swaps, grants = split_grants(grant or [], {word.partition("=")[0] for word in swap or []})
-    of_models = parse_model_swaps(swap_model or [], ticks=False)
-    swaps: tuple[AnySwap, ...] = (*parse_swaps(swap or [], of_swaps, ticks=False), *of_models)
-    edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped, swaps)
-    models = ModelChoice(store, providers, model_budget, telemetry)
-    with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder, models=models) as options:
-        options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
-        target, decided = to or next_journal(header.name), decisions(decide or [])
-        done = fork_run(journal, at=at, to=target, edit=edit, decisions=decided, options=options)
+    with open_source(run) as source:
+        with reading(source) as parent:
+            header, environment = read_header(parent)
+        edit = parse_edit(header, set_ or [], drop or [])
+        of_swaps, grants = split_grants(grant or [], {word.partition("=")[0] for word in swap or []})
+        of_models = parse_model_swaps(swap_model or [], ticks=False)
+        swaps: tuple[AnySwap, ...] = (*parse_swaps(swap or [], of_swaps, ticks=False), *of_models)
+        edit = Edit((*edit.inputs, *parse_grants(header, grants, revoke or [])), edit.dropped, swaps)
+        models = ModelChoice(store, providers, model_budget, telemetry)
+        with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder, models=models) as options:
+            options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
+            target, decided = to or next_journal(header.name), decisions(decide or [])
+            world = known_world(source)
+            done = fork_run(source, at=at, to=target, edit=edit, world=world, decisions=decided, options=options)
     return finish(done, stop, output, {"parent": environment.run_id, "forked_at": at})
 
 

@@ -1,14 +1,14 @@
 """``tickwork replay``."""
 
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from ..driver.verify import replay as replay_journal
 from .documents import write_run
 from .output import Output
 from .session import options_for
+from .sources import Reference, open_source, placed
 
 EXAMPLES: Final = """Examples:
 
@@ -22,9 +22,9 @@ app = App(name="replay", help_epilogue=EXAMPLES)
 
 
 @app.default
-def replay(journal: Annotated[Path, Parameter(help="The journal of a run.")], /, *, output: Output = "text") -> int:
+def replay(run: Reference, /, *, output: Output = "text") -> int:
     """Fold a journal again without performing anything, and print the head that comes out."""
-    with options_for("replay") as options:
-        done = replay_journal(journal, options=options)
+    with options_for("replay") as options, open_source(run) as source:
+        done = placed(replay_journal(source, options=options), source)
     write_run(done, output)
     return 0

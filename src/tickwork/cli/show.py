@@ -10,10 +10,12 @@ from cyclopts import App, Parameter
 from ..driver import look
 from ..driver.model_notes import models_of
 from ..errors import AgentNotFound
+from ..journal.shared import SharedJournal
 from ..records import AGAIN, UNTIL_MESSAGE
 from .output import Format, Output, write_document, write_facts, write_line, write_rows
 from .screen import write_table
 from .session import trap_reader
+from .sources import Reference, open_source
 
 EXAMPLES: Final = """Examples:
 
@@ -36,7 +38,7 @@ app = App(name="show", help_epilogue=EXAMPLES)
 class Request(msgspec.Struct, frozen=True):
     """What to show, and how."""
 
-    journal: Path
+    journal: Path | SharedJournal
     tick: int | None
     last: int | None
     agent: str
@@ -45,7 +47,7 @@ class Request(msgspec.Struct, frozen=True):
 
 @app.default
 def show(
-    journal: Annotated[Path, Parameter(help="The journal of a run.")],
+    run: Reference,
     view: Annotated[View, Parameter(help="What to look at.")] = "state",
     /,
     *,
@@ -55,7 +57,8 @@ def show(
     output: Output = "text",
 ) -> int:
     """Show a run at any tick: its state, agents, messages, records or models."""
-    VIEWS[view](Request(journal, tick, last, agent, output))
+    with open_source(run) as source:
+        VIEWS[view](Request(source, tick, last, agent, output))
     return 0
 
 

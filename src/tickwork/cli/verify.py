@@ -3,19 +3,21 @@
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 from cyclopts import App, Parameter
 
 from ..driver.opening import read_header, reading
 from ..driver.reexecute import Reexecution
 from ..driver.reexecute import reexecute as ask_again
-from ..driver.verify import Run, Verification
+from ..driver.verify import Run, Verification, examine
 from ..driver.verify import verify as verify_journal
 from ..errors import JournalDamaged, ReplayDivergence, UsageFault
-from ..journal.check import check
 from ..journal.seal import Damage
+from ..journal.shared import SharedJournal
 from .documents import unreadable, write_verification
 from .output import Output
 from .session import Budget, Folder, ModelChoice, Store, Workers, options_for
+from .sources import Reference, known_world, open_source, placed
 
 EXAMPLES: Final = """Examples:
 
@@ -36,7 +38,7 @@ app = App(name="verify", help_epilogue=EXAMPLES)
 
 @app.default
 def verify(
-    journal: Annotated[Path, Parameter(help="The journal of a run.")],
+    run: Reference,
     /,
     *,
     workers: Workers = None,
@@ -62,20 +64,24 @@ def verify(
         raise UsageFault("--model goes with --reexecute", fix="add --reexecute")
     models = ModelChoice(store, budget=model_budget)
     again: Reexecution | None = None
-    with options_for("verify", workers=workers, folder=folder, models=models) as options:
+    with options_for("verify", workers=workers, folder=folder, models=models) as options, open_source(run) as source:
+        world = None if chain_only else known_world(source)
         try:
-            found = verify_chain(journal) if chain_only else verify_journal(journal, options=options)
+            found = verify_chain(source) if chain_only else verify_journal(source, world=world, options=options)
         except JournalDamaged as error:
-            found = unreadable(journal, error)
+            found = unreadable(run, error)
+        found = msgspec.structs.replace(found, run=placed(found.run, source))
         if reexecute and found.equal:
-            again = ask_again(journal, models=model or (), options=options)
+            again = ask_again(source, models=model or (), world=world, options=options)
     write_verification(found, output, executed=not chain_only, again=again)
     return 0 if found.equal and (again is None or again.equal) else ReplayDivergence.exit_status
 
 
-def verify_chain(path: Path) -> Verification:
+def verify_chain(source: Path | SharedJournal) -> Verification:
     """Return whether a journal is what was written; whether its turns would come out again is not asked."""
-    report = check(path)
+    report = examine(source)
+    assert report is not None, "a command line names no journal in memory"
+    path = source if isinstance(source, Path) else None
     damage = report.damage
     if damage is None and report.signature_ok is False:
         damage = Damage("a signature does not hold, or is of another chain", record=report.signed_tick)
@@ -84,7 +90,7 @@ def verify_chain(path: Path) -> Verification:
         return Verification(
             Run("", "", "damaged", report.ticks, head, path, 0, 0, report.ticks), equal=False, damage=damage
         )
-    with reading(path) as journal:
+    with reading(source) as journal:
         header, environment = read_header(journal)
     status = report.status.text if report.status is not None and report.status.closed else "interrupted"
     run = Run(environment.run_id, header.name, status, report.ticks, head, path, 0, 0, report.ticks)

@@ -7,6 +7,7 @@ import msgspec
 from .. import codec
 from ..errors import JournalDamaged, ReplayDivergence
 from ..journal.check import ChainReport
+from ..journal.memory import MemoryJournal
 from ..journal.seal import Damage
 from ..journal.store import JournalReader
 from ..kernel import RunStatus
@@ -160,10 +161,8 @@ def verify(
     options = options or Options()
     path = journal_path(source)
     signed_by = ""
-    if path is not None:
-        from ..journal.check import check  # Loads SQLite, which a journal in memory does not need.
-
-        report = check(path)
+    report = examine(source)
+    if report is not None:
         if report.damage is not None:
             return Verification(_damaged_run(path, report), equal=False, damage=report.damage)
         if report.signature_ok is False:
@@ -183,7 +182,20 @@ def verify(
         return Verification(run_, equal=True, signed_by=signed_by)
 
 
-def _damaged_run(path: Path, report: ChainReport) -> Run:
+def examine(source: Path | str | JournalReader) -> ChainReport | None:
+    """Return what the bytes and records of a journal say of themselves; None for one in memory."""
+    if isinstance(source, MemoryJournal):
+        return None
+    # Loads SQLite, which a journal in memory does not need.
+    from ..journal.check import check, check_shared
+    from ..journal.shared import SharedJournal
+
+    if isinstance(source, str | Path):
+        return check(Path(source))
+    return check_shared(source) if isinstance(source, SharedJournal) else None
+
+
+def _damaged_run(path: Path | None, report: ChainReport) -> Run:
     head = report.head.d if report.head is not None else b""
     return Run("", "", "damaged", report.ticks, head, path, 0, 0, report.ticks)
 

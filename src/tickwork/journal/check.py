@@ -6,6 +6,7 @@ there the chain, the digests of contents, the write-ahead log and SQLite's own e
 """
 
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -14,9 +15,11 @@ from ..errors import JournalDamaged, JournalFormat
 from ..records import Frame
 from .layout import begins_as_closed
 from .seal import Damage, find_damage, has_footer
+from .shared import SharedJournal
 from .signing import verify
 from .sqlite import SqliteJournal, raw_file, reader_of
-from .store import HEADER_TICK, Head, RunStatus, Signature
+from .store import HEADER_TICK, Head, JournalReader, RunStatus, Signature
+from .tables import Tables
 
 
 class ChainReport(msgspec.Struct, frozen=True):
@@ -41,6 +44,14 @@ class ChainReport(msgspec.Struct, frozen=True):
     signed_tick: int = HEADER_TICK
     signature_ok: bool | None = None
     damage: Damage | None = None
+
+
+class Examined(JournalReader, Protocol):
+    """A journal whose rows can be looked at."""
+
+    def tables(self) -> Tables:
+        """Return the rows that were flushed."""
+        ...
 
 
 class _Chain:
@@ -91,6 +102,14 @@ def check(path: Path | str) -> ChainReport:
         return _check_records(journal, sealed, damage)
 
 
+def check_shared(journal: SharedJournal) -> ChainReport:
+    """Examine every record and content of one run in a database of many.
+
+    Nothing is changed, and a damaged run is a report, not an exception.
+    """
+    return _check_records(journal, False, None)
+
+
 def _check_file(path: Path) -> tuple[bool, Damage | None]:
     """Return whether the file is a closed journal, and the first damaged place of its bytes."""
     with raw_file(path) as file:
@@ -100,7 +119,7 @@ def _check_file(path: Path) -> tuple[bool, Damage | None]:
     return False, None
 
 
-def _check_records(journal: SqliteJournal, sealed: bool, damage: Damage | None) -> ChainReport:
+def _check_records(journal: Examined, sealed: bool, damage: Damage | None) -> ChainReport:
     chain: _Chain | None = None
     found: Damage | None = None
     signatures: tuple[Signature, ...] = ()
@@ -126,7 +145,7 @@ def _check_records(journal: SqliteJournal, sealed: bool, damage: Damage | None) 
 
 
 def _check_chain(
-    journal: SqliteJournal, chain: _Chain, signatures: tuple[Signature, ...]
+    journal: Examined, chain: _Chain, signatures: tuple[Signature, ...]
 ) -> tuple[Damage | None, bool | None]:
     """Follow the chain to its end or first fault; judge the signatures by the heads that it passes."""
     signed = {one.head.tick: one.head for one in signatures}
@@ -143,12 +162,13 @@ def _check_chain(
     return None, good
 
 
-def _check_rest(journal: SqliteJournal, sealed: bool, ticks: int) -> Damage | None:
+def _check_rest(journal: Examined, sealed: bool, ticks: int) -> Damage | None:
     """Examine what the chain does not cover: contents, and the structure of a file without a seal."""
     for name, body in journal.tables().contents():
         if digest(body) != name:
             return Damage(f"content {name.hex()} is not what its digest says")
-    if sealed:
+    if sealed or not isinstance(journal, SqliteJournal):
+        # The seal has covered the file; and a database of many runs is examined as a whole or not at all.
         return None
     if journal.status().closed:
         return Damage("the run is finished and its file has no seal: another program has written it")

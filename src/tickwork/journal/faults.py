@@ -40,7 +40,7 @@ def not_readable_here(path: Path) -> JournalNotFound:
 
 def name_taken(path: Path) -> JournalExists:
     """Return the error of a new run under the name of a file that exists."""
-    fix = "choose another --journal, or go on with --resume"
+    fix = "choose another name, or go on with --resume"
     return JournalExists("there is a file of this name already", where=str(path), fix=fix)
 
 

@@ -467,3 +467,32 @@ def run_ended(row: RunRow) -> RunBusy:
     return RunBusy(
         f"run {row.id} has ended ({row.status})", fix=f"run it again with `tickwork rerun {row.id}`, or fork it"
     )
+
+
+def row_document(row: RunRow) -> dict[str, object]:
+    """Return a run as a document for programs."""
+    return {
+        "run_id": row.id,
+        "name": row.name,
+        "goal": row.goal,
+        "profile": row.profile,
+        "profile_version": row.profile_version,
+        "status": row.status,
+        "reason": row.reason,
+        "degraded": bool(row.degraded),
+        "parent": row.parent_id,
+        "relation": row.relation or None,
+        "family": row.root_id,
+        "plan_digest": row.plan_digest.hex(),
+        "inputs": msgspec.json.decode(row.inputs),
+        "tags": msgspec.json.decode(row.tags),
+        "ticks": row.ticks,
+        "cost_micros": row.cost_micros,
+        "tokens_in": row.tokens_in,
+        "tokens_out": row.tokens_out,
+        "calls": row.calls,
+        "attempts": row.attempts,
+        "created_us": row.created_us,
+        "started_us": row.started_us,
+        "ended_us": row.ended_us,
+    }
