@@ -1,0 +1,65 @@
+"""Long rows of values of which a turn changes few, kept in blocks so that the others are not copied."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+Rows = tuple[tuple[T, ...], ...]
+"""Values in blocks, each full but the last."""
+
+BLOCK: Final = 64
+"""Near the square root of the steps a plan may have, so that a change copies about as much of the two levels."""
+
+_SHIFT: Final = BLOCK.bit_length() - 1
+
+
+def make_rows(values: Iterable[T]) -> Rows[T]:
+    """Return values in blocks. Law: ``list(each(make_rows(x))) == list(x)``."""
+    given = tuple(values)
+    return tuple(given[start : start + BLOCK] for start in range(0, len(given), BLOCK))
+
+
+def each(rows: Rows[T]) -> Iterator[T]:
+    """Yield the values of rows. Order: as made."""
+    for block in rows:
+        yield from block
+
+
+def row(rows: Rows[T], place: int) -> T:
+    """Return the value at a place."""
+    return rows[place >> _SHIFT][place & (BLOCK - 1)]
+
+
+class Draft(Generic[T]):
+    """Rows that are being changed; a block is copied when the first of its values changes.
+
+    Law: the rows it was made of stay as they are.
+    """
+
+    __slots__ = ("_blocks", "_changed", "_rows")
+
+    def __init__(self, rows: Rows[T]) -> None:
+        self._rows = rows
+        self._blocks: list[tuple[T, ...] | list[T]] = []
+        self._changed = set[int]()
+
+    def __getitem__(self, place: int) -> T:
+        blocks = self._blocks or self._rows
+        return blocks[place >> _SHIFT][place & (BLOCK - 1)]
+
+    def __setitem__(self, place: int, value: T) -> None:
+        if not self._blocks:
+            self._blocks = list(self._rows)
+        number = place >> _SHIFT
+        block = self._blocks[number]
+        if not isinstance(block, list):
+            self._blocks[number] = block = list(block)
+            self._changed.add(number)
+        block[place & (BLOCK - 1)] = value
+
+    def rows(self) -> Rows[T]:
+        """Return the rows as they are now, frozen."""
+        if not self._changed:
+            return self._rows
+        return tuple(tuple(block) for block in self._blocks)

@@ -1,0 +1,297 @@
+"""How a step begins and goes on: condition, list, parameters, agreement, and then its call, its wait or its plan."""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from ...driver.shape import is_array
+from ..calls import Failure, InputRequest, SignalRequest, SkillCall, TimerRequest
+from ..compiled import INPUT, SIGNAL, TIMER, Wait
+from ..errors import ExpressionFailed, OutputTooLarge
+from ..json_text import write_json
+from . import gates, money
+from .failing import call_of, end_step, fail_item, set_status
+from .prepared import PreparedCall
+from .rows import make_rows
+from .scopes import open_scope
+from .state import Asked, Each, Item, OpenCall, Purpose, ScopeStatus, StepState, StepStatus
+from .values import evaluate, item_labels, labels_of, render, render_text, variables
+from .work import Work, failure_of
+
+MOST_ITERATIONS: Final = 10_000
+MOST_AT_ONCE: Final = 1024
+"""Iterations of a step that are under way at once where it gives no bound of its own."""
+
+_PURPOSES: Final = {Purpose.STEP: "step", Purpose.FALLBACK: "fallback", Purpose.COMPENSATE: "compensate"}
+_READY = int(StepStatus.READY)
+
+
+def follow(work: Work, number: int, place: int) -> None:
+    """Look at what comes after a step that has ended."""
+    if work.scopes[number].status != ScopeStatus.RUNNING:
+        return
+    plan = work.plan(number)
+    state = work.step(number, place)
+    good = state.status == StepStatus.SUCCEEDED
+    fine = good or (state.status == StepStatus.FAILED and state.tolerated) or state.reason == "manual"
+    for following in plan.steps[place].followers:
+        after = work.step(number, following)
+        after = msgspec.structs.replace(after, left=after.left - 1, good=after.good + good, fine=after.fine + fine)
+        if after.status == StepStatus.PENDING:
+            step = plan.steps[following].step
+            may = after.good >= step.join if step.join else after.fine == len(step.after)
+            if may:
+                after = msgspec.structs.replace(after, status=_READY)
+                work.push(number, following)
+            elif not after.left or (step.join and after.good + after.left < step.join):
+                end_step(work, number, following, _skipped(after, "upstream"))
+                continue
+        work.put_step(number, following, after)
+
+
+def _skipped(state: StepState, reason: str) -> StepState:
+    return msgspec.structs.replace(state, status=int(StepStatus.SKIPPED), reason=reason, item=0)
+
+
+def begin(work: Work, number: int, place: int) -> None:
+    """Begin a step whose turn has come: decide on its condition, and on what it is done for."""
+    if work.scopes[number].status != ScopeStatus.RUNNING or work.step(number, place).status != StepStatus.READY:
+        return
+    prepared = work.plan(number).steps[place]
+    step = prepared.step
+    if not step.when and not step.for_each:
+        _begin_item(work, number, place)
+        return
+    given = variables(work, number, prepared.reads)
+    if step.when:
+        wanted = evaluate(step.when, given)
+        work.note(work.path(number, place), "condition", f"{step.when} is {wanted!r}")
+        if wanted is False:
+            end_step(work, number, place, _skipped(work.step(number, place), "condition"))
+            return
+        if wanted is not True:
+            _begin_failing(work, number, place, wanted, f"`when` of {step.id!r} has to come to true or false")
+            return
+    if not step.for_each:
+        _begin_item(work, number, place)
+        return
+    values = evaluate(step.for_each, given)
+    if not is_array(values):
+        _begin_failing(work, number, place, values, f"`for_each` of {step.id!r} has to come to a list")
+    else:
+        _begin_each(work, number, place, list(values))
+
+
+def _begin_item(work: Work, number: int, place: int, index: int = -1) -> int:
+    item = work.add_item(Item(number, place, index))
+    if index < 0:
+        work.put_step(number, place, msgspec.structs.replace(work.step(number, place), item=item))
+    work.note(work.path(number, place, index), "begun")
+    work.push(number, place, index, item)
+    return item
+
+
+def _begin_failing(work: Work, number: int, place: int, found: Any, expected: str) -> None:
+    """Let a step fail whose condition or list came to something else."""
+    if not isinstance(found, Failure):
+        found = failure_of(ExpressionFailed.code, f"{expected}, not to {type(found).__name__}")
+    item = work.add_item(Item(number, place, -1))
+    work.put_step(number, place, msgspec.structs.replace(work.step(number, place), item=item))
+    fail_item(work, item, found)
+
+
+def _begin_each(work: Work, number: int, place: int, values: list[Any]) -> None:
+    count = len(values)
+    state = work.step(number, place)
+    if count > MOST_ITERATIONS:
+        text = f"`for_each` came to {count:,} items, and {MOST_ITERATIONS:,} are allowed"
+        _begin_failing(work, number, place, failure_of(OutputTooLarge.code, text), "")
+        return
+    prepared = work.plan(number).steps[place]
+    labels = labels_of(work, number, prepared.each_reads)
+    if not count:
+        each = Each(b"[]", 0, ())
+        empty = msgspec.structs.replace(state, status=int(StepStatus.SUCCEEDED), output=b"[]", labels=labels, each=each)
+        end_step(work, number, place, empty)
+        return
+    first = min(count, prepared.step.max_parallel or MOST_AT_ONCE)
+    each = Each(write_json(values), count, make_rows(b"null" for _ in values), first)
+    work.put_step(
+        number,
+        place,
+        msgspec.structs.replace(state, status=int(StepStatus.RUNNING), labels=labels, each=each),
+    )
+    work.note(work.path(number, place), "begun", f"{count} iterations")
+    for index in range(first):
+        work.push(number, place, index)
+
+
+def begin_iteration(work: Work, number: int, place: int, index: int) -> None:
+    """Begin an iteration of a step."""
+    state = work.step(number, place)
+    if work.scopes[number].status == ScopeStatus.RUNNING and state.status == StepStatus.RUNNING:
+        _begin_item(work, number, place, index)
+
+
+def go_on(work: Work, number: int) -> None:
+    """Do what comes next for an item: find its parameters, ask who has to agree, then call, wait or begin a plan."""
+    item = work.items.get(number)
+    if item is None:
+        return
+    if not _is_going(work, item):
+        return
+    if work.crowded:
+        work.queue.append(number)
+        return
+    item = work.item(number)
+    item.call = 0
+    step = work.step_of(item)
+    call = call_of(step, item)
+    if not item.params and not _find_params(work, number, item, call):
+        return
+    if not gates.agreed(work, number, call):
+        return
+    if call is not None:
+        issue(work, number, call)
+    elif step.step.plan >= 0:
+        open_scope(work, number)
+    elif step.step.wait is not None:
+        _wait(work, number, step.step.wait)
+    else:
+        end_nothing(work, number)
+
+
+def _is_going(work: Work, item: Item) -> bool:
+    """Return whether the plan of an item still goes on, or undoes it."""
+    if item.undoer:
+        return work.scopes[item.undoer].status == ScopeStatus.UNDOING
+    return work.scopes[item.scope].status == ScopeStatus.RUNNING
+
+
+def end_nothing(work: Work, number: int) -> None:
+    """End a step that neither calls, nor waits, nor is a plan: one that only joins others."""
+    from_item = work.items[number]
+    fail_item(work, number, failure_of(ExpressionFailed.code, f"step {work.path_of(from_item)} does nothing"))
+
+
+def _find_params(work: Work, number: int, item: Item, call: PreparedCall | None) -> bool:
+    """Find what an item is called with; it fails where that comes to no value."""
+    step = work.step_of(item)
+    raw, reads = (call.call.params, call.reads) if call is not None else (step.step.params, step.params_reads)
+    item.labels = item_labels(work, item, reads)
+    if call is not None and call.call.static:
+        item.params = raw
+        return True
+    given = variables(work, item.scope, (*reads, *_own(item)), item)
+    if item.purpose == Purpose.COMPENSATE:
+        given["result"] = msgspec.json.decode(item.result)
+        item.labels = tuple(sorted({*item.labels, *work.step(item.scope, item.step).labels}))
+    found = render(raw, given)
+    if not isinstance(found, bytes):
+        fail_item(work, number, found)
+        return False
+    item.params = found
+    return True
+
+
+def _own(item: Item) -> tuple[int, ...]:
+    """Return the steps that undoing one may read besides those its parameters name: the step itself."""
+    return (item.step,) if item.purpose == Purpose.COMPENSATE else ()
+
+
+def issue(work: Work, number: int, call: PreparedCall) -> None:
+    """Call a skill, or wait for the money, or fail for want of it."""
+    item = work.items[number]
+    cost = money.bound(call.pin.cost, item.params)
+    # Who came first is served first, or a large call would wait behind small ones for ever.
+    waits = bool(cost.micros or cost.tokens) and bool(work.held) and work.held[0] != number
+    verdict = False if waits else money.admit(work, item.scope, item.step, cost)
+    if not isinstance(verdict, bool):
+        fail_item(work, number, verdict)
+    elif verdict:
+        _call(work, number, call, cost)
+    elif not work.held or work.held[0] != number:
+        work.held.append(number)
+        work.note(work.path_of(item), "held", "until money that is set aside for others is settled")
+
+
+def try_held(work: Work) -> bool:
+    """Try the call that has waited longest for money; return whether it waits no longer."""
+    number = work.held[0]
+    item = work.items.get(number)
+    if item is not None and _is_going(work, item):
+        call = call_of(work.step_of(item), item)
+        cost = money.bound(call.pin.cost, item.params) if call is not None else money.Bound()
+        if work.crowded or money.admit(work, item.scope, item.step, cost) is False:
+            return False
+        assert call is not None, "only calls of skills wait for money"
+        issue(work, number, call)
+    work.held.popleft()
+    return True
+
+
+def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> None:
+    item = work.item(number)
+    step = work.step_of(item).step
+    cache_key, cache_ms = "", step.cache_ms if item.purpose == Purpose.STEP else 0
+    if cache_ms:
+        found = _cache_key(work, item)
+        if not isinstance(found, str):
+            fail_item(work, number, found)
+            return
+        cache_key = found
+    money.reserve(work, item.scope, item.step, cost)
+    work.scope(item.scope).busy += 1
+    item.attempt += 1
+    own = step.timeout_ms if item.purpose == Purpose.STEP else 0
+    asked = SkillCall(
+        0,
+        work.path_of(item),
+        _PURPOSES[Purpose(item.purpose)],
+        item.attempt,
+        call.title,
+        item.params,
+        item.labels,
+        own or call.pin.timeout_ms,
+        cache_key,
+        cache_ms,
+        cost.micros,
+        item.approved_by,
+    )
+    open_ = OpenCall(Asked.SKILL, number, item.scope, item.step, cost.micros, cost.tokens)
+    item.call = work.call(call.effect, asked, open_)
+    set_status(work, item, StepStatus.RUNNING)
+
+
+def _cache_key(work: Work, item: Item) -> Any:
+    """Return under which key the output of a call is kept, or the failure that it came to."""
+    prepared = work.step_of(item)
+    if not prepared.step.cache_key:
+        return hashlib.sha256(item.params).hexdigest()
+    return render_text(prepared.step.cache_key, variables(work, item.scope, prepared.reads, item))
+
+
+def _wait(work: Work, number: int, wait: Wait) -> None:
+    """Wait for a timer, a signal or a person."""
+    item = work.item(number)
+    prepared, path = work.step_of(item), work.path_of(item)
+    timeout = wait.timeout_ms or prepared.step.timeout_ms
+    given = variables(work, item.scope, prepared.reads, item)
+    found = render_text(wait.signal if wait.kind == "signal" else wait.message, given)
+    if not isinstance(found, str):
+        fail_item(work, number, found)
+        return
+    item.attempt += 1
+    skill, request = _request(wait, path, found, timeout)
+    set_status(work, item, StepStatus.WAITING)
+    item.call = work.ask(Asked.WAIT, skill, request, path=path, item=number, attempt=item.attempt)
+
+
+def _request(wait: Wait, path: str, text: str, timeout_ms: int) -> tuple[str, msgspec.Struct]:
+    """Return what is waited for, as it is asked for."""
+    if wait.kind == "timer":
+        return TIMER, TimerRequest(path, wait.timer_ms)
+    if wait.kind == "signal":
+        return SIGNAL, SignalRequest(path, text, timeout_ms)
+    return INPUT, InputRequest(path, text, msgspec.Raw(wait.schema or b"{}"), timeout_ms)

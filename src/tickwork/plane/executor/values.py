@@ -1,0 +1,122 @@
+"""What expressions of a step read, and where it comes from.
+
+Invariants:
+    * An expression sees the steps it reads and no other, so that a plan of thousands of steps costs each of them what
+      it reads.
+    * A label is never lost on the way: what is computed from a value has its labels.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from .. import cel, templates
+from ..calls import Failure
+from ..errors import ExpressionFailed, ExpressionInvalid
+from .state import Item, StepStatus
+from .work import Work, failure_of, value_of
+
+OUTSIDE: Final = "outside:"
+"""What the labels of values begin with that come from outside."""
+
+_STATUS_NAMES: Final = {status: status.name.lower() for status in StepStatus}
+
+
+def status_name(status: int) -> str:
+    """Return a step's status as plans and people write it."""
+    return _STATUS_NAMES[StepStatus(status)]
+
+
+def error_value(failure: Failure | None) -> dict[str, Any] | None:
+    """Return a failure as expressions see it."""
+    return None if failure is None else {"code": failure.code, "message": failure.message, "source": failure.source}
+
+
+def variables(work: Work, number: int, reads: Iterable[int], item: Item | None = None) -> dict[str, Any]:
+    """Return what an expression of a scope may read.
+
+    Args:
+        reads: Steps that it reads.
+        item: Whose expression it is, where it is an iteration's or reads an error.
+    """
+    scope, plan = work.scopes[number], work.plan(number).plan
+    steps: dict[str, Any] = {}
+    for place in reads:
+        state = work.step(number, place)
+        steps[plan.steps[place].id] = {
+            "output": value_of(state.output),
+            "status": _STATUS_NAMES[StepStatus(state.status)],
+            "error": error_value(state.error),
+        }
+    found: dict[str, Any] = {
+        "inputs": value_of(scope.inputs),
+        "steps": steps,
+        "goal": work.prepared.assignment.goal,
+    }
+    if item is not None:
+        found["error"] = error_value(item.error)
+        if item.index >= 0:
+            found["index"] = item.index
+            found["item"] = _iteration(work, item)
+    return found
+
+
+def _iteration(work: Work, item: Item) -> Any:
+    """Return the value of the list that an iteration is for."""
+    each = work.step(item.scope, item.step).each
+    assert each is not None, "only a step over a list has iterations"
+    return value_of(each.values)[item.index]
+
+
+def labels_of(work: Work, number: int, reads: Iterable[int], *more: Iterable[str]) -> tuple[str, ...]:
+    """Return where a value comes from that reads some steps and the inputs of a scope. Order: sorted."""
+    scope = work.scopes[number]
+    found = set(scope.labels)
+    for place in reads:
+        found.update(work.step(number, place).labels)
+    for labels in more:
+        found.update(labels)
+    return tuple(sorted(found)) if found else ()
+
+
+def item_labels(work: Work, item: Item, reads: Iterable[int]) -> tuple[str, ...]:
+    """Return where parameters of an item come from. Order: sorted."""
+    step = work.step_of(item)
+    if item.index < 0:
+        return labels_of(work, item.scope, reads)
+    return labels_of(work, item.scope, (*reads, *step.each_reads))
+
+
+def is_outside(labels: Iterable[str]) -> bool:
+    """Return whether something of a value comes from outside."""
+    return any(label.startswith(OUTSIDE) for label in labels)
+
+
+def _came_to_nothing(error: ExpressionFailed | ExpressionInvalid) -> Failure:
+    return failure_of(error.code, f"{error.what} ({error.why})" if error.why else error.what)
+
+
+def evaluate(source: str, given: dict[str, Any]) -> Any:
+    """Return the value of an expression, or the failure it came to."""
+    try:
+        return cel.evaluate(source, given)
+    except (ExpressionFailed, ExpressionInvalid) as error:
+        return _came_to_nothing(error)
+
+
+def render(raw: bytes, given: dict[str, Any]) -> bytes | Failure:
+    """Return JSON in whose texts expressions are replaced by their values, or the failure they came to."""
+    try:
+        return templates.render(raw, given)
+    except (ExpressionFailed, ExpressionInvalid) as error:
+        return _came_to_nothing(error)
+
+
+def render_text(text: str, given: dict[str, Any]) -> str | Failure:
+    """Return a text in which expressions are replaced by their values, or the failure they came to."""
+    try:
+        value = templates.resolve(text, given)
+    except (ExpressionFailed, ExpressionInvalid) as error:
+        return _came_to_nothing(error)
+    if isinstance(value, str):
+        return value
+    return failure_of(ExpressionFailed.code, f"{text!r} has to come to a text, not to {type(value).__name__}")

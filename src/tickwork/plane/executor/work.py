@@ -1,0 +1,268 @@
+"""A turn at work: a copy of the state that is changed, what is still to be looked at, and the outbox.
+
+Invariants:
+    * The state that a turn was given stays as it was; scopes and items are copied when they are first asked for.
+    * What follows from something is put on a list here and looked at by ``advance.py``, so that nothing is reached by
+      a call that the plan decides the depth of.
+"""
+
+from collections import deque
+from copy import copy
+from functools import lru_cache
+from heapq import heappop, heappush
+from typing import Any, Final
+
+import msgspec
+
+from ... import codec
+from ...native import Context, Outbox, Random
+from ..calls import Answer, Failure, SkillCall
+from .prepared import Prepared, PreparedPlan, PreparedStep
+from .rows import Draft
+from .state import Asked, Item, OpenCall, PlanState, Scope, StepState
+
+MOST_OPEN: Final = 2048
+"""Calls that are out at once. The kernel allows an agent twice as many; what ends the time of a plan, or waits to try
+again, is on top of it."""
+
+_KEPT_VALUES: Final = 512
+_KEPT_BYTES: Final = 64 * 1024
+
+Ready = tuple[int, int, int, int]
+"""What can go on: scope, step, iteration and item, 0 for one that is to be begun. Its order is that of the plan."""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Something that the executor decided or was told, for people.
+
+    Attributes:
+        kind: ``begun``, ``called``, ``answered``, ``asked``, ``backing off``, ``ended`` or the like.
+    """
+
+    path: str
+    kind: str
+    text: str = ""
+    call: SkillCall | None = None
+    answer: Answer | None = None
+    effect: str = ""
+
+
+class Work:
+    """What a turn works with.
+
+    Args:
+        notes: Collects what is decided, where somebody wants to know.
+    """
+
+    def __init__(self, state: PlanState, prepared: Prepared, context: Context, notes: list[Note] | None) -> None:
+        self.prepared = prepared
+        self.context = context
+        self.outbox: Outbox = context.outbox()
+        self.notes = notes
+        self.stage = state.stage
+        self.planned = state.planned
+        self.recalled = state.recalled
+        self.scopes = dict(state.scopes)
+        self.items = dict(state.items)
+        self.calls = dict(state.calls)
+        self.queue = deque(state.queue)
+        self.held = deque(state.held)
+        self.last_call, self.last_item, self.last_scope = state.last_call, state.last_item, state.last_scope
+        self.usage = state.usage
+        self.skill_calls = state.skill_calls
+        self.status, self.output, self.failure = state.status, state.output, state.failure
+        self.degraded, self.undone, self.told = state.degraded, state.undone, state.told
+        self.ready: list[Ready] = []
+        self.ended: deque[tuple[int, int]] = deque()
+        self.closing: deque[int] = deque()
+        self._own_scopes = set[int]()
+        self._own_items = set[int]()
+        self._drafts: dict[int, Draft[StepState]] = {}
+        self._random: Random | None = None
+
+    def freeze(self) -> PlanState:
+        """Return the state after the turn."""
+        assert not self.ready, "a turn ends when nothing can go on"
+        for number, draft in self._drafts.items():
+            if number in self._own_scopes and number in self.scopes:
+                self.scopes[number].steps = draft.rows()
+        return PlanState(
+            self.stage,
+            self.planned,
+            self.recalled,
+            self.last_call,
+            self.last_item,
+            self.last_scope,
+            self.scopes,
+            self.items,
+            self.calls,
+            tuple(self.queue),
+            tuple(self.held),
+            self.usage,
+            self.skill_calls,
+            self.status,
+            self.output,
+            self.failure,
+            self.degraded,
+            self.undone,
+            self.told,
+        )
+
+    def flush(self, number: int) -> None:
+        """Write the steps that have changed into a scope."""
+        draft = self._drafts.get(number)
+        if draft is not None:
+            self.scope(number).steps = draft.rows()
+
+    def random(self) -> Random:
+        """Return the turn's random numbers, from where the last caller left them."""
+        if self._random is None:
+            self._random = self.context.random()
+        return self._random
+
+    def note(
+        self,
+        path: str,
+        kind: str,
+        text: str = "",
+        *,
+        call: SkillCall | None = None,
+        answer: Answer | None = None,
+        effect: str = "",
+    ) -> None:
+        """Tell whoever wants to know."""
+        if self.notes is not None:
+            self.notes.append(Note(path, kind, text, call, answer, effect))
+
+    # -- scopes, steps and items --
+
+    def scope(self, number: int) -> Scope:
+        """Return a scope, to be changed."""
+        found = self.scopes[number]
+        if number not in self._own_scopes:
+            self._own_scopes.add(number)
+            found = self.scopes[number] = copy(found)
+        return found
+
+    def add_scope(self, scope: Scope) -> int:
+        """Add a scope, and return its number."""
+        self.last_scope += 1
+        self.scopes[self.last_scope] = scope
+        self._own_scopes.add(self.last_scope)
+        return self.last_scope
+
+    def plan(self, scope: int) -> PreparedPlan:
+        """Return the plan of a scope."""
+        return self.prepared.plan(self.scopes[scope].plan)
+
+    def step_of(self, item: Item) -> PreparedStep:
+        """Return the step that an item is of."""
+        return self.plan(item.scope).steps[item.step]
+
+    def _draft(self, scope: int) -> Draft[StepState]:
+        found = self._drafts.get(scope)
+        if found is None:
+            found = self._drafts[scope] = Draft(self.scopes[scope].steps)
+        return found
+
+    def step(self, scope: int, place: int) -> StepState:
+        """Return how far a step is."""
+        return self._draft(scope)[place]
+
+    def put_step(self, scope: int, place: int, state: StepState) -> None:
+        """Set how far a step is."""
+        self.scope(scope)
+        self._draft(scope)[place] = state
+
+    def item(self, number: int) -> Item:
+        """Return an item, to be changed."""
+        found = self.items[number]
+        if number not in self._own_items:
+            self._own_items.add(number)
+            found = self.items[number] = copy(found)
+        return found
+
+    def add_item(self, item: Item) -> int:
+        """Add an item, and return its number."""
+        self.last_item += 1
+        self.items[self.last_item] = item
+        self._own_items.add(self.last_item)
+        return self.last_item
+
+    def push(self, scope: int, step: int, index: int = -1, item: int = 0) -> None:
+        """Say that something can go on, or begin."""
+        heappush(self.ready, (scope, step, index, item))
+
+    def push_item(self, number: int) -> None:
+        """Say that an item can go on."""
+        item = self.items[number]
+        heappush(self.ready, (item.scope, item.step, item.index, number))
+
+    def pop(self) -> Ready:
+        """Return what goes on next. Order: that of the plans and their steps."""
+        return heappop(self.ready)
+
+    def path(self, scope: int, step: int, index: int = -1) -> str:
+        """Return the path of a step or of an iteration of it."""
+        name = self.scopes[scope].path + self.plan(scope).plan.steps[step].id
+        return name if index < 0 else f"{name}[{index}]"
+
+    def path_of(self, item: Item) -> str:
+        """Return the path of an item."""
+        return self.path(item.scope, item.step, item.index)
+
+    # -- calls --
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is out that nothing more is begun."""
+        return len(self.calls) >= MOST_OPEN
+
+    def call(self, effect: str, call: SkillCall, open_: OpenCall) -> int:
+        """Ask for an effect, and return the number of the call, which takes the place of the one in ``call``."""
+        self.last_call = number = self.last_call + 1
+        call = msgspec.structs.replace(call, number=number)
+        skills = self.context.spec.skills
+        # A planner may want a skill in a class that the run has not; its own is the careful one.
+        name = effect if effect in skills else effect.partition("#")[0]
+        self.outbox.call(name, codec.encode(call))
+        self.calls[number] = open_
+        self.note(call.path, "called", call=call, effect=name)
+        return number
+
+    def ask(self, asked: Asked, skill: str, request: object, *, path: str, item: int = 0, attempt: int = 1) -> int:
+        """Ask for something of the system, and return the number of the call."""
+        params = msgspec.json.encode(request, order="deterministic")
+        whose = self.items.get(item)
+        open_ = OpenCall(asked, item, whose.scope if whose else 0, whose.step if whose else 0)
+        labels = whose.labels if whose is not None else ()
+        return self.call(skill, SkillCall(0, path, "system", attempt, skill, params, labels), open_)
+
+    def drop_call(self, number: int) -> None:
+        """Wait no longer for a call. What a skill uses is counted all the same, and so its call is waited for."""
+        found = self.calls.get(number)
+        if found is None:
+            return
+        if found.asked == Asked.SKILL:
+            self.calls[number] = msgspec.structs.replace(found, item=0)
+        else:
+            del self.calls[number]
+
+
+@lru_cache(_KEPT_VALUES)
+def _kept(raw: bytes) -> Any:
+    return msgspec.json.decode(raw)
+
+
+def value_of(raw: bytes) -> Any:
+    """Return what JSON of the run holds. Nobody changes it: it may be the same object each time.
+
+    Raises:
+        msgspec.DecodeError: It is no JSON.
+    """
+    return _kept(raw) if len(raw) <= _KEPT_BYTES else msgspec.json.decode(raw)
+
+
+def failure_of(code: str, message: str, source: str = "run") -> Failure:
+    """Return a failure that trying again does not help."""
+    return Failure(code, message, retryable=False, source=source)
