@@ -154,12 +154,14 @@ class DerivedKind(IntEnum):
 class EffectClass(IntEnum):
     """What may be done when a crash leaves an effect's result unknown.
 
-    PURE and IDEMPOTENT effects go out again under the same key; an UNSAFE one waits for an operator's input.
+    PURE and IDEMPOTENT effects go out again under the same key; an UNSAFE one waits for an operator's input, and so
+    does a COMPENSABLE one, which can also be undone.
     """
 
     PURE = 0
     IDEMPOTENT = 1
     UNSAFE = 2
+    COMPENSABLE = 3
 
 
 class NoteKind(IntEnum):

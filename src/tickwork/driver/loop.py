@@ -35,6 +35,9 @@ EFFECT: Final = "effect"
 DRIVER: Final = "driver"
 """Sources of inputs besides feeds."""
 
+REPEATABLE: Final = frozenset({EffectClass.PURE, EffectClass.IDEMPOTENT})
+"""Classes of effects that go out again by themselves when a crash has lost their results."""
+
 _NO_SNAPSHOT: Final[tuple[bytes, list[bytes]]] = (b"", [])
 
 Decision = str
@@ -253,6 +256,7 @@ class Loop:
 
     Attributes:
         desk: Where models are asked; None where nobody asks any.
+        waiting: Whether it stopped because nothing can happen before a parked effect is answered.
 
     Args:
         heads: The chains (D, F) so far.
@@ -280,6 +284,9 @@ class Loop:
         self.desk: Desk | None = None
         self._watch = Watch(options.telemetry, options.clock) if options.telemetry is not None else None
         self._snapshots = Snapshots()
+        self.waiting = False
+        self._due: list[Effect] = []
+        self._entered = 0
         self._notes: dict[int, tuple[ModelNote, ...]] = {}
         self._edge = options.edge or _no_edge
         self._unflushed = 0
@@ -293,12 +300,32 @@ class Loop:
             if options.stop is not None and options.stop():
                 self.flush(durable=True)
                 return False
+            if self.starved and not self.dispatch.await_result():
+                self.waiting = True
+                self.flush(durable=True)
+                return False
             self.tick()
             if options.progress is not None and state.tick % options.progress_ticks == 0:
                 self.report()
         self.flush(durable=True)
         self.report()
         return True
+
+    @property
+    def starved(self) -> bool:
+        """Whether nothing happens before an effect that is out or parked has a result."""
+        if not (self.dispatch.waiting or self.dispatch.parked):
+            return False
+        state, inbox = self.machine.state, self.inbox
+        if state.status == RunStatus.SETTLING:
+            # In a fork a result that is known enters instead of the one that would have been waited for.
+            return not inbox.answers(state.tick)
+        return self.machine.quiet and inbox.empty
+
+    @property
+    def status(self) -> str:
+        """The run's status as every surface says it."""
+        return "waiting" if self.waiting else status_name(self.machine)
 
     def report(self) -> None:
         """Tell whoever asked how far the run is."""
@@ -308,6 +335,14 @@ class Loop:
 
     def tick(self) -> None:
         """Run one tick."""
+        self.advance()
+        self.release()
+
+    def advance(self) -> None:
+        """Run one tick up to its frame. ``release`` has to follow before the next one.
+
+        Between the two whoever runs several loops makes the frames of all of them durable at once.
+        """
         machine, state, edge, watch = self.machine, self.machine.state, self._edge, self._watch
         if watch is not None:
             watch.begin()
@@ -338,13 +373,31 @@ class Loop:
         self.journal.append(frame, [*content, *sealed.content, *snapshot[1]])
         self._count(frame)
         edge("append")
-        if done.effects and state.status != RunStatus.FAILED:  # Nobody would see what comes of a failed run's effects.
-            self._flush_for(done.effects)
-            edge("release")
-            self._release(done.effects)
-        if watch is not None:
+        # Nobody would see what comes of a failed run's effects.
+        self._due = done.effects if state.status != RunStatus.FAILED else []
+        self._entered = len(inputs)
+
+    @property
+    def must_flush(self) -> bool:
+        """Whether the last tick asked for what may leave only once that is durable."""
+        return any(effect.effect_class != EffectClass.PURE for effect in self._due)
+
+    def release(self, *, durable: bool = False) -> None:
+        """Hand out what the last tick asked for, once that is durable as far as it has to be.
+
+        Args:
+            durable: Whether it is already.
+        """
+        due, self._due = self._due, []
+        if due:
+            if not durable:
+                self._flush_for(due)
+            self._edge("release")
+            self._release(due)
+        if (watch := self._watch) is not None:
+            tick = self.machine.state.tick - 1
             watch.inferences(tick, self.desk.take_inferences() if self.desk is not None else ())
-            watch.end(tick, len(inputs), len(done.effects))
+            watch.end(tick, self._entered, len(self.machine.done.effects))
 
     def _take_snapshot(self, turns: int, failed: int) -> tuple[bytes, list[bytes]]:
         """Return the snapshot due after this tick: its digest, empty for none, and the bodies to keep.
@@ -376,10 +429,7 @@ class Loop:
         machine, state = self.machine, self.machine.state
         if self.dispatch.waiting:
             # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
-            still = machine.quiet and self.inbox.empty
-            # In a fork a result that is known enters instead of the one that would have been waited for.
-            settling = state.status == RunStatus.SETTLING and not self.inbox.answers(state.tick)
-            results = self.dispatch.take(wait=still or settling)
+            results = self.dispatch.take(wait=self.starved)
             self._notes |= {result.number: result.notes for result in results if result.notes}
             # Were such a result to wait and be lost in a crash, what the window held could not be asked for again.
             pressing = frozenset(effect.number for effect in state.effects if in_window(effect)) if results else ()
@@ -461,7 +511,7 @@ def settle_unknown(
 
     Returns:
         Those to release again under the same key, results an operator decided, and those that wait for a decision.
-        Pure and idempotent effects go out again; an unsafe one waits.
+        Pure and idempotent effects go out again; a compensable or unsafe one waits.
     """
     again: list[Effect] = []
     decided: list[Result] = []
@@ -470,7 +520,7 @@ def settle_unknown(
         decision = decisions.get(effect.number)
         if decision == "fail":
             decided.append(Result(effect.number, -1, 0, b"an operator declared it failed"))
-        elif decision == "retry" or effect.effect_class != EffectClass.UNSAFE:
+        elif decision == "retry" or effect.effect_class in REPEATABLE:
             again.append(effect)
         else:
             undecided.append(effect)

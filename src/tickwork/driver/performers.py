@@ -4,11 +4,13 @@ Invariants:
     * A performer sees an effect at least once. Its key is the same every time, so a receiver can tell a repetition.
     * Whatever a performer raises becomes a result; it never reaches the run.
     * A result's body names no path, host or time: it enters the run as an input.
+    * An effect that is parked holds no thread. Whoever performs it is asked again, with the same key, until there is
+      a result.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -22,11 +24,21 @@ MAX_NAME_BYTES: Final = 200
 MAX_ENCODING: Final = 0xFFFF
 
 
+class Parked(msgspec.Struct, frozen=True):
+    """What a performer gives for an effect that waits for a person, a time or another run.
+
+    Attributes:
+        due_us: When it is to be asked again, if nobody wakes it before; 0 for never. Units: microseconds since 1970.
+    """
+
+    due_us: int = 0
+
+
 class Performer(Protocol):
     """Carries out the effects of one skill."""
 
-    def perform(self, effect: Effect) -> Result:
-        """Return what came of it. May block; may raise."""
+    def perform(self, effect: Effect) -> Result | Parked:
+        """Return what came of it, or that nothing came of it yet. May block; may raise."""
         ...
 
 
@@ -45,10 +57,14 @@ class Terms(msgspec.Struct, frozen=True):
     Attributes:
         waited: Whether the results of a tick's effects enter the next tick, however long they take.
         most: Effects of one tick that are handed out together, where the performer can take several.
+        lanes: Effects that are performed beside each other.
+        inline: Whether they are performed where they are released, by no thread of their own.
     """
 
     waited: bool
     most: int = 1
+    lanes: int = 1
+    inline: bool = False
 
 
 class ArtifactRequest(msgspec.Struct, frozen=True):
@@ -102,16 +118,35 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _thread() -> Executor:
-    return ThreadPoolExecutor(1, thread_name_prefix="tickwork-performer")
+Given = Result | Parked
+
+
+class _Done:
+    """What came of effects that were performed where they were released. A future would cost more than many of them."""
+
+    __slots__ = ("_given",)
+
+    def __init__(self, given: list[Given]) -> None:
+        self._given = given
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> list[Given]:
+        return self._given
+
+
+def _threads(count: int) -> Executor:
+    return ThreadPoolExecutor(count, thread_name_prefix="tickwork-performer")
 
 
 class _Sent(msgspec.Struct, frozen=True):
-    """An effect that is out: its result is the one at ``place`` of what the future gives."""
+    """An effect that is out: what came of it is at ``place`` of what the future gives."""
 
-    future: Future[list[Result]]
+    future: Future[list[Given]] | _Done
     place: int
     waited: bool
+    effect: Effect
 
 
 class Dispatch:
@@ -119,12 +154,13 @@ class Dispatch:
 
     A tick's results that are waited for are given back in issue order, so that arrival depends on nothing; of the
     others whatever is finished is given back, and the journal records when it came. The effects of one skill are
-    performed one after the other in issue order, those of several skills beside each other.
+    begun in issue order, one after the other or in several lanes, those of several skills beside each other.
 
     Args:
         in_order: Whether the results of skills are waited for that have no terms of their own.
-        executor: Makes what runs a skill's performer, at its first effect.
+        executor: Makes what runs a skill's performer, at its first effect; None makes a thread for each of its lanes.
         terms: By skill.
+        told: Called, from any thread, whenever an effect that is not inline has been performed.
     """
 
     def __init__(
@@ -134,30 +170,43 @@ class Dispatch:
         in_order: bool,
         executor: Callable[[], Executor] | None = None,
         terms: Mapping[str, Terms] | None = None,
+        told: Callable[[], None] | None = None,
     ) -> None:
         self._performers = performers
         self._usual = Terms(in_order)
         self._terms = dict(terms or {})
         self._pending: list[_Sent] = []
-        self._open = executor or _thread
+        self._open = executor
+        self._told = told
         self._executors: dict[str, Executor] = {}
+        self._parked: dict[int, tuple[Effect, Parked]] = {}
 
     def agree(self, skill: str, terms: Terms) -> None:
         """Set the terms of a skill for the effects that are released from now on."""
         self._terms[skill] = terms
 
-    def release(self, effects: list[Effect]) -> None:
+    def release(self, effects: Sequence[Effect]) -> None:
         """Hand effects out. Those that change something outside must be durable."""
         sent = dict[int, _Sent]()
         for batch in self._batches(effects):
-            skill = batch[0].skill
-            if skill not in self._executors:
-                self._executors[skill] = self._open()
-            future = self._executors[skill].submit(self._perform, *batch)
-            waited = self._terms.get(skill, self._usual).waited
+            terms = self._terms.get(batch[0].skill, self._usual)
+            future = self._start(batch, terms)
             for place, effect in enumerate(batch):
-                sent[effect.number] = _Sent(future, place, waited)
+                sent[effect.number] = _Sent(future, place, terms.waited, effect)
         self._pending += [sent[effect.number] for effect in effects]
+
+    def _start(self, batch: Sequence[Effect], terms: Terms) -> Future[list[Given]] | _Done:
+        """Have effects performed together: here and now where they are inline, else by a thread."""
+        if terms.inline:
+            return _Done(self._perform(*batch))
+        skill = batch[0].skill
+        if skill not in self._executors:
+            self._executors[skill] = self._open() if self._open is not None else _threads(terms.lanes)
+        future = self._executors[skill].submit(self._perform, *batch)
+        if self._told is not None:
+            told = self._told
+            future.add_done_callback(lambda _: told())
+        return future
 
     def _batches(self, effects: Sequence[Effect]) -> Iterator[list[Effect]]:
         """Yield effects that are performed together. Order: of their first ones, and in each as issued.
@@ -184,27 +233,78 @@ class Dispatch:
         Args:
             wait: Wait for at least one although none has to be waited for, because nothing else is left to do.
         """
+        if wait and not self.await_result():
+            return []
         # A batch that is finished between two looks must not give back its second half alone.
         done = {sent.future: sent.waited or sent.future.done() for sent in self._pending}
-        if wait and self._pending and not any(done.values()):
-            self._pending[0].future.result()
-            done = {sent.future: sent.future.done() or sent.future is self._pending[0].future for sent in self._pending}
         ready = [sent for sent in self._pending if done[sent.future]]
         if ready:
             self._pending = [sent for sent in self._pending if not done[sent.future]]
-        return [sent.future.result()[sent.place] for sent in ready]
+        return self._sift(ready)
+
+    def await_result(self) -> bool:
+        """Wait until a result is in. Returns False where there will be none before a parked effect is woken."""
+        while not self.look():
+            if not self._pending:
+                return False
+            self._pending[0].future.result()
+        return True
+
+    def look(self) -> bool:
+        """Return whether a result is in, waiting for none, and set aside what turns out to be parked."""
+        done = [sent for sent in self._pending if sent.future.done()]
+        if any(not isinstance(sent.future.result()[sent.place], Parked) for sent in done):
+            return True
+        if done:
+            parked = {sent.effect.number for sent in done}
+            self._pending = [sent for sent in self._pending if sent.effect.number not in parked]
+            self._sift(done)
+        return False
+
+    @property
+    def held(self) -> bool:
+        """Whether ``take`` would wait for a result that has to enter the next tick and is not in."""
+        return any(sent.waited and not sent.future.done() for sent in self._pending)
+
+    def _sift(self, ready: Sequence[_Sent]) -> list[Result]:
+        """Return the results among what came of effects, and set those effects aside that are parked."""
+        results = list[Result]()
+        for sent in ready:
+            given = sent.future.result()[sent.place]
+            if isinstance(given, Parked):
+                self._parked[sent.effect.number] = sent.effect, given
+            else:
+                results.append(given)
+        return results
 
     @property
     def waiting(self) -> bool:
         """Whether an effect is out."""
         return bool(self._pending)
 
+    @property
+    def parked(self) -> Mapping[int, tuple[Effect, Parked]]:
+        """The effects that are parked, by number."""
+        return self._parked
+
+    def park(self, effect: Effect) -> None:
+        """Set an effect aside that nobody is to perform before it is woken."""
+        self._parked[effect.number] = effect, Parked()
+
+    def wake(self, numbers: Collection[int]) -> None:
+        """Hand parked effects out again. Order: issue."""
+        self.release([self._parked.pop(number)[0] for number in sorted(numbers) if number in self._parked])
+
+    def withdraw(self, numbers: Collection[int]) -> list[Effect]:
+        """Return parked effects of which nobody wants a result any more, and forget them. Order: issue."""
+        return [self._parked.pop(number)[0] for number in sorted(numbers) if number in self._parked]
+
     def close(self) -> None:
         """Let the performers' threads go."""
         for executor in self._executors.values():
             executor.shutdown(wait=False, cancel_futures=True)
 
-    def _perform(self, *effects: Effect) -> list[Result]:
+    def _perform(self, *effects: Effect) -> list[Given]:
         """Return the results of effects that are performed together."""
         performer = self._performers.get(effects[0].skill)
         if performer is None:
@@ -214,13 +314,13 @@ class Dispatch:
             if len(effects) == 1:
                 return [_checked(effects[0], performer.perform(effects[0]))]
             assert isinstance(performer, BatchPerformer), "only such a performer is given several effects"
-            return _together(effects, _matched(effects, performer.perform_all(effects)))
+            return [*_together(effects, _matched(effects, performer.perform_all(effects)))]
         except TickworkError as error:
             text = error.what
         except Exception as error:  # noqa: BLE001 - Any fault of a performer is the effect's result, never the run's end.
             text = type(error).__name__
         failed = [Result(effect.number, Refusal.FAILED, Encoding.BYTES, text.encode()) for effect in effects]
-        return failed if len(failed) == 1 else _together(effects, failed)
+        return [*(failed if len(failed) == 1 else _together(effects, failed))]
 
 
 def _together(effects: Sequence[Effect], results: Sequence[Result]) -> list[Result]:
@@ -231,11 +331,18 @@ def _together(effects: Sequence[Effect], results: Sequence[Result]) -> list[Resu
 def _matched(effects: Sequence[Effect], results: Sequence[Result]) -> list[Result]:
     """Return a batch's results; where they are too few or too many, none of them can be told whose it is."""
     if len(results) == len(effects):
-        return [_checked(effect, result) for effect, result in zip(effects, results, strict=True)]
+        return [_checked_result(effect, result) for effect, result in zip(effects, results, strict=True)]
     return [_unusable(effect) for effect in effects]
 
 
-def _checked(effect: Effect, result: Result) -> Result:
+def _checked(effect: Effect, given: Given) -> Given:
+    """Return what a performer gave, or a failure in place of what is neither a result nor parked."""
+    if isinstance(given, Parked):
+        return Parked(max(0, int(given.due_us)))
+    return _checked_result(effect, given)
+
+
+def _checked_result(effect: Effect, result: Result) -> Result:
     """Return a performer's result, or a failure in place of one that could not enter the run as this effect's."""
     known = result.code == 0 or result.code in Refusal._value2member_map_
     if result.number == effect.number and known and 0 <= result.encoding <= MAX_ENCODING:

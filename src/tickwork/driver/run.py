@@ -111,7 +111,7 @@ def finish(loop: Loop, environment: Environment, journal: Path | str | Journal |
         return Run(
             environment.run_id,
             loop.machine.header.name,
-            status_name(loop.machine),
+            loop.status,
             loop.machine.ticks,
             loop.heads[0],
             journal_path(journal) if isinstance(journal, str | Path) else None,

@@ -22,15 +22,16 @@ from tests.unit.driver.troupe import (
 from tickwork import codec
 from tickwork.driver.feeds import Feed
 from tickwork.driver.fork import fork
-from tickwork.driver.loop import Inbox, Mark, read_mark, settle_unknown, whole_batches
+from tickwork.driver.loop import Inbox, Loop, Mark, read_mark, settle_unknown, whole_batches
 from tickwork.driver.options import Progress
+from tickwork.driver.performers import Parked
 from tickwork.driver.resolve import World
 from tickwork.driver.run import resume_journal, run
 from tickwork.driver.verify import replay
 from tickwork.journal.memory import MemoryJournal
 from tickwork.journal.store import Signature
 from tickwork.native import Context, Outbox
-from tickwork.records import Effect, FeedSpec, Input, InputKind, Message, Result, SkillSpec, Supervision
+from tickwork.records import Effect, EffectClass, FeedSpec, Input, InputKind, Message, Result, SkillSpec, Supervision
 
 
 def inputs_of(journal: MemoryJournal) -> list[list[str]]:
@@ -373,3 +374,63 @@ def test_the_loop_links_each_frame_to_the_one_before() -> None:
         linked = codec.link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
         assert linked == frame
         heads = (frame.d, frame.f)
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------------
+
+
+class Deferring(Echo):
+    """Parks what it is asked until it is told that somebody has answered."""
+
+    answered = False
+
+    def perform(self, effect: Effect) -> Result | Parked:  # type: ignore[override]
+        return super().perform(effect) if self.answered else Parked()
+
+
+@pytest.mark.parametrize("ordering", ["issue", "arrival"])
+def test_a_run_that_waits_for_a_person_stops_and_goes_on_from_there(ordering: str) -> None:
+    world = asking(asks=1, ticks=0, ordering=ordering)
+    journal, person = empty(world), Deferring()
+    stopped = run(world, journal=journal, options=options(person))
+    assert (stopped.status, journal.length(), journal.status().closed) == ("waiting", 3, False)
+    again = resume_journal(journal, None, world=world, decisions={}, options=options(person))
+    assert (again.status, journal.length()) == ("waiting", 3)
+    person.answered = True
+    done = resume_journal(journal, None, world=world, decisions={}, options=options(person))
+    assert (done.status, inputs_of(journal)[3]) == ("complete", ["RESULT"])
+    assert replay(journal).head == done.head
+
+
+def test_a_run_that_has_closed_waits_for_what_is_parked() -> None:
+    world, person = asking(asks=1, ticks=3), Deferring()
+    journal = empty(world)
+    assert run(world, journal=journal, options=options(person)).status == "waiting"
+    person.answered = True
+    done = resume_journal(journal, None, world=world, decisions={}, options=options(person))
+    assert (done.status, replay(journal).head) == ("complete", done.head)
+
+
+def test_a_compensable_effect_whose_result_is_lost_waits_for_a_person() -> None:
+    lost = Effect(1, 0, 0, "do", EffectClass.COMPENSABLE, bytes(32), 0, b"")
+    assert settle_unknown([lost], {}) == ([], [], [lost])
+    assert settle_unknown([lost], {1: "retry"}) == ([lost], [], [])
+
+
+def test_frames_of_several_loops_are_made_durable_between_their_advance_and_their_release() -> None:
+    class Paced(Loop):
+        def tick(self) -> None:
+            self.advance()
+            assert self.must_flush == bool(self.machine.done.effects)
+            self.journal.flush(durable=True)
+            frames = journal.durable_frames
+            self.release(durable=True)
+            assert journal.durable_frames == frames
+
+    world, echo = asking(asks=2), Echo()
+    journal, whole = Watched(world), empty(world)
+    head = run(world, journal=whole, options=options(Echo())).head
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tickwork.driver.run.Loop", Paced)
+        assert run(world, journal=journal, options=options(echo)).head == head
+    assert len(echo.seen) == 2

@@ -1,5 +1,6 @@
 """Performers and their dispatch."""
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.unit.driver.troupe import AtOnce, Echo
 from tickwork.codec import digest
-from tickwork.driver.performers import ArtifactReceipt, ArtifactWriter, Dispatch, Terms
+from tickwork.driver.performers import ArtifactReceipt, ArtifactWriter, Dispatch, Parked, Terms
 from tickwork.errors import WorldReferenceError
 from tickwork.records import Effect, Encoding, ModelNote, NoteKind, Refusal, Result
 
@@ -241,3 +242,96 @@ def test_notes_of_a_performer_are_kept_and_what_is_none_is_dropped() -> None:
     note = ModelNote(NoteKind.ANSWER, "m", 1, 1)
     notes: Any = (note, "nonsense")
     assert given(Result(1, 0, 0, b"", notes)).notes == (note,)
+
+
+# -- parked effects ----------------------------------------------------------------------------------------------------
+
+
+class Asked:
+    """Parks every effect until it has been told the answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.answers: set[int] = set()
+
+    def perform(self, effect: Effect) -> Result | Parked:
+        self.asked.append(effect.number)
+        return Result(effect.number, 0, 0, b"yes") if effect.number in self.answers else Parked(effect.number * 10)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_a_parked_effect_is_asked_again_when_it_is_woken(inline: bool) -> None:
+    asked = Asked()
+    dispatch = Dispatch({"do": asked}, in_order=True, executor=AtOnce, terms={"do": Terms(False, inline=inline)})
+    dispatch.release([effect(1), effect(2), effect(3)])
+    assert not dispatch.await_result()
+    assert {number: held[1].due_us for number, held in dispatch.parked.items()} == {1: 10, 2: 20, 3: 30}
+    assert not dispatch.waiting
+    asked.answers = {3, 1}
+    dispatch.wake([3, 2, 9])
+    assert dispatch.await_result()
+    assert [result.number for result in dispatch.take(wait=True)] == [3]
+    assert sorted(dispatch.parked) == [1, 2]
+    assert asked.asked == [1, 2, 3, 2, 3]
+
+
+def test_a_result_beside_a_parked_effect_is_taken_without_it() -> None:
+    dispatch = Dispatch({"do": Echo(), "ask": Asked()}, in_order=True, executor=AtOnce)
+    dispatch.release([effect(1, skill="ask"), effect(2)])
+    assert [result.number for result in dispatch.take(wait=True)] == [2]
+    assert list(dispatch.parked) == [1]
+    assert dispatch.take(wait=True) == []
+
+
+def test_what_nobody_wants_any_more_is_withdrawn() -> None:
+    dispatch = Dispatch({}, in_order=True)
+    dispatch.park(effect(2))
+    dispatch.park(effect(1))
+    assert [one.number for one in dispatch.withdraw([2, 1, 7])] == [1, 2]
+    assert not dispatch.parked
+
+
+def test_a_dispatch_holds_while_what_is_waited_for_is_not_in() -> None:
+    gate, told = Gate(), list[int]()
+    dispatch = Dispatch(
+        {"do": Echo()},
+        in_order=True,
+        executor=lambda: gate,
+        terms={"late": Terms(False)},
+        told=lambda: told.append(len(told)),
+    )
+    dispatch.release([effect(1), effect(2, skill="late")])
+    assert (dispatch.held, dispatch.look(), told) == (True, False, [])
+    gate.run(1)
+    assert (dispatch.held, dispatch.look(), told) == (True, True, [0])
+    gate.run(0)
+    assert (dispatch.held, len(told)) == (False, 2)
+    assert [result.number for result in dispatch.take()] == [1, 2]
+
+
+def test_effects_of_one_skill_run_beside_each_other_in_its_lanes() -> None:
+    together = threading.Barrier(3)
+
+    class Meeting:
+        def perform(self, effect: Effect) -> Result:
+            together.wait(30)
+            return Result(effect.number, 0, Encoding.BYTES, b"")
+
+    dispatch = Dispatch({"do": Meeting()}, in_order=True, terms={"do": Terms(True, lanes=3)})
+    dispatch.release([effect(number) for number in range(3)])
+    assert [result.number for result in dispatch.take()] == [0, 1, 2]
+    dispatch.close()
+
+
+def test_an_inline_effect_is_performed_where_it_is_released() -> None:
+    seen: list[int] = []
+
+    class Here:
+        def perform(self, effect: Effect) -> Result:
+            seen.append(threading.get_ident())
+            raise ZeroDivisionError
+
+    dispatch = Dispatch({"do": Here()}, in_order=True, terms={"do": Terms(True, inline=True)})
+    dispatch.release([effect(1)])
+    assert seen == [threading.get_ident()]
+    assert dispatch.take() == [Result(1, Refusal.FAILED, 0, b"ZeroDivisionError")]
