@@ -13,7 +13,8 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"))]
 PAGES += sorted(DOCS.rglob("*.md"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-COMMAND = re.compile(r"(?:^\$ |`)tickwork ((?:agent |trust |models? )?[a-z]+)([^`\n]*)", flags=re.MULTILINE)
+GROUPS = "agent|approval|artifact|memory|models?|plan|profile|skill|step|trust"
+COMMAND = re.compile(rf"(?:^\$ |`)tickwork ((?:(?:{GROUPS}) )?[a-z]+)([^`\n]*)", flags=re.MULTILINE)
 
 
 def _links(page: Path) -> list[Path]:

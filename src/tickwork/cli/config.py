@@ -4,9 +4,9 @@ Order: an option on the command line, the environment (``TICKWORK_WORKERS=2``), 
 the user's ``tickwork.toml``, the default. None of them can change a head.
 
 Invariants:
-    * ``cache``, ``signing_key``, ``trust`` and ``models`` are never read from the current folder: compiled modules are
-      native code, a signature is a person's word, what a name of a model means is the user's own affair, and a folder
-      that somebody else has filled must not be able to name any of them.
+    * ``cache``, ``signing_key``, ``trust``, ``models`` and ``artifacts`` are never read from the current folder:
+      compiled modules are native code, a signature is a person's word, what a name of a model means and where results
+      go is the user's own affair, and a folder that somebody else has filled must not be able to name any of them.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ from ..keys import generate_key
 
 FILE: Final = "tickwork.toml"
 PREFIX: Final = "TICKWORK_"
-PERSONAL: Final = ("cache", "signing_key", "trust", "models")
+PERSONAL: Final = ("cache", "signing_key", "trust", "models", "artifacts")
 KEY_BYTES: Final = 32
 MAX_WORKERS: Final = 256
 BASE_PACKAGE: Final = "tickwork_python_base"
@@ -72,6 +72,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="What models of the profile `fast` run on, in the order they are tried, separated by commas: "
             "`cpu`, `cuda`, `directml`, `coreml`. Empty tries what is there, processors last."
+        ),
+    ] = ""
+    artifacts: Annotated[
+        str,
+        Meta(
+            description="Where the bytes of artifacts lie instead of `.tickwork/artifacts`: a folder, or the address "
+            "of a store of objects such as `s3://bucket/prefix`; never set by a project's file."
         ),
     ] = ""
     model_budget: Annotated[
@@ -224,7 +231,7 @@ def _read_file(path: Path, *, trusted: bool) -> dict[str, object]:
     faults = list(shape_faults(document, msgspec.inspect.type_info(Settings), ()))
     for key in PERSONAL if not trusted else ():
         if key in document:
-            why = "where native code, keys and models lie is named by the user, not by a project"
+            why = "where native code, keys, models and artifacts lie is named by the user, not by a project"
             fix = f"set it in {user_folder() / FILE} or as {PREFIX}{key.upper()}"
             faults.append(Fault(WorldSchemaError, (key,), f"{key} cannot be set here", why, fix))
     if faults:

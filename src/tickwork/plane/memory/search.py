@@ -30,8 +30,8 @@ RANK_OFFSET: Final = 60
 
 RANK_WORTH: Final = 1_000_000
 
-LEAST_LIKENESS: Final = LIKENESS // 8
-"""Vectors less alike than this have nothing to do with each other: that is how far chance goes with hashed n-grams."""
+LEAST_LIKENESS: Final = LIKENESS // 4
+"""Vectors less alike than this say nothing: so far hashed n-grams go by the little words that most texts share."""
 
 _BY_WORDS: Final = text(
     "SELECT item.id AS id, CAST(round(bm25(memory_words) * -1000000) AS INTEGER) AS score "

@@ -1,0 +1,78 @@
+"""``tickwork artifact list``."""
+
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from ..packages.times import format_time
+from ..plane.artifacts import Artifact, Wanted
+from .output import Document, Output, talk, write_rows
+from .state import open_artifacts, open_state
+
+EXAMPLES: Final = """Examples:
+
+    tickwork artifact list
+    tickwork artifact list --type table --tag forecast
+    tickwork artifact list --text "snow storm" --mime text/markdown
+    tickwork artifact list --run 01a2 -o json
+
+--text looks for words in names and in what artifacts of text say."""
+
+app = App(name="list", help_epilogue=EXAMPLES)
+
+
+@app.default
+def list_artifacts(
+    *,
+    type: Annotated[str, Parameter(help="Such as file, text, json, table, image.")] = "",
+    mime: Annotated[str, Parameter(help="Such as text/csv, or image/* for all of a kind.")] = "",
+    tag: Annotated[list[str] | None, Parameter(negative="", help="A tag it has; may be repeated.")] = None,
+    text: Annotated[str, Parameter(help="Words that it holds, all of them.")] = "",
+    name: Annotated[str, Parameter(help="Its name.")] = "",
+    run: Annotated[str, Parameter(help="The run that left it, or the beginning of its id.")] = "",
+    most: Annotated[int, Parameter(help="How many to list.")] = 100,
+    output: Output = "text",
+) -> int:
+    """List artifacts: by type, mime, tag, words, name or run; newest first."""
+    with open_state() as store:
+        found = open_artifacts(store).list(Wanted(type, mime, tuple(tag or ()), text, run, name), most=most)
+    if output != "text":
+        write_rows([artifact_document(one) for one in found], "artifacts", {}, output)
+        return 0
+    if not found:
+        talk("there is no such artifact")
+        return 0
+    from .screen import write_table  # Loads rich.
+
+    rows = [
+        (
+            one.name,
+            one.type,
+            one.mime,
+            f"{one.size:,}",
+            one.digest.hex()[:12],
+            ", ".join(one.tags),
+            one.run_id,
+            one.step,
+        )
+        for one in found
+    ]
+    write_table(("name", "type", "mime", "#bytes", "digest", "tags", "run", "step"), rows)
+    return 0
+
+
+def artifact_document(found: Artifact) -> Document:
+    """Return an artifact as a document."""
+    return {
+        "id": found.id,
+        "name": found.name,
+        "type": found.type,
+        "mime": found.mime,
+        "bytes": found.size,
+        "digest": found.digest.hex(),
+        "tags": list(found.tags),
+        "labels": list(found.labels),
+        "run": found.run_id,
+        "step": found.step,
+        "created": format_time(found.created_us),
+    }

@@ -1,0 +1,50 @@
+"""``tickwork profile pause``, ``resume`` and ``disable``."""
+
+from typing import Final
+
+from cyclopts import App
+
+from ..plane.profiles import ACTIVE, DISABLED, PAUSED, Profiles
+from .output import Output, write_document, write_facts
+from .profile_options import profile_document
+from .state import open_state
+
+EXAMPLES: Final = """Examples:
+
+    tickwork profile pause analyst
+    tickwork profile resume analyst
+    tickwork profile disable analyst
+
+Runs that have begun go on; stop one with: tickwork cancel RUN"""
+
+pause = App(name="pause", help_epilogue=EXAMPLES)
+resume = App(name="resume", help_epilogue=EXAMPLES)
+disable = App(name="disable", help_epilogue=EXAMPLES)
+
+
+@pause.default
+def pause_profile(name: str, /, *, output: Output = "text") -> int:
+    """Let no run of a profile begin."""
+    return _turn(name, PAUSED, output)
+
+
+@resume.default
+def resume_profile(name: str, /, *, output: Output = "text") -> int:
+    """Let runs of a profile begin again."""
+    return _turn(name, ACTIVE, output)
+
+
+@disable.default
+def disable_profile(name: str, /, *, output: Output = "text") -> int:
+    """Let no run of a profile begin, and leave it out of lists."""
+    return _turn(name, DISABLED, output)
+
+
+def _turn(name: str, status: str, output: Output) -> int:
+    with open_state() as store:
+        found = Profiles(store, store.clock).turn(name, status)
+    if output == "text":
+        write_facts([("profile", found.name), ("version", found.version), ("status", found.status)])
+    else:
+        write_document(profile_document(found), output)
+    return 0

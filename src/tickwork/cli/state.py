@@ -1,0 +1,51 @@
+"""What commands about goals share: the store of this folder, and its artifacts."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ..clock import SystemClock
+from ..plane.artifacts import ArtifactShelf, Bytes, Folder
+from ..plane.store.store import Store
+from .config import Settings, load_settings
+from .session import OWN, writing
+
+STATE: Final = OWN / "state.db"
+ARTIFACTS: Final = OWN / "artifacts"
+
+
+@contextmanager
+def open_state() -> Generator[Store]:
+    """Yield the store of this folder, made where there is none; git is told to leave it alone.
+
+    Raises:
+        StoreFailed: TW7018. StoreFormat: TW7019.
+    """
+    note = OWN / ".gitignore"
+    with writing(OWN):
+        OWN.mkdir(parents=True, exist_ok=True)
+        if not note.exists():
+            note.write_text("*\n", encoding="utf-8")
+    with Store.open(STATE, SystemClock()) as store:
+        yield store
+
+
+def open_artifacts(store: Store) -> ArtifactShelf:
+    """Return the artifacts of a store: in this folder, or where the settings say.
+
+    Raises:
+        GoalsMissing: TW7020, they lie in a store of objects and the package for it is not installed.
+        StoreFailed: TW7018, there is no such store of objects.
+    """
+    return ArtifactShelf(store, _bytes(load_settings()), store.clock)
+
+
+def _bytes(settings: Settings) -> Bytes:
+    if not settings.artifacts:
+        return Folder(ARTIFACTS)
+    if "://" in settings.artifacts:
+        from ..plane.objects import open_objects  # Loads obstore.
+
+        return open_objects(settings.artifacts)
+    return Folder(Path(settings.artifacts).expanduser())
