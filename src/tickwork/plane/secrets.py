@@ -17,14 +17,14 @@ SHORTEST: Final = 6
 """Characters from which on a secret is looked for in what comes back: a shorter one would be found everywhere."""
 
 
-class Source(Protocol):
-    """Whatever knows secrets."""
+class Secrets(Protocol):
+    """Secrets of this machine, by handle. They enter no parameter, no record and no text of an error."""
 
     def reveal(self, handle: str) -> str:
         """Return a secret.
 
         Raises:
-            SkillRefused: TW7005.
+            SkillRefused: TW7005, there is none of that name, or the agent may not use it.
         """
         ...
 
@@ -70,7 +70,7 @@ class Revealed:
         source: Where they come from.
     """
 
-    def __init__(self, source: Source | None) -> None:
+    def __init__(self, source: Secrets | None) -> None:
         self._source = source
         self._shown = dict[str, str]()
 

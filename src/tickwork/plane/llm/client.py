@@ -19,8 +19,7 @@ from ..calls import MAX_OUTPUT_BYTES
 from ..egress import Egress, Streamed
 from ..errors import OutputTooLarge, PlaneError, ProviderFailed, SkillFailed, SkillTimeout
 from ..profile import duration_us
-from ..secrets import Revealed, SecretBox
-from ..skills.skill import Secrets
+from ..secrets import Revealed, SecretBox, Secrets
 from .anthropic import KEY_HEADER, Anthropic
 from .failing import cut, of_status, shown, unreachable, unreadable
 from .openai import OpenAI

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Protocol, cast
 import msgspec
 
 from ..calls import Usage
-from ..skills.skill import Secrets
+from ..secrets import Secrets
 from .sse import Sent
 
 DEFAULT_MAX_TOKENS: Final = 4096

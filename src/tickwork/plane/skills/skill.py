@@ -14,6 +14,7 @@ from ...clock import Clock
 from ...kinds import EffectClass
 from ..calls import ArtifactRef, Usage
 from ..compiled import CostHint, RetryRule
+from ..secrets import Secrets
 
 
 class Traits(msgspec.Struct, frozen=True):
@@ -63,18 +64,6 @@ class Shape(Protocol):
 
     def schema(self) -> dict[str, Any]:
         """Return its JSON Schema."""
-        ...
-
-
-class Secrets(Protocol):
-    """Secrets of this machine, by handle. They enter no parameter, no record and no text of an error."""
-
-    def reveal(self, handle: str) -> str:
-        """Return a secret.
-
-        Raises:
-            SkillRefused: TW7005, there is none of that name, or the agent may not use it.
-        """
         ...
 
 
