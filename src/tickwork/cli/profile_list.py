@@ -7,7 +7,8 @@ from cyclopts import App, Parameter
 from ..plane.profiles import Profiles
 from .output import Output, write_rows
 from .profile_options import budget_text, profile_document, spending_text
-from .state import STATE, open_state
+from .sources import STATE
+from .state import open_state
 
 EXAMPLES: Final = """Examples:
 

@@ -10,8 +10,8 @@ from ..plane.artifacts import ArtifactShelf, Bytes, Folder
 from ..plane.store.store import Store
 from .config import Settings, load_settings
 from .session import OWN, writing
+from .sources import STATE
 
-STATE: Final = OWN / "state.db"
 ARTIFACTS: Final = OWN / "artifacts"
 
 

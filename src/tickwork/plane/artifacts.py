@@ -19,7 +19,7 @@ import msgspec
 from ..clock import Clock
 from .calls import ArtifactRef
 from .errors import ArtifactNotFound, PathRefused, StoreFailed
-from .store.sql import Connection, RowMapping, Select, insert, select, text
+from .store.sql import Connection, RowMapping, Select, insert, or_, select, text
 from .store.store import Store
 from .store.tables import TENANT, artifact
 from .words import match_any
@@ -313,7 +313,8 @@ def _narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
     elif wanted.mime:
         query = query.where(column.mime == wanted.mime)
     if wanted.run:
-        query = query.where(column.run_id.startswith(wanted.run, autoescape=True))
+        begins = (column.run_id.startswith(begin, autoescape=True) for begin in (wanted.run, f"r_{wanted.run}"))
+        query = query.where(or_(*begins))
     for index, tag in enumerate(wanted.tags):
         held = f"EXISTS (SELECT 1 FROM json_each(CAST(artifact.tags AS TEXT)) WHERE value = :tag{index})"
         query = query.where(text(held).bindparams(**{f"tag{index}": tag}))

@@ -12,9 +12,11 @@ MOST_WORDS: Final = 32
 _WORD: Final = re.compile(r"\w+")
 
 _EVERYWHERE: Final = frozenset(
-    "a about an and any are as at be been by can could did do does for from had has have how i if in into is it its "
-    "may me my no not of on or our shall should so than that the their them then there these they this those to us was we "
-    "were what when where which who whom why will with would you your".split()
+    """
+    a about an and any are as at be been by can could did do does for from had has have how i if in into is it its may
+    me my no not of on or our shall should so than that the their them then there these they this those to us was we
+    were what when where which who whom why will with would you your
+    """.split()
 )
 """English words that say nothing of what a text is about, and so are not asked for while there are others."""
 

@@ -3,7 +3,19 @@
 from ..extras import missing_package
 
 try:
-    from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, delete, insert, select, text, update
+    from sqlalchemy import (
+        ColumnElement,
+        Connection,
+        RowMapping,
+        Select,
+        Table,
+        delete,
+        insert,
+        or_,
+        select,
+        text,
+        update,
+    )
 except ImportError as error:
     raise missing_package(error) from error
 
@@ -15,6 +27,7 @@ __all__ = (
     "Table",
     "delete",
     "insert",
+    "or_",
     "select",
     "text",
     "update",
