@@ -80,13 +80,20 @@ class SharedJournals:
 
     @classmethod
     def open(
-        cls, path: Path | str, *, write: bool = True, create: bool = False, prepare: Prepare | None = None
+        cls,
+        path: Path | str,
+        *,
+        write: bool = True,
+        create: bool = False,
+        prepare: Prepare | None = None,
+        vfs: str | None = None,
     ) -> "SharedJournals":
         """Open a database of journals.
 
         Args:
             create: Make it where there is none.
             prepare: Makes further tables, in the transaction that makes the journals'.
+            vfs: A registered SQLite file layer; tests inject faults by it.
 
         Raises:
             JournalNotFound: TW2001.
@@ -95,12 +102,12 @@ class SharedJournals:
         """
         path = Path(path).resolve()
         if create and not path.exists():
-            _create(path, prepare)
+            _create(path, prepare, vfs)
         if not path.is_file():
             raise not_found(path)
-        writer = Database(path) if write else None
+        writer = Database(path, vfs=vfs) if write else None
         try:
-            reader = Database(path, write=False)
+            reader = Database(path, write=False, vfs=vfs)
             with reading(path):
                 _check_format(reader, path)
         except BaseException:
@@ -306,7 +313,7 @@ class SharedJournals:
             raise write_failed(self.path, self._failure)
 
 
-def _create(path: Path, prepare: Prepare | None) -> None:
+def _create(path: Path, prepare: Prepare | None, vfs: str | None) -> None:
     """Make a database. It gets its name at the end, so a crash leaves none or a whole one."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -317,7 +324,7 @@ def _create(path: Path, prepare: Prepare | None) -> None:
         fresh = beside(path, "-new")
         remove_database(fresh)
         with writing(path):
-            with closing(Database(fresh, create=True)) as database:
+            with closing(Database(fresh, create=True, vfs=vfs)) as database:
                 database.pragma("journal_mode", "memory")
                 database.begin(durable=True)
                 database.pragma("application_id", STORE_ID)

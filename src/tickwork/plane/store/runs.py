@@ -12,13 +12,13 @@ from contextlib import AbstractContextManager
 from typing import Final, cast
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from ...codec import digest
 from ...journal.dbapi import Database, Row, Value
 from ..errors import KeyReused, RunBusy, RunNotFound
 from . import tables
 from .owners import is_alive
+from .sql import bindparam, func, insert, or_, select, update
 from .statements import Statement
 from .store import Store
 from .tables import TENANT

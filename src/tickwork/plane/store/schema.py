@@ -4,16 +4,16 @@
 having them all. A test compares the two ways.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-from sqlalchemy import create_engine
-from sqlalchemy.pool import StaticPool
 
 from ...journal import dbapi
 from ...journal.dbapi import Database, Session
 from ...journal.shared import SharedJournals
 from ..errors import StoreFormat
+from .sql import Connection, StaticPool, create_engine
 from .tables import METADATA, WORDS
 
 LATEST: Final = "0001"
@@ -27,13 +27,20 @@ READ_VERSION: Final = "SELECT version_num FROM alembic_version"
 
 def make(database: Database) -> None:
     """Make all tables, in the transaction that is open, and mark them as the latest."""
-    engine = create_engine("sqlite://", module=dbapi, creator=lambda: Session(database), poolclass=StaticPool)
-    with engine.connect() as connection:
+    with connected(database) as connection:
         METADATA.create_all(connection, checkfirst=False)
     for statement in WORDS:
         database.query(statement)
     database.query("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     database.query("INSERT INTO alembic_version (version_num) VALUES (?)", (LATEST,))
+
+
+@contextmanager
+def connected(database: Database) -> Generator[Connection]:
+    """Yield what makes statements in the transaction that is open."""
+    engine = create_engine("sqlite://", module=dbapi, creator=lambda: Session(database), poolclass=StaticPool)
+    with engine.connect() as connection:
+        yield connection
 
 
 def check(journals: SharedJournals, path: Path, *, write: bool) -> None:
@@ -42,7 +49,7 @@ def check(journals: SharedJournals, path: Path, *, write: bool) -> None:
     Raises:
         StoreFormat: TW7019, it is newer than this version, or older and opened for reading.
     """
-    found = str(journals.query(READ_VERSION)[0][0])
+    found = version_of(journals)
     if found == LATEST:
         return
     if found not in VERSIONS:
@@ -57,4 +64,15 @@ def check(journals: SharedJournals, path: Path, *, write: bool) -> None:
             where=str(path),
             fix="open it once to write, with any command that runs something",
         )
-    raise NotImplementedError
+    from .migrating import upgrade  # Loads Alembic, which takes longer than all else.
+
+    with journals.transaction(durable=True) as database, connected(database) as connection:
+        # Asked again: another process may have come first.
+        if version_of(journals, database) != LATEST:
+            upgrade(connection)
+
+
+def version_of(journals: SharedJournals, database: Database | None = None) -> str:
+    """Return the version of a store's tables."""
+    rows = journals.query(READ_VERSION) if database is None else database.query(READ_VERSION)
+    return str(rows[0][0]) if rows else ""

@@ -2,10 +2,8 @@
 
 from typing import Final
 
-from sqlalchemy import ClauseElement
-from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
-
 from ...journal.dbapi import Database, Row, Value
+from .sql import ClauseElement, sqlite_dialect
 
 _DIALECT: Final = sqlite_dialect(paramstyle="qmark")
 

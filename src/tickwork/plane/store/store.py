@@ -16,19 +16,9 @@ from ...errors import JournalBusy, JournalDamaged, JournalFormat, JournalNotFoun
 from ...journal import dbapi
 from ...journal.dbapi import Database, Session
 from ...journal.shared import SharedJournals
-from ..errors import GoalsMissing, StoreFailed, StoreFormat
-
-try:
-    from sqlalchemy import Connection, Engine, create_engine, exc
-    from sqlalchemy.pool import StaticPool
-except ImportError as error:
-    raise GoalsMissing(
-        f"goals need a package that is not installed: {error.name}",
-        why="it is part of the extra `goals`",
-        fix="pip install 'tickwork[goals]'",
-    ) from error
-
+from ..errors import StoreFailed, StoreFormat
 from . import schema
+from .sql import Connection, Engine, OperationalError, StaticPool, create_engine
 
 READERS: Final = 8
 """Connections that are kept for reading; more are opened when more threads read at once."""
@@ -179,7 +169,7 @@ def told_as_store(path: Path) -> Generator[None]:
         raise StoreFailed("there is no store here", where=str(path), fix=fix) from error
     except (JournalBusy, JournalDamaged, JournalWriteFailed) as error:
         raise StoreFailed(error.what, where=str(path), why=error.why, fix=error.fix) from error
-    except exc.OperationalError as error:
+    except OperationalError as error:
         raise StoreFailed(
             "the store cannot be read or written",
             where=str(path),

@@ -9,7 +9,7 @@ Invariants:
 
 from typing import Final
 
-from sqlalchemy import (
+from .sql import (
     BigInteger,
     Column,
     Index,
