@@ -1,0 +1,103 @@
+"""Statements to PostgreSQL.
+
+Invariants:
+    * Without a grant to write the statement is the query of a cursor in a transaction that only reads, begun before the
+      statement is seen. The server then refuses whatever changes something, and itself holds the deadline.
+    * One statement goes out, in the protocol that carries no more than one.
+"""
+
+from importlib import import_module
+from typing import Any, Final
+
+from ...clock import Clock
+from ..errors import GoalsMissing, SkillFailed, StatementRefused
+from ..extras import missing_package
+from .statements import Asked, Rows, counted, failed, overdue
+
+CONNECT_S: Final = 10
+LOCK_MS: Final = 5000
+
+REFUSED: Final = frozenset({"25006", "42501", "0A000"})
+"""What the server says to a change in a transaction that reads, to what the role may not do, and to what no cursor can
+be of. Source: PostgreSQL, appendix A."""
+
+OVERDUE: Final = frozenset({"57014", "55P03"})
+AGAIN: Final = ("08", "40", "53", "57P")
+"""Classes of states after which the same statement may succeed: connections, conflicts, resources, shutdowns."""
+
+
+def ask(address: str, asked: Asked, clock: Clock) -> Rows:
+    """Return what one statement gives.
+
+    Args:
+        address: A URI or keywords, as libpq takes them.
+
+    Raises:
+        StatementRefused: TW7030. SkillFailed: TW7008. SkillTimeout: TW7009. OutputTooLarge: TW7029.
+        GoalsMissing: TW7020, psycopg is not installed.
+    """
+    psycopg = _package()
+    left_ms = max(1, (asked.deadline_ns - clock.elapsed_ns()) // 1_000_000)
+    options = f"-c statement_timeout={left_ms} -c lock_timeout={min(LOCK_MS, left_ms)}"
+    options += f" -c idle_in_transaction_session_timeout={left_ms + CONNECT_S * 1000}"
+    try:
+        connection = psycopg.connect(
+            address,
+            options=options,
+            connect_timeout=max(2, min(CONNECT_S, left_ms // 1000)),
+            application_name="tickwork",
+        )
+    except psycopg.Error:
+        # What the package says names hosts, and may name what the address holds.
+        raise failed("the database cannot be reached", retryable=True, unsent=True) from None
+    try:
+        with connection:
+            connection.read_only = not asked.write
+            return _changed(psycopg, connection, asked) if asked.write else _read(psycopg, connection, asked)
+    except psycopg.Error as error:
+        raise _told(error) from None
+
+
+def _package() -> Any:
+    try:
+        return import_module("psycopg")
+    except ImportError as error:
+        raise _missing(error) from error
+
+
+def _missing(error: ImportError) -> GoalsMissing:
+    # Without the library of C that it wraps, the package says only that it found none.
+    return missing_package(error if error.name else ImportError(name="psycopg"))
+
+
+def _read(psycopg: Any, connection: Any, asked: Asked) -> Rows:
+    # The first query fixes that the transaction only reads; a statement cannot take that back from then on.
+    connection.execute("SELECT 1")
+    with psycopg.RawServerCursor(connection, "tickwork", scrollable=False) as cursor:
+        cursor.execute(asked.sql, asked.params)
+        # All rows come in one fetch, since the server holds its deadline for each statement anew.
+        cursor.itersize = asked.most_rows + 1
+        rows = list(counted(cursor.fetchmany(asked.most_rows + 1), asked))
+        columns = tuple(str(column.name) for column in cursor.description or ())
+    return Rows(columns, rows[: asked.most_rows], len(rows) > asked.most_rows)
+
+
+def _changed(psycopg: Any, connection: Any, asked: Asked) -> Rows:
+    with psycopg.RawCursor(connection) as cursor:
+        cursor.execute(asked.sql, asked.params, prepare=True)
+        if cursor.description is None:
+            return Rows((), [], changed=max(0, cursor.rowcount))
+        columns = tuple(str(column.name) for column in cursor.description)
+        rows = list(counted(cursor, asked))
+        return Rows(columns, rows[: asked.most_rows], len(rows) > asked.most_rows, max(0, cursor.rowcount))
+
+
+def _told(error: Any) -> SkillFailed | StatementRefused | Exception:
+    """Return what a refusal of the server becomes."""
+    state = str(error.sqlstate or "")
+    text = (str(error.diag.message_primary or "") or type(error).__name__).splitlines()[0]
+    if state in OVERDUE:
+        return overdue()
+    if state in REFUSED or (state == "42601" and "multiple commands" in text):
+        return StatementRefused(f"PostgreSQL: {text[:500]}")
+    return failed(f"PostgreSQL: {text}", retryable=not state or state.startswith(AGAIN))
