@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, fields
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -37,7 +37,7 @@ class ProfileOptions:
     database: Annotated[list[str] | None, _many("Database that may be read: a file, or secret:NAME")] = None
     writable: Annotated[list[str] | None, _many("One of the databases that may be changed")] = None
     secret: Annotated[list[str] | None, _many("Secret that parameters may name")] = None
-    planner: Annotated[Literal["template", "llm"] | None, Parameter(help="Who makes plans of goals.")] = None
+    planner: Annotated[str | None, Parameter(help="Who plans: template, llm, or an installed one.")] = None
     model: Annotated[str | None, Parameter(help="Alias of a language model, for the planner llm.")] = None
     rate: Annotated[str | None, Parameter(help="Runs that may begin in a time, as 10/1m; 0/1m for any.")] = None
     burst: Annotated[int | None, Parameter(help="Runs of them that may begin at once.")] = None

@@ -60,7 +60,13 @@ class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 class PlannerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Who makes a plan of a goal."""
 
-    kind: Literal["template", "llm"] = "template"
+    kind: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9_-]{0,63}$",
+            description="`template`, `llm`, or a planner that an installed package brings.",
+        ),
+    ] = "template"
     model: Annotated[str, Meta(description="Alias of a language model; for `llm`.")] = ""
     repairs: Annotated[int, Meta(ge=0, le=2, description="How often a plan with faults is sent back.")] = 2
     max_steps: Annotated[int, Meta(ge=1, le=1000, description="Steps that a plan may have.")] = 50

@@ -51,6 +51,17 @@ class Task(msgspec.Struct, frozen=True):
     budget: Budget = Budget()
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """What a planner proposes.
+
+    Attributes:
+        inputs: Parameters of the plan that the planner has found, besides those that the run was given.
+    """
+
+    table: PlanTable
+    inputs: Mapping[str, Any] = {}
+
+
 class Desk(msgspec.Struct):
     """What a planner may use, and where it leaves what it has used.
 
@@ -75,7 +86,7 @@ class Desk(msgspec.Struct):
 class Planner(Protocol):
     """Makes plans."""
 
-    def propose(self, task: Task, desk: Desk) -> PlanTable:
+    def propose(self, task: Task, desk: Desk) -> Draft:
         """Return a plan for a task.
 
         Raises:

@@ -14,7 +14,7 @@ from ...infer.embeddings import Embedder, HashedNgrams, cosine
 from ..errors import PlannerFailed
 from ..tables import PlanTable
 from .extract import Extracted, extract, plain_example
-from .planner import Desk, Task
+from .planner import Desk, Draft, Task
 
 NAME: Final = "template"
 
@@ -54,8 +54,8 @@ class TemplatePlanner:
         self._plans = plans
         self._embedder = embedder or HashedNgrams()
 
-    def propose(self, task: Task, desk: Desk) -> PlanTable:
-        """Return the nearest plan with the goal's parameters as its defaults.
+    def propose(self, task: Task, desk: Desk) -> Draft:
+        """Return the nearest plan, with the parameters that the goal names.
 
         Raises:
             PlannerFailed: TW7016, there is none near, or a parameter that it needs is not in the goal; the nearest
@@ -87,11 +87,7 @@ class TemplatePlanner:
         if best.extracted.missing:
             raise _missing(best, task)
         desk.notes["parameters"] = best.extracted.values
-        inputs = {
-            name: msgspec.structs.replace(item, default=best.extracted.values.get(name, item.default))
-            for name, item in best.table.inputs.items()
-        }
-        return msgspec.structs.replace(best.table, inputs=inputs, planner=NAME)
+        return Draft(best.table, best.extracted.values)
 
     def rank(self, task: Task, plans: Sequence[PlanTable]) -> list[Match]:
         """Return plans by how near they are to a goal. Order: nearest first, ties by name."""

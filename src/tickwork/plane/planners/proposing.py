@@ -1,0 +1,164 @@
+"""Performs ``plan.propose``: finds the run's planner, lets it plan, compiles what it proposes, and answers.
+
+Invariants:
+    * Every request comes to an answer, and an answer that failed says what was said and spent until then.
+    * What is answered has been compiled against the skills of the run, whoever proposed it.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Final, cast
+
+import msgspec
+
+from ... import codec
+from ...clock import Clock
+from ...driver.faults import choose
+from ...errors import TickworkError
+from ...kinds import EffectClass
+from ...records import Effect, Encoding, Result
+from ..calls import Answer, Failure, ProposeRequest, SkillCall
+from ..compiled import Assignment, Compiled, SkillPin
+from ..errors import PlaneError, PlannerFailed
+from ..json_text import read_json, write_json
+from ..llm.port import Account, ModelPort
+from ..profile import PlannerTable
+from ..secrets import Secrets
+from ..skills.performing import PROVIDER, REFUSED
+from ..skills.registry import Registry
+from ..tables import PlanTable
+from . import llm, template
+from .planner import Desk, Planner, SkillCard, Task
+
+GROUP: Final = "tickwork.planners"
+"""Entry points of this group are classes of planners, by name; they are called without arguments."""
+
+USUAL_TIMEOUT_MS: Final = 300_000
+MAX_MESSAGE: Final = 2_000
+
+_calls: Final = msgspec.msgpack.Decoder(SkillCall)
+
+
+class Proposer:
+    """Makes the plans of one run.
+
+    Args:
+        assignment: What the run is to do.
+        check: Compiles a plan for the run. Raises PlanInvalid, TW7001.
+        planners: By name, beside those that installed packages bring.
+        settings: How the run's agent plans.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        check: Callable[[PlanTable], Compiled],
+        planners: Mapping[str, Planner],
+        skills: Registry,
+        *,
+        clock: Clock,
+        secrets: Secrets,
+        models: ModelPort | None = None,
+        settings: PlannerTable | None = None,
+    ) -> None:
+        self._assignment = assignment
+        self._check = check
+        self._planners = planners
+        self._skills = skills
+        self._clock = clock
+        self._secrets = secrets
+        self._models = models
+        self._settings = settings or PlannerTable()
+
+    def perform(self, effect: Effect) -> Result:
+        """Return the answer to a request. May block."""
+        answer = self.answer(_calls.decode(effect.body))
+        return Result(effect.number, 0, Encoding.MSGPACK, codec.encode(answer))
+
+    def answer(self, call: SkillCall) -> Answer:
+        """Return what comes of a request."""
+        request = msgspec.json.decode(call.params, type=ProposeRequest)
+        within_ms = call.timeout_ms or USUAL_TIMEOUT_MS
+        account = Account(self._secrets, self._clock.elapsed_ns() + within_ms * 1_000_000)
+        desk = Desk(self._check, self._clock, account, self._models, self._settings)
+        try:
+            output = self._output(request, desk)
+        except TickworkError as error:
+            return self._failed(call, request, desk, _failure(error))
+        except Exception as error:  # noqa: BLE001 - Any fault of a planner is its answer, never the run's end.
+            failure = Failure(PlannerFailed.code, f"the planner raised {type(error).__name__}", source="skill")
+            return self._failed(call, request, desk, failure)
+        return Answer(call.number, output, usage=account.usage, transcript=desk.transcript(request.planner))
+
+    def _output(self, request: ProposeRequest, desk: Desk) -> bytes:
+        planner = find_planner(request.planner, self._planners)
+        inputs, recalled = read_json(bytes(request.inputs)), read_json(bytes(request.recalled))
+        task = Task(request.goal, inputs, self._cards(), recalled or {}, self._assignment.budget)
+        draft = planner.propose(task, desk)
+        if not isinstance(draft.table, PlanTable):
+            raise PlannerFailed(f"the planner {request.planner} gave a {type(draft.table).__name__} and no plan")
+        compiled = codec.encode(self._check(draft.table))
+        return write_json({"compiled": base64.b64encode(compiled).decode(), "inputs": dict(draft.inputs)})
+
+    def _cards(self) -> tuple[SkillCard, ...]:
+        return cards(self._skills, self._assignment.allowed)
+
+    def _failed(self, call: SkillCall, request: ProposeRequest, desk: Desk, failure: Failure) -> Answer:
+        account, transcript = desk.account, desk.transcript(request.planner)
+        return Answer(call.number, failure=failure, usage=account.usage, transcript=transcript)
+
+
+def cards(skills: Registry, allowed: Sequence[SkillPin]) -> tuple[SkillCard, ...]:
+    """Return skills as planners are shown them. Order: as given."""
+    shown = list[SkillCard]()
+    for pin in allowed:
+        found = skills.find(f"{pin.name}@{pin.version}")
+        given, made = found.skill.shapes
+        kind = EffectClass(pin.effect_class).name.lower()
+        shown.append(
+            SkillCard(found.reference, found.traits.description, kind, pin.side_effects, given.schema(), made.schema())
+        )
+    return tuple(shown)
+
+
+def find_planner(name: str, planners: Mapping[str, Planner]) -> Planner:
+    """Return the planner of a name: one of those given, or of an installed package.
+
+    Raises:
+        PlannerFailed: TW7016, there is none of that name, or it cannot be loaded.
+    """
+    if name in planners:
+        return planners[name]
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        fix = choose(name, [*planners, *points], f"install a package with the entry point {GROUP}")
+        raise PlannerFailed(f"there is no planner called {name}", fix=fix)
+    try:
+        make: Any = points[name].load()
+        return cast("Planner", make())
+    except (ImportError, AttributeError, TypeError) as error:
+        raise PlannerFailed(
+            f"the planner {name} of an installed package cannot be loaded",
+            where=f"entry point {points[name].value}",
+            why=f"{type(error).__name__}: {error}",
+            fix="install the package again, or name another planner",
+        ) from error
+
+
+def shipped(plans: Mapping[str, PlanTable]) -> dict[str, Planner]:
+    """Return the planners that are shipped, by name.
+
+    Args:
+        plans: Those that the template planner chooses from.
+    """
+    return {template.NAME: template.TemplatePlanner(plans), llm.NAME: llm.LlmPlanner()}
+
+
+def _failure(error: TickworkError) -> Failure:
+    again, wait = False, 0
+    if isinstance(error, PlaneError):
+        again, wait = error.retryable, error.retry_after_ms
+    source = "policy" if error.code in REFUSED else "provider" if error.code in PROVIDER else "skill"
+    told = "; ".join(part for part in (error.what, error.why, error.fix) if part)
+    return Failure(error.code, told[:MAX_MESSAGE], again, source, wait)
