@@ -10,7 +10,7 @@ from . import gates, money, planning
 from .failing import call_of, end_item, end_undoing, fail_item, stop
 from .state import Asked, Item, OpenCall, Purpose, ScopeStatus, StepStatus, Undo
 from .values import OUTSIDE, labels_of, render, variables
-from .work import Work, failure_of
+from .work import Work, failure_of, value_of
 
 _answers: Final = msgspec.msgpack.Decoder(Answer)
 
@@ -30,7 +30,10 @@ def take(work: Work, answer: Answer) -> None:
         return
     money.settle(work, call, answer.usage)
     if call.asked == Asked.SKILL:
-        work.scope(call.scope).busy -= 1
+        scope = work.scope(call.scope)
+        scope.busy -= 1
+        if call.undoable and answer.failure is None:
+            scope.undo += (Undo(call.scope, call.step, call.index, answer.output),)
         work.closing.append(call.scope)
     item = work.items.get(call.item)
     path = work.path_of(item) if item is not None else ""
@@ -73,8 +76,6 @@ def _skill(work: Work, number: int, answer: Answer) -> None:
     labels = {*item.labels, *answer.labels}
     if call.pin.outside:
         labels.add(OUTSIDE + call.pin.name)
-    if item.purpose == Purpose.STEP and step.compensate is not None:
-        work.scope(item.scope).undo += (Undo(item.scope, item.step, item.index, answer.output),)
     work.degraded |= item.purpose == Purpose.FALLBACK
     _finish(work, number, answer.output, tuple(sorted(labels)))
 
@@ -101,7 +102,7 @@ def _finish(work: Work, number: int, result: bytes, labels: tuple[str, ...]) -> 
     except msgspec.DecodeError:
         fail_item(work, number, failure_of(SkillOutputInvalid.code, "the output is no JSON", "skill"), again=False)
         return
-    output = render(prepared.step.outputs, given)
+    output = render(value_of(prepared.step.outputs), given)
     if isinstance(output, Failure):
         fail_item(work, number, output, again=False)
         return

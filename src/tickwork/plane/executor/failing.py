@@ -229,7 +229,9 @@ def _end_each(work: Work, item: Item, state: StepState, now: Each) -> None:
         return
     if error is not None:
         output = b"null"
-    done = msgspec.structs.replace(now, outputs=(), values=b"[]")
+    # Undoing an iteration may read what it was for.
+    kept = now.values if work.plan(item.scope).steps[item.step].compensate is not None else b"[]"
+    done = msgspec.structs.replace(now, outputs=(), values=kept)
     state = msgspec.structs.replace(
         state, status=int(status), output=output, error=error, tolerated=now.failed > 0, each=done
     )
@@ -243,6 +245,8 @@ def end_step(work: Work, number: int, place: int, state: StepState) -> None:
     scope.partial |= state.tolerated
     work.put_step(number, place, state)
     work.ended.append((number, place))
+    if not scope.left:
+        work.closing.append(number)
     work.note(work.path(number, place), "ended", _ending(state))
 
 

@@ -161,6 +161,9 @@ def hear_escalation(work: Work, number: int, answer: Answer) -> None:
     if decision.decision == "modify" and not _take_arguments(work, number, decision):
         return
     if decision.decision in ("retry", "grant", "modify"):
+        if not item.params and decision.decision != "modify":
+            _begin_again(work, number)
+            return
         item.approved_by = people
         if decision.decision == "modify" and call_of(work.step_of(item), item) is not None:
             item.agreed |= _BY_STEP | _BY_POLICY
@@ -172,3 +175,17 @@ def hear_escalation(work: Work, number: int, answer: Answer) -> None:
         end_item(work, number, StepStatus.SUCCEEDED, output=output, labels=item.labels)
     else:
         fail_item(work, number, before, again=False)
+
+
+def _begin_again(work: Work, number: int) -> None:
+    """Begin a step anew of which not even the parameters came about: its condition and its list are looked at again."""
+    item = work.items[number]
+    step = work.step_of(item).step
+    if item.index >= 0 or item.purpose != Purpose.STEP or not (step.when or step.for_each):
+        work.push_item(number)
+        return
+    del work.items[number]
+    state = work.step(item.scope, item.step)
+    ready = msgspec.structs.replace(state, status=int(StepStatus.READY), item=0)
+    work.put_step(item.scope, item.step, ready)
+    work.push(item.scope, item.step)

@@ -7,13 +7,14 @@ Invariants:
 
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from ...kinds import EffectClass
 from .. import templates
 from ..compiled import Assignment, Budget, Call, Compiled, Plan, RetryRule, SkillPin, Step
+from ..json_text import read_json
 from .rows import Rows, make_rows
 from .state import StepState
 
@@ -34,6 +35,7 @@ class PreparedCall(msgspec.Struct, frozen=True):
     Attributes:
         effect: Its name among the effects of the run, and the skill's own where the run does not have that.
         reads: Steps whose outputs its parameters read. Order: the plan's.
+        template: The parameters as they are read once.
     """
 
     call: Call
@@ -42,6 +44,7 @@ class PreparedCall(msgspec.Struct, frozen=True):
     effect: str
     retry: RetryRule
     reads: tuple[int, ...]
+    template: Any = None
 
 
 class PreparedStep(msgspec.Struct, frozen=True):
@@ -122,8 +125,15 @@ class PreparedPlan:
         retry = step.retry if main and step.retry is not None else pin.retry
         if main and step.on_error == "retry" and not retry.max:
             retry = _OWN_RETRY
-        reads = () if call.static else self._places(templates.steps_read(call.params))
-        return PreparedCall(call, pin, title, effect, retry, reads)
+        if call.static:
+            return PreparedCall(call, pin, title, effect, retry, ())
+        template = read_json(call.params)
+        reads = self._places(_steps_in(template))
+        return PreparedCall(call, pin, title, effect, retry, reads, template)
+
+
+def _steps_in(template: Any) -> frozenset[str]:
+    return frozenset(member for root, member in templates.reads(template) if root == "steps")
 
 
 def effect_name(pin: SkillPin, override: int = -1) -> str:

@@ -15,7 +15,7 @@ from ..json_text import write_json
 from .failing import end_item, fail_item, set_status, stop, sweep
 from .state import Asked, Item, Purpose, Scope, ScopeStatus, Stage, StepStatus, Undo
 from .values import labels_of, render, variables
-from .work import Work, failure_of
+from .work import Work, failure_of, value_of
 
 MOST_DEPTH: Final = 32
 MOST_OUTPUT_BYTES: Final = 4 << 20
@@ -128,7 +128,7 @@ def _outputs(work: Work, number: int) -> bytes | Failure:
     prepared = work.plan(number)
     given = variables(work, number, prepared.output_reads)
     if prepared.plan.outputs:
-        found = render(prepared.plan.outputs, given)
+        found = render(value_of(prepared.plan.outputs), given)
     else:
         found = write_json({name: step["output"] for name, step in given["steps"].items()})
     if isinstance(found, bytes) and len(found) > MOST_OUTPUT_BYTES:

@@ -221,6 +221,8 @@ class OpenCall(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         item: Whose; 0 where nobody waits for it any more, and only what it costs is still counted.
         scope, step: Whose budgets it counts against.
+        index: The iteration that it is for; -1 for the step itself.
+        undoable: Whether there is a way to undo it.
         reserved, tokens: What is set aside for it. Units: micro-dollars, tokens.
     """
 
@@ -228,6 +230,8 @@ class OpenCall(msgspec.Struct, frozen=True, array_like=True):
     item: int = 0
     scope: int = 0
     step: int = 0
+    index: int = -1
+    undoable: bool = False
     reserved: int = 0
     tokens: int = 0
 
@@ -238,6 +242,7 @@ class PlanState(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         planned: The planner's plan, encoded; empty where the configuration holds one.
         last_call, last_item, last_scope: Numbers given so far.
+        scopes, items, calls: By number. Order: number.
         queue: Items that wait for a free call. Order: first come.
         held: Items that wait until money that is set aside is settled. Order: first come.
         degraded: Whether a fallback stood in for a step.
@@ -251,9 +256,9 @@ class PlanState(msgspec.Struct, frozen=True, array_like=True):
     last_call: int = 0
     last_item: int = 0
     last_scope: int = 0
-    scopes: dict[int, Scope] = {}
-    items: dict[int, Item] = {}
-    calls: dict[int, OpenCall] = {}
+    scopes: tuple[tuple[int, Scope], ...] = ()
+    items: tuple[tuple[int, Item], ...] = ()
+    calls: tuple[tuple[int, OpenCall], ...] = ()
     queue: tuple[int, ...] = ()
     held: tuple[int, ...] = ()
     usage: Usage = Usage()

@@ -17,7 +17,7 @@ from .rows import make_rows
 from .scopes import open_scope
 from .state import Asked, Each, Item, OpenCall, Purpose, ScopeStatus, StepState, StepStatus
 from .values import evaluate, item_labels, labels_of, render, render_text, variables
-from .work import Work, failure_of
+from .work import Work, failure_of, value_of
 
 MOST_ITERATIONS: Final = 10_000
 MOST_AT_ONCE: Final = 1024
@@ -183,21 +183,16 @@ def _find_params(work: Work, number: int, item: Item, call: PreparedCall | None)
     if call is not None and call.call.static:
         item.params = raw
         return True
-    given = variables(work, item.scope, (*reads, *_own(item)), item)
+    given = variables(work, item.scope, reads, item)
     if item.purpose == Purpose.COMPENSATE:
         given["result"] = msgspec.json.decode(item.result)
         item.labels = tuple(sorted({*item.labels, *work.step(item.scope, item.step).labels}))
-    found = render(raw, given)
+    found = render(call.template if call is not None else value_of(raw), given)
     if not isinstance(found, bytes):
         fail_item(work, number, found)
         return False
     item.params = found
     return True
-
-
-def _own(item: Item) -> tuple[int, ...]:
-    """Return the steps that undoing one may read besides those its parameters name: the step itself."""
-    return (item.step,) if item.purpose == Purpose.COMPENSATE else ()
 
 
 def issue(work: Work, number: int, call: PreparedCall) -> None:
@@ -259,7 +254,8 @@ def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> Non
         cost.micros,
         item.approved_by,
     )
-    open_ = OpenCall(Asked.SKILL, number, item.scope, item.step, cost.micros, cost.tokens)
+    undoable = step.compensate is not None and item.purpose == Purpose.STEP
+    open_ = OpenCall(Asked.SKILL, number, item.scope, item.step, item.index, undoable, cost.micros, cost.tokens)
     item.call = work.call(call.effect, asked, open_)
     set_status(work, item, StepStatus.RUNNING)
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from .. import cel, templates
-from ..calls import Failure
-from ..errors import ExpressionFailed, ExpressionInvalid
+from ..calls import MAX_OUTPUT_BYTES, Failure
+from ..errors import ExpressionFailed, ExpressionInvalid, OutputTooLarge
+from ..json_text import write_json
 from .state import Item, StepStatus
 from .work import Work, failure_of, value_of
 
@@ -103,12 +104,18 @@ def evaluate(source: str, given: dict[str, Any]) -> Any:
         return _came_to_nothing(error)
 
 
-def render(raw: bytes, given: dict[str, Any]) -> bytes | Failure:
-    """Return JSON in whose texts expressions are replaced by their values, or the failure they came to."""
+def render(template: Any, given: dict[str, Any]) -> bytes | Failure:
+    """Return a value as JSON, with the expressions in its texts replaced, or the failure they came to."""
     try:
-        return templates.render(raw, given)
+        raw = write_json(templates.resolve(template, given))
     except (ExpressionFailed, ExpressionInvalid) as error:
         return _came_to_nothing(error)
+    except ValueError as error:
+        return failure_of(ExpressionFailed.code, f"what the expressions come to cannot be written ({error})")
+    if len(raw) > MAX_OUTPUT_BYTES:
+        text = f"what the expressions come to has {len(raw):,} bytes, and {MAX_OUTPUT_BYTES:,} are allowed"
+        return failure_of(OutputTooLarge.code, text)
+    return raw
 
 
 def render_text(text: str, given: dict[str, Any]) -> str | Failure:
