@@ -6,7 +6,7 @@ Invariants:
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Final, cast
 
@@ -19,7 +19,8 @@ from ...errors import TickworkError
 from ...kinds import EffectClass
 from ...records import Effect, Encoding, Result
 from ..calls import Answer, Failure, ProposeRequest, SkillCall
-from ..compiled import Assignment, Compiled, SkillPin
+from ..compiled import Assignment, Budget, Compiled, SkillPin
+from ..compiling import Constraints, compile_plan
 from ..errors import PlaneError, PlannerFailed
 from ..json_text import read_json, write_json
 from ..llm.port import Account, ModelPort
@@ -45,7 +46,6 @@ class Proposer:
 
     Args:
         assignment: What the run is to do.
-        check: Compiles a plan for the run. Raises PlanInvalid, TW7001.
         planners: By name, beside those that installed packages bring.
         settings: How the run's agent plans.
     """
@@ -53,7 +53,6 @@ class Proposer:
     def __init__(
         self,
         assignment: Assignment,
-        check: Callable[[PlanTable], Compiled],
         planners: Mapping[str, Planner],
         skills: Registry,
         *,
@@ -63,7 +62,6 @@ class Proposer:
         settings: PlannerTable | None = None,
     ) -> None:
         self._assignment = assignment
-        self._check = check
         self._planners = planners
         self._skills = skills
         self._clock = clock
@@ -81,7 +79,7 @@ class Proposer:
         request = msgspec.json.decode(call.params, type=ProposeRequest)
         within_ms = call.timeout_ms or USUAL_TIMEOUT_MS
         account = Account(self._secrets, self._clock.elapsed_ns() + within_ms * 1_000_000)
-        desk = Desk(self._check, self._clock, account, self._models, self._settings)
+        desk = Desk(self.check, self._clock, account, self._models, self._settings)
         try:
             output = self._output(request, desk)
         except TickworkError as error:
@@ -94,19 +92,39 @@ class Proposer:
     def _output(self, request: ProposeRequest, desk: Desk) -> bytes:
         planner = find_planner(request.planner, self._planners)
         inputs, recalled = read_json(bytes(request.inputs)), read_json(bytes(request.recalled))
-        task = Task(request.goal, inputs, self._cards(), recalled or {}, self._assignment.budget)
+        shown = cards(self._skills, self._assignment.allowed)
+        task = Task(request.goal, inputs, shown, recalled or {}, self._budget())
         draft = planner.propose(task, desk)
         if not isinstance(draft.table, PlanTable):
             raise PlannerFailed(f"the planner {request.planner} gave a {type(draft.table).__name__} and no plan")
-        compiled = codec.encode(self._check(draft.table))
+        compiled = codec.encode(self.check(draft.table))
         return write_json({"compiled": base64.b64encode(compiled).decode(), "inputs": dict(draft.inputs)})
 
-    def _cards(self) -> tuple[SkillCard, ...]:
-        return cards(self._skills, self._assignment.allowed)
+    def check(self, table: PlanTable) -> Compiled:
+        """Return a plan compiled for the run.
+
+        Raises:
+            PlanInvalid: TW7001, it cannot be run; every fault is named.
+        """
+        allowed = {(pin.name, pin.version) for pin in self._assignment.allowed}
+        steps = self._settings.max_steps
+        constraints = Constraints(lambda name, version: (name, version) in allowed, self._budget(), steps)
+        return compile_plan(table, self._skills, constraints)
+
+    def _budget(self) -> Budget:
+        """Return what the run may use: the tighter one of its own limits and its agent's."""
+        own, agent = self._assignment.budget, self._assignment.agent.budget
+        limits = (_tighter(getattr(own, name), getattr(agent, name)) for name in Budget.__struct_fields__)
+        return Budget(*limits)
 
     def _failed(self, call: SkillCall, request: ProposeRequest, desk: Desk, failure: Failure) -> Answer:
         account, transcript = desk.account, desk.transcript(request.planner)
         return Answer(call.number, failure=failure, usage=account.usage, transcript=transcript)
+
+
+def _tighter(one: int, other: int) -> int:
+    known = [limit for limit in (one, other) if limit >= 0]
+    return min(known, default=-1)
 
 
 def cards(skills: Registry, allowed: Sequence[SkillPin]) -> tuple[SkillCard, ...]:
