@@ -31,7 +31,8 @@
         ├── ArtifactNotFound        TW7027  exit 8
         ├── RunBusy                 TW7028  exit 7   another process works on the run
         ├── OutputTooLarge          TW7029  exit 1   a result larger than a step may have
-        └── StatementRefused        TW7030  exit 4   a statement that the grant does not cover
+        ├── StatementRefused        TW7030  exit 4   a statement that the grant does not cover
+        └── DeciderRefused          TW7031  exit 4   somebody who is not among those who decide
 
 What goes wrong inside a step is data: it becomes the step's error, with one of these codes, and the plan says what
 follows from it.
@@ -266,4 +267,11 @@ class StatementRefused(PlaneError):
     """A statement that the grant does not cover."""
 
     code = "TW7030"
+    exit_status = 4
+
+
+class DeciderRefused(PlaneError):
+    """Somebody who is not among those who decide."""
+
+    code = "TW7031"
     exit_status = 4
