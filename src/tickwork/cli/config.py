@@ -30,6 +30,8 @@ from ..keys import generate_key
 FILE: Final = "tickwork.toml"
 PREFIX: Final = "TICKWORK_"
 PERSONAL: Final = ("cache", "signing_key", "trust", "models", "artifacts")
+SECRETS_FILE: Final = "secrets.toml"
+SECRET_PREFIX: Final = f"{PREFIX}SECRET_"
 KEY_BYTES: Final = 32
 MAX_WORKERS: Final = 256
 BASE_PACKAGE: Final = "tickwork_python_base"
@@ -187,6 +189,40 @@ def signing_key(settings: Settings) -> bytes | None:
             fix="write 32 random bytes into the file, readable by you alone",
         )
     return key
+
+
+def load_secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the secrets of this user by name: ``TICKWORK_SECRET_NAME``, else a line of ``secrets.toml``.
+
+    Raises:
+        WorldSyntaxError: TW1101, the file is not TOML. WorldSchemaError: TW1102, it holds something else than texts.
+        WorldReferenceError: TW1103, others than the user can read it.
+    """
+    path = user_folder() / SECRETS_FILE
+    found = {name: str(value) for name, value in _read_secrets(path).items()}
+    variables = os.environ if environment is None else environment
+    return found | {
+        name.removeprefix(SECRET_PREFIX): value for name, value in variables.items() if name.startswith(SECRET_PREFIX)
+    }
+
+
+def _read_secrets(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                raise WorldReferenceError(
+                    "others can read the secrets", where=str(path), fix=f"make them yours alone: chmod 600 {path}"
+                )
+            document: dict[str, object] = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        # What is wrong with a line is not told, since the line may hold a secret.
+        raise WorldSyntaxError("the secrets cannot be read", where=str(path), why=type(error).__name__) from None
+    for name, value in document.items():
+        if not isinstance(value, str):
+            raise WorldSchemaError(f"the secret {name} is no text", where=str(path), fix=f'write {name} = "..."')
+    return document
 
 
 def own_key_path() -> Path:

@@ -162,7 +162,8 @@ def _convert(table: Any, shape: type[T], place: str) -> T:
         first = faults[0]
         others = [f"  also:  {key_text(fault.path)}: {fault.what}" for fault in faults[1:]]
         where = f"{place}.{key_text(first.path)}" if first.path else place
-        raise SkillInvalid(first.what, where=where, why=first.why, fix="\n".join([first.fix, *others]))
+        what = first.what.replace("the file lacks", "the skill lacks")
+        raise SkillInvalid(what, where=where, why=first.why, fix="\n".join([first.fix, *others]))
     try:
         return msgspec.convert(table, shape)
     except msgspec.ValidationError as error:

@@ -8,7 +8,7 @@ Invariants:
       answer does not say that it may be tried again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -48,23 +48,22 @@ PROVIDER: Final = frozenset({"TW7017", "TW7026"})
 _calls: Final = msgspec.msgpack.Decoder(SkillCall)
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True):
-    """An earlier output, as a cache keeps it."""
+class Kept(msgspec.Struct, frozen=True):
+    """An earlier output, as a cache keeps it. One that has left artifacts is not kept: they are the other run's."""
 
     output: bytes
     labels: tuple[str, ...] = ()
-    artifacts: tuple[ArtifactRef, ...] = ()
 
 
 class Cache(Protocol):
-    """Where earlier outputs of pure and idempotent skills lie. Keys: 64 hexadecimal digits."""
+    """Where earlier outputs of pure and idempotent skills lie, by the digest of the skill and a key."""
 
-    def look(self, key: str, newest_ms: int) -> bytes | None:
-        """Return what was kept under a key at most ``newest_ms`` ago."""
+    def look(self, skill: bytes, key: str, newest_ms: int) -> Kept | None:
+        """Return what was kept at most ``newest_ms`` ago."""
         ...
 
-    def keep(self, key: str, value: bytes) -> None:
-        """Keep a value, in place of an earlier one."""
+    def keep(self, skill: bytes, key: str, value: Kept, for_ms: int) -> None:
+        """Keep an output, in place of an earlier one; after ``for_ms`` it may be thrown away."""
         ...
 
 
@@ -83,6 +82,7 @@ class Ports(msgspec.Struct, frozen=True):
 
     Attributes:
         secrets: None for none.
+        artifacts: Makes, of a run's id, a step and labels, where that step leaves artifacts; None for nowhere.
         cache: None where nothing is kept.
         parts: By name, for what only some skills need: ``network`` (an ``Egress``), ``files`` (``Folders``),
             ``databases`` (``Databases``), ``models`` (``tickwork.Models``), ``llm``, ``memory``.
@@ -91,7 +91,7 @@ class Ports(msgspec.Struct, frozen=True):
 
     clock: Clock
     secrets: SecretBox | None = None
-    artifacts: Artifacts = _NoArtifacts()
+    artifacts: Callable[[str, str, tuple[str, ...]], Artifacts] | None = None
     cache: Cache | None = None
     parts: Mapping[str, Any] = {}
     threads: Threads = msgspec.field(default_factory=Threads)
@@ -148,9 +148,9 @@ class SkillPerformer:
             told = SkillFailed(f"the skill raised {type(error).__name__}")
             return _failed(call, context, secrets, _failure(told, secrets, repeatable=repeatable))
         answer = _answer(call, context, secrets, secrets.hide(output))
-        if cache_key and self._ports.cache is not None:
-            kept = Kept(answer.output, answer.labels, answer.artifacts)
-            self._ports.cache.keep(cache_key, codec.encode(kept))
+        if cache_key and self._ports.cache is not None and not answer.artifacts:
+            kept = Kept(answer.output, answer.labels)
+            self._ports.cache.keep(self._found.pin.digest, cache_key, kept, call.cache_ms)
         return answer
 
     def _call(self, call: SkillCall, context: CallContext) -> bytes:
@@ -191,7 +191,7 @@ class SkillPerformer:
             raise failed from None
 
     def _context(self, call: SkillCall, secrets: Revealed) -> CallContext:
-        clock, traits = self._ports.clock, self._found.traits
+        clock, traits, artifacts = self._ports.clock, self._found.traits, self._ports.artifacts
         within = call.timeout_ms or traits.timeout_ms
         return CallContext(
             run_id=self._run,
@@ -200,7 +200,7 @@ class SkillPerformer:
             key=call_key(self._lineage, call.path, call.purpose),
             clock=clock,
             secrets=secrets,
-            artifacts=self._ports.artifacts,
+            artifacts=artifacts(self._run, call.path, call.labels) if artifacts is not None else _NoArtifacts(),
             deadline_ns=clock.elapsed_ns() + within * 1_000_000 if within else 0,
             labels=set(call.labels),
             reserved_micros=call.reserved_micros,
@@ -208,17 +208,16 @@ class SkillPerformer:
         )
 
     def _cache_key(self, call: SkillCall) -> str:
-        """Return the key of a call's output: of the skill as it is, and of what the plan says, else of parameters."""
+        """Return the key of a call's output: what the plan says, else the parameters. Shape: 64 hexadecimal digits."""
         what = call.cache_key.encode() if call.cache_key else call.params
-        return codec.digest(codec.encode((self._found.pin.digest, bool(call.cache_key), what))).hex()
+        return codec.digest(codec.encode((bool(call.cache_key), what))).hex()
 
     def _cached(self, call: SkillCall, key: str) -> Answer | None:
-        raw = self._ports.cache.look(key, call.cache_ms) if self._ports.cache is not None else None
-        if raw is None:
+        cache = self._ports.cache
+        kept = cache.look(self._found.pin.digest, key, call.cache_ms) if cache is not None else None
+        if kept is None:
             return None
-        kept = msgspec.msgpack.decode(raw, type=Kept)
-        labels = tuple(sorted({*kept.labels, *call.labels}))
-        return Answer(call.number, kept.output, labels=labels, artifacts=kept.artifacts, cached=True)
+        return Answer(call.number, kept.output, labels=tuple(sorted({*kept.labels, *call.labels})), cached=True)
 
 
 def _failure(error: TickworkError, secrets: Revealed, *, repeatable: bool) -> Failure:
