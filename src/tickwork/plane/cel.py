@@ -11,6 +11,7 @@ Invariants:
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
@@ -37,11 +38,23 @@ _RESERVED: Final = frozenset(
     "as break const continue else false for function if import in let loop namespace null package return true var void "
     "while".split()
 )
-_PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*|\[\d{1,9}\])*")
+_PATH_PART: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|(\d+)")
 _TYPES: Final = frozenset(
     "bool bytes double dyn duration int list map null_type string timestamp type uint "
     "google.protobuf.Timestamp google.protobuf.Duration".split()
 )
+_KINDS: Final = {
+    "BOOL": "boolean",
+    "DOUBLE": "number",
+    "INT": "integer",
+    "LIST": "array",
+    "MAP": "object",
+    "NULL": "null",
+    "STRING": "string",
+    "UINT": "integer",
+}
+_NOT_JSON: Final = {"BYTES": "bytes", "DURATION": "a duration", "TIMESTAMP": "a point in time", "TYPE": "a type"}
 _OFFSET: Final = re.compile(r"UTC|[+-]\d\d:\d\d")
 _AT: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _OVERLOAD: Final = re.compile(r"No matching overloads found : ([^\s(]+)(?:\((.*)\))?")
@@ -53,17 +66,19 @@ class Compiled(msgspec.Struct, frozen=True):
 
     Attributes:
         paths: What it reads. Order: sorted, none of them the beginning of another.
-        direct: Whether it is nothing but one path, and needs no engine.
+        direct: Members and indices one after the other, where it is nothing else and needs no engine; else empty.
         leaves: How often it reads something.
+        kinds: What it may come to, as JSON Schema names kinds; None where that depends on what it reads.
     """
 
     source: str
     paths: tuple[Path, ...]
-    direct: bool
+    direct: tuple[str | int, ...] = ()
     tree: Node | None = None
     program: Any = None
     linear: bool = True
     leaves: int = 1
+    kinds: frozenset[str] | None = None
 
 
 def check(source: str, names: frozenset[str] | tuple[str, ...] | set[str] = frozenset(NAMES)) -> None:
@@ -129,9 +144,10 @@ def compile_expression(source: str) -> Compiled:
         fix = f"write at most {MAX_SOURCE:,} characters; split it over several steps"
         raise ExpressionInvalid(what, where=_quoted(source), fix=fix)
     direct = _direct(source)
-    if direct is not None:
-        _check_paths(source, (direct,))
-        return Compiled(source, (direct,), direct=True)
+    if direct:
+        path = tuple(str(part) for part in takewhile(lambda part: isinstance(part, str), direct))
+        _check_paths(source, (path,))
+        return Compiled(source, (path,), direct)
     try:
         program = _engine().environment.compile(source)
         tree = read_tree(program.serialize())
@@ -142,7 +158,18 @@ def compile_expression(source: str) -> Compiled:
     found = [path for path in paths_read(tree) if ".".join(path) not in _TYPES]
     paths = _shortest(found)
     _check_paths(source, paths)
-    return Compiled(source, paths, False, tree, program, is_linear(tree), max(1, len(found)))
+    kinds = _kinds(source, str(program.return_type().name()))
+    return Compiled(source, paths, (), tree, program, is_linear(tree), max(1, len(found)), kinds)
+
+
+def _kinds(source: str, name: str) -> frozenset[str] | None:
+    """Return the kinds of a type of the engine, and refuse one that JSON has no form for."""
+    name = name.partition("<")[0]
+    if name in _NOT_JSON:
+        fix = "write string(...) around it"
+        raise ExpressionInvalid(f"the expression comes to {_NOT_JSON[name]}", where=_quoted(source), fix=fix)
+    kind = _KINDS.get(name)
+    return None if kind is None else frozenset((kind,))
 
 
 # --- the engine ---
@@ -170,13 +197,13 @@ def _engine() -> _Engine:
 # --- what may be written ---
 
 
-def _direct(source: str) -> Path | None:
-    """Return the path that an expression is and nothing else; most are."""
+def _direct(source: str) -> tuple[str | int, ...]:
+    """Return the members and indices that an expression is and nothing else; most are."""
     text = source.strip()
     if not _PATH.fullmatch(text):
-        return None
-    path = tuple(text.split("."))
-    return None if path[0] not in NAMES or not _RESERVED.isdisjoint(path) else path
+        return ()
+    path = tuple(name or int(index) for name, index in _PATH_PART.findall(text))
+    return () if path[0] not in NAMES or not _RESERVED.isdisjoint(path) else path
 
 
 def _check_paths(source: str, paths: tuple[Path, ...]) -> None:
@@ -273,12 +300,18 @@ def _shortest(paths: list[Path]) -> tuple[Path, ...]:
 
 
 def _follow(compiled: Compiled, variables: Mapping[str, object]) -> Any:
-    found: Any = variables
-    for member in compiled.paths[0]:
-        try:
-            found = found[member]
-        except (KeyError, TypeError, IndexError):
-            raise _failed(compiled.source, "", variables) from None
+    found: object = variables if is_table(variables) else dict(variables)
+    for part in compiled.direct:
+        if isinstance(part, str):
+            if not is_table(found) or part not in found:
+                raise _failed(compiled.source, "", variables)
+            found = found[part]
+        else:
+            if not is_array(found) or part >= len(found):
+                why = f"the list has {len(found)}" if is_array(found) else f"it is {_kind(found)}"
+                what, fix = f"there is no element {part}", "ask with size(...) first"
+                raise ExpressionFailed(what, where=_quoted(compiled.source), why=why, fix=fix)
+            found = found[part]
     return found
 
 
@@ -461,4 +494,6 @@ def _kind(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "an object"
     return "a list" if is_array(value) else "a text" if isinstance(value, str) else "a number"

@@ -151,28 +151,42 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of every field; a number is given as no bytes, since none is needed."""
+def _fields(data: bytes) -> list[tuple[int, bytes]]:
+    """Return number and bytes of every field; a number is given as no bytes, since none is needed."""
+    found: list[tuple[int, bytes]] = []
     at, end = 0, len(data)
     while at < end:
-        key, at = _varint(data, at)
-        match key & 7:
-            case 0:
+        key = data[at]
+        at += 1
+        if key >= 0x80:
+            key, at = _varint(data, at - 1)
+        kind = key & 7
+        if kind == 2:
+            size = data[at]
+            at += 1
+            if size >= 0x80:
+                size, at = _varint(data, at - 1)
+            found.append((key >> 3, data[at : at + size]))
+            at += size
+        elif kind == 0:
+            if data[at] < 0x80:
+                at += 1
+            else:
                 _, at = _varint(data, at)
-                yield key >> 3, b""
-            case 1:
-                at += 8
-                yield key >> 3, b""
-            case 2:
-                size, at = _varint(data, at)
-                yield key >> 3, data[at : at + size]
-                at += size
-            case kind:
-                raise ValueError(f"a field of kind {kind}")
+            found.append((key >> 3, b""))
+        elif kind == 1:
+            at += 8
+            found.append((key >> 3, b""))
+        else:
+            raise ValueError(f"a field of kind {kind}")
+    return found
 
 
 def _part(data: bytes, number: int) -> bytes:
-    return next((value for found, value in _fields(data) if found == number), b"")
+    for found, value in _fields(data):
+        if found == number:
+            return value
+    return b""
 
 
 def _node(data: bytes) -> Node:
@@ -197,7 +211,8 @@ def _name(data: bytes) -> Node:
 
 
 def _select(data: bytes) -> Node:
-    return Select(_node(_part(data, 1)), _part(data, 2).decode())
+    part = dict(_fields(data))
+    return Select(_node(part[1]), part[2].decode())
 
 
 def _call(data: bytes) -> Node:

@@ -8,6 +8,7 @@ Invariants:
     * What comes out is inserted and never read again: a value that looks like a template stays as it is.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -23,7 +24,7 @@ from .json_text import read_json, write_json
 
 _OPEN: Final = "${"
 _ESCAPED: Final = "$${"
-_QUOTES: Final = ('"""', "'''", '"', "'")
+_MARK: Final = re.compile(r"""\"\"\"|'''|["'{}]""")
 _KEPT: Final = 8192
 
 
@@ -178,21 +179,23 @@ def split(text: str) -> tuple[Part, ...]:
 def _end(text: str, at: int) -> int:
     """Return where the brace stands that closes an expression; braces of its own, and in texts, are stepped over."""
     start, depth = at, 1
-    while at < len(text):
-        quote = next((mark for mark in _QUOTES if text.startswith(mark, at)), "")
-        if quote:
-            raw = at > start and text[at - 1] in "rR"
-            at = _after_text(text, at + len(quote), quote, raw)
+    while (found := _MARK.search(text, at)) is not None:
+        mark, at = found[0], found.start()
+        if mark == "}":
+            depth -= 1
+            if depth == 0:
+                return at
+        elif mark == "{":
+            depth += 1
+        else:
+            at = _after_text(text, at + len(mark), mark, raw=at > start and text[at - 1] in "rR")
             continue
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if depth == 0:
-            return at
         at += 1
     fix = "close it with }, or write $${ for the characters themselves"
     raise ExpressionInvalid("an expression that does not end", where=_shown(text, start - len(_OPEN)), fix=fix)
 
 
-def _after_text(text: str, at: int, quote: str, raw: bool) -> int:
+def _after_text(text: str, at: int, quote: str, *, raw: bool) -> int:
     while at < len(text) and not text.startswith(quote, at):
         at += 2 if text[at] == "\\" and not raw else 1
     return at + len(quote)
