@@ -25,6 +25,7 @@ from .calls import (
     TimerRequest,
 )
 from .compiled import APPROVAL, INPUT, SIGNAL, TIMER
+from .json_text import write_json
 from .waits import APPROVAL as APPROVAL_KIND
 from .waits import INPUT as INPUT_KIND
 from .waits import SIGNAL as SIGNAL_KIND
@@ -124,7 +125,7 @@ class LostEffects:
         if decision.decision == "grant":
             return "retry"
         if decision.decision == "complete":
-            output = bytes(decision.arguments) if decision.arguments is not None else b"null"
+            output = write_json(decision.arguments)
             return answered(effect, Answer(call.number, output))
         who = ", ".join(decision.by) or "nobody"
         text = f"its result was lost in a crash, and {who} declared it failed"

@@ -4,7 +4,7 @@ A call is the body of an effect, an answer the body of its result. Both are reco
 time. The executor knows an answer by ``call``, so that everything that happens to a call comes back in an ``Answer``.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -131,13 +131,13 @@ class ApprovalDecision(msgspec.Struct, frozen=True):
 
     Attributes:
         decision: ``grant``, ``deny`` or ``modify``; for an escalation also ``retry``, ``skip`` or ``complete``.
-        arguments: The edited arguments (``modify``), or the step's output (``complete``).
+        arguments: The edited arguments (``modify``), or the step's output (``complete``), as they are decoded.
     """
 
     decision: str
     by: tuple[str, ...] = ()
     comment: str = ""
-    arguments: msgspec.Raw | None = None
+    arguments: Any = None
 
 
 class InputRequest(msgspec.Struct, frozen=True):
@@ -193,10 +193,10 @@ class Order(msgspec.Struct, frozen=True):
     Attributes:
         order: ``cancel``, ``skip`` or ``complete``.
         step: Path of the step (``skip``, ``complete``).
-        output: JSON (``complete``).
+        output: What the step came to (``complete``), as it is decoded.
     """
 
     order: str
     by: str = ""
     step: str = ""
-    output: msgspec.Raw | None = None
+    output: Any = None

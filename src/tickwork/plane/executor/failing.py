@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from ...kinds import EffectClass
+from ...driver.loop import REPEATABLE
 from ..calls import MAX_OUTPUT_BYTES, ApprovalRequest, Failure, TimerRequest
 from ..compiled import APPROVAL, TIMER, RetryRule
 from ..errors import OutputTooLarge, SkillTimeout
@@ -64,8 +64,8 @@ def _may_retry(step: PreparedStep, item: Item, rule: RetryRule, failure: Failure
     if not failure.retryable or not 0 < item.attempt <= rule.max or failure.code in rule.never:
         return False
     call = call_of(step, item)
-    # Nobody knows whether a call that was not answered in time has happened, and an unsafe one may not happen twice.
-    return call is None or failure.code != SkillTimeout.code or _effect_class(step, item, call) != EffectClass.UNSAFE
+    # Nobody knows whether a call that was not answered in time has happened, and some may not happen twice.
+    return call is None or failure.code != SkillTimeout.code or _effect_class(step, item, call) in REPEATABLE
 
 
 def _effect_class(step: PreparedStep, item: Item, call: PreparedCall) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ...driver.shape import is_table
 from ..calls import Answer, ApprovalDecision, ApprovalRequest, Failure
 from ..compiled import APPROVAL, Approval, SkillPin
 from ..errors import SkillInputInvalid, SkillRefused
@@ -136,10 +137,8 @@ def hear(work: Work, number: int, asked: int, answer: Answer) -> None:
 
 def _take_arguments(work: Work, number: int, decision: ApprovalDecision) -> bool:
     """Take parameters that a person has edited; the item fails where they are none."""
-    given: Any = None
-    if decision.arguments is not None:
-        given = msgspec.json.decode(decision.arguments)
-    if not isinstance(given, dict):
+    given = decision.arguments
+    if not is_table(given):
         text = "the edited arguments are no JSON object"
         fail_item(work, number, failure_of(SkillInputInvalid.code, text, "person"), again=False)
         return False
@@ -171,8 +170,7 @@ def hear_escalation(work: Work, number: int, answer: Answer) -> None:
     elif decision.decision == "skip":
         end_item(work, number, StepStatus.SKIPPED, reason="manual")
     elif decision.decision == "complete":
-        output = write_json(msgspec.json.decode(decision.arguments)) if decision.arguments is not None else b"null"
-        end_item(work, number, StepStatus.SUCCEEDED, output=output, labels=item.labels)
+        end_item(work, number, StepStatus.SUCCEEDED, output=write_json(decision.arguments), labels=item.labels)
     else:
         fail_item(work, number, before, again=False)
 

@@ -60,9 +60,7 @@ def _settle_step(work: Work, order: Order) -> None:
         _refuse(work, f"{order.order} {order.step!r}: no such step is under way or still to come")
         return
     number, place, index = found
-    output = b"null"
-    if order.output is not None:
-        output = write_json(msgspec.json.decode(order.output))
+    output = write_json(order.output) if order.order == "complete" else b"null"
     text = f"{order.order} by {order.by or 'nobody'}"
     work.note(order.step, "decided", text)
     status = StepStatus.SKIPPED if order.order == "skip" else StepStatus.SUCCEEDED

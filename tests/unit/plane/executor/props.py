@@ -105,7 +105,8 @@ def answer_to(asked: SkillCall, found: Any) -> Answer:
         found = Answer(asked.number, failure=found)
     if not isinstance(found, Answer):
         found = Answer(asked.number, write_json(found))
-    return msgspec.structs.replace(found, number=asked.number)
+    answer: Answer = msgspec.structs.replace(found, number=asked.number)
+    return answer
 
 
 def params_of(asked: SkillCall) -> Any:
@@ -246,8 +247,7 @@ class Stage:
 
     def order(self, order: str, step: str = "", output: Any = None, by: str = "ann") -> None:
         """Tell the plan something, as a person does."""
-        raw = msgspec.Raw(write_json(output)) if output is not None else None
-        body = msgspec.json.encode(Order(order, by, step, raw))
+        body = msgspec.json.encode(Order(order, by, step, output))
         self.turn(Message(FrameKind.MESSAGE, Encoding.JSON, OUTSIDE, 0, 0, self.tick, body))
 
     def finish(self, given: Given = usual) -> Ending:
