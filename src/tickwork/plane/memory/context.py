@@ -13,7 +13,7 @@ import msgspec
 
 from ..profile import SECTIONS, MemoryTable
 from .items import Memory
-from .search import search
+from .search import search, vector_of
 
 BYTES_PER_TOKEN: Final = 3
 LOOKED_AT: Final = 50
@@ -63,7 +63,7 @@ def share_bytes(table: MemoryTable, section: str) -> int:
 
 def recall(memory: Memory, table: MemoryTable, goal: str) -> Recalled:
     """Return what is shown of memory to whoever plans for a goal."""
-    labels = set[str]()
+    labels, vector = set[str](), vector_of(memory, goal)
     sections = [
         fill(
             "blocks",
@@ -72,7 +72,7 @@ def recall(memory: Memory, table: MemoryTable, goal: str) -> Recalled:
         )
     ]
     for name, kind in (("semantic", "semantic"), ("episodic", "episodic"), ("summaries", "summary")):
-        found = {hit.item.id: hit.item for hit in search(memory, goal, kind=kind, most=LOOKED_AT)}
+        found = {hit.item.id: hit.item for hit in search(memory, goal, kind=kind, most=LOOKED_AT, vector=vector)}
         section = fill(name, (Piece(key, item.text) for key, item in found.items()), share_bytes(table, name))
         labels.update(label for piece in section.items for label in found[piece.id].labels)
         sections.append(section)

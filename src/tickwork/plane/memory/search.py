@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from ...infer.embeddings import Vector
 from ..store.sql import Connection, select, text
 from ..store.tables import memory_item
 from ..words import match_any
@@ -54,9 +55,18 @@ class Hit(msgspec.Struct, frozen=True):
     by_meaning: int
 
 
-def search(memory: Memory, question: str, *, kind: str = "", most: int = 20) -> list[Hit]:
-    """Return what memory holds on a question. Order: score, then id."""
-    vector = memory.embedder.embed([question])[0]
+def vector_of(memory: Memory, question: str) -> Vector:
+    """Return the vector of a question, whatever stands in it."""
+    return memory.embedder.embed([question.encode("utf-8", "replace").decode()])[0]
+
+
+def search(memory: Memory, question: str, *, kind: str = "", most: int = 20, vector: Vector | None = None) -> list[Hit]:
+    """Return what memory holds on a question. Order: score, then id.
+
+    Args:
+        vector: The question's, where the caller has it already.
+    """
+    vector = vector_of(memory, question) if vector is None else vector
     with memory.store.reading() as connection:
         words = _ranks(_by_words(connection, memory, question, kind))
         meaning = _ranks(_by_meaning(connection, memory, vector, kind))
@@ -81,7 +91,7 @@ def _by_words(connection: Connection, memory: Memory, question: str, kind: str) 
     return [(row.id, row.score) for row in connection.execute(_BY_WORDS, given)]
 
 
-def _by_meaning(connection: Connection, memory: Memory, vector: tuple[float, ...], kind: str) -> list[tuple[str, int]]:
+def _by_meaning(connection: Connection, memory: Memory, vector: Vector, kind: str) -> list[tuple[str, int]]:
     c = memory_item.c
     query = select(c.id, c.embedding).where(
         c.tenant_id == memory.tenant,
@@ -92,7 +102,8 @@ def _by_meaning(connection: Connection, memory: Memory, vector: tuple[float, ...
     if kind:
         query = query.where(c.kind == kind)
     size = len(vector) * 4
-    scored = ((key, likeness(vector, raw)) for key, raw in connection.execute(query).tuples() if len(raw) == size)
+    rows = ((row.id, row.embedding) for row in connection.execute(query))
+    scored = ((key, likeness(vector, raw)) for key, raw in rows if len(raw) == size)
     near = sorted((found for found in scored if found[1] >= LEAST_LIKENESS), key=lambda found: (-found[1], found[0]))
     return near[:CANDIDATES]
 
