@@ -9,7 +9,7 @@ from ..errors import JournalDamaged
 from .check import Examined
 from .faults import name_taken
 from .files import beside, put_in_place, remove_database
-from .sqlite import SqliteJournal
+from .sqlite import SqliteJournal, writing
 from .store import Head
 
 _AT_ONCE: Final = 256
@@ -29,12 +29,14 @@ def pack(journal: Examined, path: Path | str) -> Head:
     path = Path(path).resolve()
     _refuse_taken(path)
     fresh = beside(path, "-packed")
-    remove_database(fresh)
+    with writing(path):
+        remove_database(fresh)
     try:
         with closing(SqliteJournal.create(fresh, *journal.header())) as copy:
             head = _copy(journal, copy)
         _refuse_taken(path)
-        put_in_place(fresh, path)
+        with writing(path):
+            put_in_place(fresh, path)
     except BaseException:
         with suppress(OSError):
             remove_database(fresh)

@@ -9,7 +9,7 @@ Invariants:
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Final
@@ -24,7 +24,6 @@ from .dbapi import BUSY_MS, Database, Row, Value
 from .faults import (
     content_damaged,
     content_missing,
-    not_found,
     run_exists,
     run_finished,
     run_taken_over,
@@ -32,6 +31,7 @@ from .faults import (
     write_failed,
 )
 from .files import beside, put_in_place, remove_database
+from .layout import MAGIC
 from .pending import Pending
 from .shared_layout import (
     ADD_CONTENT,
@@ -51,7 +51,7 @@ from .shared_layout import (
     STORE_ID,
     TAKE_FENCE,
 )
-from .sqlite import WriteLock, reading, writing
+from .sqlite import WriteLock, raw_file, reader_of, reading, writing
 from .store import HEADER_TICK, Head, RunStatus, Signature
 from .tables import Query, Tables
 
@@ -103,18 +103,14 @@ class SharedJournals:
         path = Path(path).resolve()
         if create and not path.exists():
             _create(path, prepare, vfs)
-        if not path.is_file():
-            raise not_found(path)
-        writer = Database(path, vfs=vfs) if write else None
-        try:
-            reader = Database(path, write=False, vfs=vfs)
+        with ExitStack() as opened:
+            _check_kind(path, vfs)
+            writer = opened.enter_context(closing(Database(path, vfs=vfs))) if write else None
+            reader = opened.enter_context(closing(Database(path, write=False, vfs=vfs)))
             with reading(path):
                 _check_format(reader, path)
-        except BaseException:
-            if writer is not None:
-                writer.close()
-            raise
-        return cls(path, writer, reader)
+            opened.pop_all()
+            return cls(path, writer, reader)
 
     # Transactions.
 
@@ -176,8 +172,6 @@ class SharedJournals:
             self._depth -= 1
 
     def _end(self, database: Database, durable: bool) -> None:
-        # Set first: an exception of any kind, also a signal's, leaves the outcome of the transaction unknown.
-        self._failure = "a write was interrupted"
         self._depth = 0
         try:
             with self._buffers:
@@ -185,19 +179,17 @@ class SharedJournals:
                 self._waiting.clear()
             written = [(journal, _write(database, journal, groups)) for journal, groups in flights]
             database.commit()
-        except apsw.Error as error:
-            self._failure = str(error)
+            with self._buffers:
+                for journal, no in written:
+                    journal.land(no)
+        except BaseException as error:
+            # Of any kind, also a signal's: it leaves the outcome of the transaction unknown.
+            self._failure = str(error) if isinstance(error, apsw.Error) else "a write was interrupted"
             with suppress(apsw.Error):
                 database.rollback()
-            raise write_failed(self.path, self._failure) from error
-        except BaseException:
-            with suppress(apsw.Error):
-                database.rollback()
+            if isinstance(error, apsw.Error):
+                raise write_failed(self.path, self._failure) from error
             raise
-        with self._buffers:
-            for journal, no in written:
-                journal.land(no)
-        self._failure = ""
         self._at_risk = not durable
         if self._sync and not durable:
             self.flush(durable=True)
@@ -225,9 +217,10 @@ class SharedJournals:
     def close(self) -> None:
         """Let go of the database; what is pending is dropped."""
         with self._writing, self._reading:
+            # The writer last: who is the last to leave takes the log along, and a reader must not.
+            self._reader.close()
             if self._writer is not None:
                 self._writer.close()
-            self._reader.close()
 
     def __enter__(self) -> "SharedJournals":
         return self
@@ -338,6 +331,13 @@ def _create(path: Path, prepare: Prepare | None, vfs: str | None) -> None:
             put_in_place(fresh, path)
     finally:
         lock.release()
+
+
+def _check_kind(path: Path, vfs: str | None) -> None:
+    """Refuse a file that is no database at all."""
+    with raw_file(path, vfs=vfs or "") as file, reading(path):
+        if reader_of(file)(0, len(MAGIC)) != MAGIC:
+            raise JournalFormat("this file is no store of runs", where=str(path), why="it does not begin as one")
 
 
 def _check_format(database: Database, path: Path) -> None:

@@ -22,6 +22,7 @@ LATEST: Final = "0001"
 VERSIONS: Final = ("0001",)
 """All of them. Order: as they follow each other."""
 
+HAS_VERSION: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'"
 READ_VERSION: Final = "SELECT version_num FROM alembic_version"
 
 
@@ -49,6 +50,8 @@ def check(journals: SharedJournals, path: Path, *, write: bool) -> None:
     Raises:
         StoreFormat: TW7019, it is newer than this version, or older and opened for reading.
     """
+    if not journals.query(HAS_VERSION)[0][0]:
+        raise StoreFormat("this store has no tables of goals", where=str(path), why="only journals were ever put in it")
     found = version_of(journals)
     if found == LATEST:
         return
