@@ -165,9 +165,12 @@ def _input_of(value: Any) -> InputTable:
 
 
 def _told(error: PlanInvalid) -> str:
-    first = f"{error.where}: {error.what}" if error.where else error.what
-    lines = [f"- {first}; {error.why}" if error.why else f"- {first}", error.fix]
-    text = "\n".join(line for line in lines if line).replace("  also:  ", "- ")
+    """Return every fault on a line of its own, with its place."""
+    mend, *others = error.fix.split("\n")
+    first = f"{error.where or 'the plan'}: {error.what.strip()}"
+    lines = ["; ".join(part for part in (first, error.why, mend) if part)]
+    lines += [line.removeprefix("  also:  ").strip() for line in others]
+    text = "\n".join(f"- {line}" for line in lines if line)
     return text.encode("utf-8", "replace")[:MAX_FAULT_BYTES].decode("utf-8", "ignore")
 
 

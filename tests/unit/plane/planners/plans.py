@@ -14,7 +14,7 @@ from tickwork.plane.profile import PlannerTable
 from tickwork.plane.secrets import SecretBox
 from tickwork.plane.tables import PlanTable
 
-FORECAST = {
+FORECAST: dict[str, Any] = {
     "name": "forecast",
     "goal": "Forecast the temperature of a weather station",
     "description": "Reads the observations of a station and forecasts the next days.",
@@ -25,14 +25,14 @@ FORECAST = {
     },
     "steps": [{"id": "load", "skill": "sql_query@1", "params": {"sql": "select 1"}}],
 }
-INCIDENT = {
+INCIDENT: dict[str, Any] = {
     "name": "incident",
     "goal": "Summarise the errors of a log file",
     "examples": ["Summarise what went wrong in {file}", "Investigate the log {file} from {since}"],
     "inputs": {"file": {"description": "The log."}, "since": {"pattern": r"^\d{4}-\d{2}-\d{2}$", "optional": True}},
     "steps": [{"id": "read", "skill": "file_read@1", "params": {"path": "${inputs.file}"}}],
 }
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "name": "answer",
     "goal": "Answer a question from a folder of documents, with citations",
     "examples": ["Answer from the documents: {question}"],
