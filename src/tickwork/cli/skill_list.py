@@ -6,7 +6,7 @@ from cyclopts import App, Parameter
 
 from ..plane.errors import PlaneError
 from ..plane.skills.registry import Found
-from .output import Document, Output, talk, write_rows
+from .output import Output, talk, write_rows
 from .skills import class_name, open_registry, skill_document
 
 EXAMPLES: Final = """Examples:
