@@ -162,6 +162,10 @@ class ArtifactShelf:
         self._clock = clock
         self._tenant = tenant
 
+    def of(self, run_id: str, step: str, labels: Sequence[str] = ()) -> "RunArtifacts":
+        """Return where the skills of one step leave artifacts."""
+        return RunArtifacts(self, run_id, step, labels)
+
     def put(self, said: Leaving, body: bytes) -> ArtifactRef:
         """Keep bytes, and say whose they are. Law: doing so again changes nothing.
 

@@ -22,6 +22,7 @@ from ..calls import MAX_OUTPUT_BYTES, Answer, ArtifactRef, Failure, SkillCall, U
 from ..deadlines import Crowded, Overdue, Threads
 from ..errors import (
     ArtifactNotFound,
+    BudgetExceeded,
     OutputTooLarge,
     PlaneError,
     SkillFailed,
@@ -77,6 +78,22 @@ class _NoArtifacts:
         raise ArtifactNotFound("there are no artifacts here")
 
 
+class Purse(Protocol):
+    """Money that several runs share. Each method changes nothing when it is called again under the same key."""
+
+    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
+        """Set aside what a call may cost.
+
+        Raises:
+            BudgetExceeded: TW7010, it is more than there is left.
+        """
+        ...
+
+    def settle(self, key: str, micros: int, usage: Usage) -> None:
+        """Book what a call has used, for which ``micros`` were set aside."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """What skills reach, besides their parameters.
 
@@ -84,6 +101,7 @@ class Ports(msgspec.Struct, frozen=True):
         secrets: None for none.
         artifacts: Makes, of a run's id, a step and labels, where that step leaves artifacts; None for nowhere.
         cache: None where nothing is kept.
+        purse: What all runs of the profile may spend; None where only the run itself counts.
         parts: By name, for what only some skills need: ``network`` (an ``Egress``), ``files`` (``Folders``),
             ``databases`` (``Databases``), ``models`` (``tickwork.Models``), ``llm``, ``memory``.
         threads: For calls with a deadline; all performers of a process had better share them.
@@ -93,6 +111,7 @@ class Ports(msgspec.Struct, frozen=True):
     secrets: SecretBox | None = None
     artifacts: Callable[[str, str, tuple[str, ...]], Artifacts] | None = None
     cache: Cache | None = None
+    purse: Purse | None = None
     parts: Mapping[str, Any] = {}
     threads: Threads = msgspec.field(default_factory=Threads)
 
@@ -137,6 +156,29 @@ class SkillPerformer:
         cache_key = self._cache_key(call) if call.cache_ms and repeatable else ""
         if cache_key and (answer := self._cached(call, cache_key)) is not None:
             return answer
+        answer = self._paid(call, repeatable=repeatable)
+        if cache_key and self._ports.cache is not None and answer.failure is None and not answer.artifacts:
+            kept = Kept(answer.output, answer.labels)
+            self._ports.cache.keep(self._found.pin.digest, cache_key, kept, call.cache_ms)
+        return answer
+
+    def _paid(self, call: SkillCall, *, repeatable: bool) -> Answer:
+        """Return what comes of a call whose cost is set aside before and booked after, beside what other runs spend."""
+        purse, micros = self._ports.purse, call.reserved_micros
+        if purse is None or not micros:
+            return self._performed(call, repeatable=repeatable)
+        # Of the attempt: each of them may cost as much, and one that is performed again after a crash is the same.
+        key = f"{call_key(self._lineage, call.path, call.purpose)}.{call.attempt}"
+        try:
+            purse.reserve(key, micros, call.path, call.skill)
+        except BudgetExceeded as error:
+            return Answer(call.number, failure=Failure(error.code, error.what, source="policy"), labels=call.labels)
+        answer = self._performed(call, repeatable=repeatable)
+        purse.settle(key, micros, answer.usage)
+        return answer
+
+    def _performed(self, call: SkillCall, *, repeatable: bool) -> Answer:
+        """Return what comes of a call, whatever the skill raises."""
         secrets = Revealed(self._ports.secrets)
         context = self._context(call, secrets)
         try:
@@ -147,11 +189,7 @@ class SkillPerformer:
             # The text of a stranger's exception may name anything; its kind names nothing.
             told = SkillFailed(f"the skill raised {type(error).__name__}")
             return _failed(call, context, secrets, _failure(told, secrets, repeatable=repeatable))
-        answer = _answer(call, context, secrets, secrets.hide(output))
-        if cache_key and self._ports.cache is not None and not answer.artifacts:
-            kept = Kept(answer.output, answer.labels)
-            self._ports.cache.keep(self._found.pin.digest, cache_key, kept, call.cache_ms)
-        return answer
+        return _answer(call, context, secrets, secrets.hide(output))
 
     def _call(self, call: SkillCall, context: CallContext) -> bytes:
         """Return the output of a call, checked.

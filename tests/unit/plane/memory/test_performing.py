@@ -9,7 +9,7 @@ from tickwork.plane.compiled import KEEP, RECALL
 from tickwork.plane.memory.items import Memory, Source
 from tickwork.plane.memory.performing import SUMMARY_BYTES, memory_performers
 from tickwork.plane.profile import MemoryTable
-from tickwork.records import Effect, Encoding
+from tickwork.records import Effect, Encoding, Result
 
 
 def _effect(skill: str, request: msgspec.Struct | bytes, number: int = 5, labels: tuple[str, ...] = ()) -> Effect:
@@ -20,6 +20,7 @@ def _effect(skill: str, request: msgspec.Struct | bytes, number: int = 5, labels
 
 def _answer(memory: Memory, effect: Effect) -> Answer:
     result = memory_performers(memory, MemoryTable(), "r_1")[effect.skill].perform(effect)
+    assert isinstance(result, Result)
     assert (result.number, result.code, result.encoding) == (9, 0, Encoding.MSGPACK)
     return msgspec.msgpack.decode(result.body, type=Answer)
 
