@@ -9,6 +9,7 @@ Invariants:
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from .failing import cut, of_status, shown, unreachable, unreadable
 from .openai import OpenAI
 from .port import Account, Completion, Exchange, Gathering, Outgoing, Request, Tokens, Wire, formed
 from .pricing import Pricing, added
-from .settings import Chosen, Settings
+from .settings import Chosen, Settings, read_settings
 from .sse import StreamReader
 
 MAX_ANSWER_BYTES: Final = 4 * MAX_OUTPUT_BYTES
@@ -232,3 +233,16 @@ def _whole(reply: Streamed, most: int) -> bytes:
         if size > most:
             break
     return b"".join(parts)
+
+
+def open_models(folder: Path, clock: Clock, secrets: Secrets | None = None) -> Client:
+    """Return the language models that ``providers.toml`` in a folder names.
+
+    Args:
+        folder: ``.tickwork`` of a project.
+        secrets: Where the providers' keys are. They need no grant of a profile: no parameter can name them.
+
+    Raises:
+        SkillInvalid: TW7004, the settings are not what they must be.
+    """
+    return Client(read_settings(folder), clock, secrets=secrets)

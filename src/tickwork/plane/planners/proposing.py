@@ -71,8 +71,7 @@ class Proposer:
 
     def perform(self, effect: Effect) -> Result:
         """Return the answer to a request. May block."""
-        answer = self.answer(_calls.decode(effect.body))
-        return Result(effect.number, 0, Encoding.MSGPACK, codec.encode(answer))
+        return answered(effect, self.answer(_calls.decode(effect.body)))
 
     def answer(self, call: SkillCall) -> Answer:
         """Return what comes of a request."""
@@ -83,7 +82,7 @@ class Proposer:
         try:
             output = self._output(request, desk)
         except TickworkError as error:
-            return self._failed(call, request, desk, _failure(error))
+            return self._failed(call, request, desk, failure_of(error))
         except Exception as error:  # noqa: BLE001 - Any fault of a planner is its answer, never the run's end.
             failure = Failure(PlannerFailed.code, f"the planner raised {type(error).__name__}", source="skill")
             return self._failed(call, request, desk, failure)
@@ -173,7 +172,15 @@ def shipped(plans: Mapping[str, PlanTable]) -> dict[str, Planner]:
     return {template.NAME: template.TemplatePlanner(plans), llm.NAME: llm.LlmPlanner()}
 
 
-def _failure(error: TickworkError) -> Failure:
+def answered(effect: Effect, came: Answer | Failure) -> Result:
+    """Return an answer, or a failure before there was one, as the result of its effect."""
+    if isinstance(came, Failure):
+        came = Answer(_calls.decode(effect.body).number, failure=came)
+    return Result(effect.number, 0, Encoding.MSGPACK, codec.encode(came))
+
+
+def failure_of(error: TickworkError) -> Failure:
+    """Return an error as an answer says it."""
     again, wait = False, 0
     if isinstance(error, PlaneError):
         again, wait = error.retryable, error.retry_after_ms
