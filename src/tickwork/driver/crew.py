@@ -259,6 +259,10 @@ class Crew:
         images = dict(zip(modules, self._pool.images(modules), strict=True)) if self._pool is not None else {}
         return [natives.get(number) or images[number] for number in numbers]
 
+    def native_state(self, number: int) -> Any:
+        """Return the state of a native agent as it is, None before it has begun. Nobody changes it."""
+        return self._natives.state(number)
+
     def restore(self, images: Mapping[int, Restored]) -> None:
         """Put agents that have just been placed into these states."""
         for number, image in images.items():

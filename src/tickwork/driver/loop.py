@@ -389,6 +389,8 @@ class Loop:
             durable: Whether it is already.
         """
         due, self._due = self._due, []
+        if durable:
+            self._written()
         if due:
             if not durable:
                 self._flush_for(due)
@@ -500,6 +502,10 @@ class Loop:
     def flush(self, *, durable: bool) -> None:
         """Write what waits; ``durable`` returns only when it survives a loss of power."""
         self.journal.flush(durable)
+        self._written()
+
+    def _written(self) -> None:
+        """Take notice that all frames were written."""
         self._unflushed = self._unflushed_bytes = 0
         self._flushed_ns = self.options.clock.elapsed_ns()
 

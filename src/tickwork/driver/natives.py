@@ -200,6 +200,10 @@ class NativeCrew:
         self._states[number] = msgspec.msgpack.decode(image.state, type=kind)
         self._regions.restore(number, dict(image.windows))
 
+    def state(self, number: int) -> Any:
+        """Return the state of an agent as it is, None before it has begun."""
+        return self._states[number]
+
     def _kind(self, number: int, name: str) -> type[Any] | None:
         """Return the class of that name that an agent's state may be of."""
         module = sys.modules.get(type(self._agents[number][0]).__module__)

@@ -180,6 +180,7 @@ class Dispatch:
         self._told = told
         self._executors: dict[str, Executor] = {}
         self._parked: dict[int, tuple[Effect, Parked]] = {}
+        self._awaited: Future[list[Given]] | _Done | None = None
 
     def agree(self, skill: str, terms: Terms) -> None:
         """Set the terms of a skill for the effects that are released from now on."""
@@ -236,7 +237,8 @@ class Dispatch:
         if wait and not self.await_result():
             return []
         # A batch that is finished between two looks must not give back its second half alone.
-        done = {sent.future: sent.waited or sent.future.done() for sent in self._pending}
+        awaited, self._awaited = self._awaited, None
+        done = {sent.future: sent.waited or sent.future is awaited or sent.future.done() for sent in self._pending}
         ready = [sent for sent in self._pending if done[sent.future]]
         if ready:
             self._pending = [sent for sent in self._pending if not done[sent.future]]
@@ -247,7 +249,12 @@ class Dispatch:
         while not self.look():
             if not self._pending:
                 return False
-            self._pending[0].future.result()
+            first = self._pending[0]
+            if not isinstance(first.future.result()[first.place], Parked):
+                self._awaited = first.future
+                return True
+            self._pending = self._pending[1:]
+            self._sift([first])
         return True
 
     def look(self) -> bool:
