@@ -1,0 +1,256 @@
+"""A run of a plan at work in this process: its loop, what it waits for, and how it is opened again after a crash.
+
+Invariants:
+    * Nothing leaves before the frame that asks for it is durable: ``advance`` makes the frame, whoever holds several
+      runs makes the frames of all of them durable, and ``release`` lets go what they asked for.
+    * What nobody waits for any more is withdrawn, so that a run that has ended leaves no question behind.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Final
+
+import msgspec
+
+from .. import codec
+from ..driver.crew import Crew
+from ..driver.loop import OPERATOR, Inbox, Loop, settle_unknown, status_name
+from ..driver.opening import executing
+from ..driver.options import Options
+from ..driver.performers import Dispatch, Performer, Terms
+from ..driver.resolve import World
+from ..driver.verify import fold_prefix
+from ..errors import InternalError
+from ..journal.shared import SharedJournal
+from ..journal.signing import sign
+from ..kernel import Machine, RunStatus
+from ..records import Effect, Header, Result
+from .asking import LostEffects, answered, read_call
+from .calls import Answer, Failure
+from .compiled import EXECUTOR_ENTRY
+from .errors import WaitClosed
+from .executor.agent import PlanExecutor
+from .executor.ending import Ending
+from .executor.state import PlanState
+from .orders import Given
+from .store.runs import FAILED, WAITING, Progress, RunRow
+from .waits import Waits
+from .world import read_ending
+
+_EXECUTOR: Final = PlanExecutor()
+"""It holds nothing: one does for all runs."""
+
+EXECUTOR_NUMBER: Final = 0
+
+
+class Staff(msgspec.Struct, frozen=True):
+    """Who performs the effects of one run, and how they are handed out.
+
+    Attributes:
+        terms: Of those that are not performed by the run's ordering in a thread.
+    """
+
+    performers: Mapping[str, Performer]
+    terms: Mapping[str, Terms]
+
+
+class Live:
+    """One run at work. Make one with ``begin_live`` or ``resume_live``.
+
+    Attributes:
+        row: The run, as it was claimed.
+        asked: Whether it has ever waited for a row, so that some may have to be closed at its end.
+    """
+
+    def __init__(self, row: RunRow, loop: Loop, journal: SharedJournal, waits: Waits, stack: ExitStack) -> None:
+        self.row = row
+        self.loop = loop
+        self.journal = journal
+        self.asked = row.attempts > 0 or journal.length() > 0
+        self.given: list[Given] = []
+        self._waits = waits
+        self._stack = stack
+        self._lost: dict[int, Effect] = {}
+        self._losses = LostEffects(waits, row.id)
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """What hands its effects out."""
+        return self.loop.dispatch
+
+    @property
+    def ended(self) -> bool:
+        """Whether no tick can follow."""
+        return self.loop.machine.state.status >= RunStatus.COMPLETE
+
+    @property
+    def can_go(self) -> bool:
+        """Whether its next tick has something to do, without waiting for anything."""
+        if self.ended or self.dispatch.held:
+            return False
+        return self.dispatch.look() if self.loop.starved else True
+
+    @property
+    def parked(self) -> bool:
+        """Whether nothing is out, and only rows can go on with it."""
+        return bool(self.dispatch.parked) and not self.dispatch.waiting and self.loop.starved
+
+    @property
+    def due_us(self) -> int | None:
+        """When it has to be looked at although nothing happens. Units: microseconds since 1970."""
+        return min((until.due_us for _, until in self.dispatch.parked.values() if until.due_us), default=None)
+
+    # Ticks.
+
+    def advance(self) -> None:
+        """Run a tick up to its frame."""
+        self.loop.advance()
+
+    def release(self) -> None:
+        """Hand out what the last tick asked for, which is durable by now."""
+        self.loop.release(durable=True)
+        if self.dispatch.parked:
+            self.asked = True
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Give up what the plan no longer waits for."""
+        state: PlanState | None = self.loop.crew.native_state(EXECUTOR_NUMBER)
+        if state is None:
+            return
+        parked = {number: effect for number, (effect, _) in self.dispatch.parked.items() if number not in self._lost}
+        calls = {number for number, _ in state.calls}
+        gone = {number for number, effect in parked.items() if read_call(effect).number not in calls}
+        if not gone:
+            return
+        failure = Failure(WaitClosed.code, "nobody waits for it any more", source="run")
+        effects = self.dispatch.withdraw(gone)
+        self._waits.cancel(self.row.id, [effect.key.hex() for effect in effects])
+        self.loop.inbox.offer([answered(one, Answer(read_call(one).number, failure=failure)) for one in effects])
+
+    # Rows.
+
+    def heed(self, orders: list[Given], now_us: int) -> None:
+        """Look at everything that may have changed outside: orders, answered rows, times that have come."""
+        if orders:
+            self.given += orders
+            self.loop.inbox.change([order.as_input() for order in orders])
+        parked = self.dispatch.parked
+        if not parked:
+            return
+        self._heed_lost()
+        keys = {effect.key.hex(): number for number, (effect, _) in parked.items() if number not in self._lost}
+        due = {number for number, (_, until) in parked.items() if until.due_us and until.due_us <= now_us}
+        changed = self._waits.changed(self.row.id, keys) if keys else set[str]()
+        self.dispatch.wake((due | {keys[key] for key in changed}) - set(self._lost))
+
+    def lose(self, effects: list[Effect]) -> None:
+        """Ask people about effects whose results a crash has lost."""
+        for effect in effects:
+            self._lost[effect.number] = effect
+            self.dispatch.park(effect)
+        self._heed_lost()
+
+    def _heed_lost(self) -> None:
+        for number, effect in list(self._lost.items()):
+            decided = self._losses.look(effect)
+            if decided is None:
+                continue
+            del self._lost[number]
+            self.dispatch.withdraw([number])
+            if isinstance(decided, Result):
+                self.loop.inbox.offer([decided], OPERATOR)
+            else:
+                self._losses.retried(effect)
+                self.dispatch.release([effect])
+
+    # The end.
+
+    @property
+    def ending(self) -> Ending | None:
+        """What it came to; None while it goes on."""
+        return read_ending(self.loop.machine.state)
+
+    def finish(self) -> Progress:
+        """Close the journal with the next flush, and return how the run's row is to end."""
+        key = self.loop.options.signing_key
+        self.journal.end_run(
+            status_name(self.loop.machine), sign(key, self.journal.head()) if key is not None else None
+        )
+        return self.progress()
+
+    def progress(self, status: str = WAITING, reason: str = "", due_us: int | None = None) -> Progress:
+        """Return how the run stands, for its row."""
+        ending, machine = self.ending, self.loop.machine
+        if not self.ended:
+            state: PlanState | None = self.loop.crew.native_state(EXECUTOR_NUMBER)
+            ending = Ending(status, usage=state.usage, calls=state.skill_calls) if state is not None else None
+        elif ending is not None:
+            status = ending.status
+            reason = f"{ending.failure.code} {ending.failure.message}" if ending.failure is not None else ""
+        else:
+            status, reason = FAILED, "the executor failed; see the run's failed turns"
+        if ending is None:
+            return Progress(status, reason, due_us, machine.state.tick)
+        return Progress(
+            status,
+            reason[:500],
+            due_us,
+            machine.state.tick,
+            ending.degraded,
+            ending.usage.cost_micros,
+            ending.usage.tokens_in,
+            ending.usage.tokens_out,
+            ending.calls,
+        )
+
+    def close(self) -> None:
+        """Let everything go; what is not flushed is dropped."""
+        self.dispatch.close()
+        self._stack.close()
+        self.journal.close()
+
+
+def begin_live(
+    row: RunRow, journal: SharedJournal, header: Header, waits: Waits, dispatch: Dispatch, options: Options
+) -> Live:
+    """Return a run that has no tick yet, at work."""
+    header_bytes, environment_bytes = journal.header()
+    crew = Crew(header, {}, {EXECUTOR_ENTRY: _EXECUTOR}, None, options)
+    machine = Machine(header, codec.digest(header_bytes))
+    heads = codec.start_chain(header_bytes, environment_bytes)
+    stack = ExitStack()
+    stack.callback(crew.close)
+    loop = Loop(machine, crew, journal, Inbox(()), dispatch, options, heads)
+    return Live(row, loop, journal, waits, stack)
+
+
+def resume_live(
+    row: RunRow, journal: SharedJournal, header: Header, waits: Waits, dispatch: Dispatch, options: Options
+) -> Live:
+    """Return a run that has ticks already, verified from its last snapshot on, its open effects handed out again.
+
+    Raises:
+        ReplayDivergence: TW4001. JournalDamaged: TW2004. JournalFormat: TW2005.
+    """
+    world = World(header, natives={EXECUTOR_ENTRY: PlanExecutor})
+    length = journal.length()
+    with ExitStack() as stack:
+        _, _, fold = stack.enter_context(executing(journal, world, options, until=length, live=True))
+        if fold.crew is None:
+            raise InternalError("a fold that executes has a crew")
+        inbox = Inbox(())
+        heads = fold_prefix(fold, journal, length, inbox, "verify", options)
+        state = fold.machine.state
+        again, _, lost = settle_unknown(state.effects if state.status < RunStatus.COMPLETE else [], {})
+        loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
+        loop.turns, loop.failed = fold.turns, fold.failed
+        live = Live(row, loop, journal, waits, stack.pop_all())
+    try:
+        live.loop.release_again(again)
+        live.lose(lost)
+        live.release()
+    except BaseException:
+        live.close()
+        raise
+    return live
