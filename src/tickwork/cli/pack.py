@@ -64,7 +64,7 @@ def pack(
             "run_id": environment.run_id,
             "file": str(path),
             "bytes": size,
-            "ticks": head.tick + 1,
+            "frames": head.tick + 1,
             "head": head.d.hex(),
             "closed": status.closed,
         }
@@ -75,7 +75,7 @@ def pack(
             ("run", f"{environment.run_id} ({header.name})"),
             ("file", path),
             ("bytes", f"{size:,}"),
-            ("ticks", head.tick + 1),
+            ("frames", head.tick + 1),
             ("head", head.d.hex()),
             ("status", status.text if status.closed else "open; it can be gone on with in the store alone"),
         ]

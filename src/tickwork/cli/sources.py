@@ -68,7 +68,7 @@ def known_world(source: Path | SharedJournal) -> World | None:
     if not any(agent.entry.startswith(PLAN_ENTRY) for agent in header.agents):
         return None
     from ..plane.compiled import EXECUTOR_ENTRY  # No other run loads anything of plans.
-    from ..plane.executor import PlanExecutor
+    from ..plane.executor.agent import PlanExecutor
 
     return make_world(header, natives={EXECUTOR_ENTRY: PlanExecutor})
 
