@@ -1,5 +1,6 @@
 """How plans lie within each other, and how their steps wait for each other."""
 
+import heapq
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,22 +81,34 @@ def find_cycles(after: Sequence[tuple[int, ...]]) -> list[list[int]]:
     return cycles
 
 
+def topological(after: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return steps that wait for each other in no circle, each after those that it waits for.
+
+    Order: among those that may begin, the plan's own.
+    """
+    left = [len(before) for before in after]
+    followers: list[list[int]] = [[] for _ in after]
+    for place, before in enumerate(after):
+        for other in before:
+            followers[other].append(place)
+    ready = [place for place, count in enumerate(left) if not count]
+    order: list[int] = []
+    while ready:
+        place = heapq.heappop(ready)
+        order.append(place)
+        for follower in followers[place]:
+            left[follower] -= 1
+            if not left[follower]:
+                heapq.heappush(ready, follower)
+    return order
+
+
 def levels(after: Sequence[tuple[int, ...]]) -> list[int]:
     """Return how many steps at least come one after the other before each. The steps wait for each other in no circle.
 
     Law: a step's level is above that of everything that it waits for.
     """
-    found = [-1] * len(after)
-    todo = list(range(len(after)))
-    while todo:
-        index = todo[-1]
-        if found[index] >= 0:
-            todo.pop()
-            continue
-        open_ = [other for other in after[index] if found[other] < 0]
-        if open_:
-            todo.extend(open_)
-            continue
-        todo.pop()
-        found[index] = 1 + max((found[other] for other in after[index]), default=-1)
+    found = [0] * len(after)
+    for place in topological(after):
+        found[place] = max((found[other] + 1 for other in after[place]), default=0)
     return found
