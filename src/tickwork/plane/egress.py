@@ -350,6 +350,11 @@ def _translated(target: Target, attempt: _Attempt) -> Generator[None]:
         if isinstance(error.__cause__ or error.__context__, ssl.SSLError) and not attempt.connected:
             text = f"{target.place} cannot prove who it is"
         raise _failed(text, unsent=not attempt.connected) from None
+    except httpcore2.RemoteProtocolError as error:
+        # The package tells a connection that ended too soon by its words alone.
+        if "closed" in str(error) or "disconnected" in str(error):
+            raise _failed(f"{target.place} broke off") from None
+        raise _failed(f"what {target.place} answers is no HTTP") from None
     except (httpcore2.ProtocolError, httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, zlib.error):
         raise _failed(f"what {target.place} answers is no HTTP") from None
 

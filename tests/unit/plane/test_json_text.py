@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickwork.plane.json_text import MAX_DEPTH, read_json, write_json
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_what_is_written_is_read_again(value: object) -> None:
+    assert read_json(write_json(value)) == value
+    assert write_json(read_json(write_json(value))) == write_json(value)
+
+
+def test_equal_values_have_one_text() -> None:
+    assert (
+        write_json({"b": 1, "a": [1.5, "é"]})
+        == write_json({"a": [1.5, "é"], "b": 1})
+        == '{"a":[1.5,"é"],"b":1}'.encode()
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", {1, 2}, b"raw"])
+def test_what_json_has_no_form_for_is_refused(value: object) -> None:
+    with pytest.raises(ValueError):
+        write_json(value)
+
+
+def test_a_value_that_holds_itself_is_refused() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(ValueError):
+        write_json(loop)
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b'{"a":1,"a":2}', "stands twice"),
+        (b"[NaN]", "no number"),
+        (b"-Infinity", "no number"),
+        (b"1" * 30, "beyond 64 bits"),
+        (b"[" * 5000, "nested"),
+        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "deep"),
+        (b'{"a":' * 70 + b"1" + b"}" * 70, "deep"),
+        (b"{", "Expecting"),
+        (b"\xff", "codec"),
+        (b"", "Expecting"),
+    ],
+)  # fmt: skip
+def test_what_readers_take_differently_is_refused(raw: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read_json(raw)
+
+
+def test_a_text_of_many_brackets_that_is_not_deep_is_read() -> None:
+    assert len(read_json(b"[" + b"[]," * 500 + b"[]]")) == 501
+    assert read_json("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+
+
+def test_a_text_is_bounded() -> None:
+    with pytest.raises(ValueError, match="allowed"):
+        read_json(b'"' + b"x" * 100 + b'"', most_bytes=50)
