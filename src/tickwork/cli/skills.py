@@ -6,8 +6,10 @@ from contextlib import contextmanager
 import msgspec
 
 from ..kinds import EffectClass
+from ..plane.secrets import SecretBox
 from ..plane.skills.configuration import read_configuration
 from ..plane.skills.registry import Found, Registry
+from .config import load_secrets
 from .output import Document
 from .session import OWN
 
@@ -19,7 +21,8 @@ def open_registry() -> Generator[Registry]:
     Raises:
         SkillInvalid: TW7004.
     """
-    with Registry.load(read_configuration(OWN)) as registry:
+    configuration = msgspec.structs.replace(read_configuration(OWN), secrets=SecretBox(load_secrets()))
+    with Registry.load(configuration) as registry:
         yield registry
 
 

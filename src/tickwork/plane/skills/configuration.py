@@ -10,8 +10,12 @@
     [servers.everything]            # Skills called everything.NAME.
     command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
 
+    [skills."everything.echo".policy]   # What holds for one skill of a server; [servers.everything.policy] for all.
+    effect_class = "pure"
+    side_effects = false
+
 Beside the keys of its table a maker finds ``name``, what the skill is to be called, and ``project``, the folder that
-relative paths count from.
+relative paths count from; one of a server also ``secrets``, which may be None.
 """
 
 import re
@@ -31,12 +35,13 @@ from ..compiled import CostHint, RetryRule
 from ..errors import SkillInvalid
 from ..money import parse_usd
 from ..profile import duration_us
+from ..secrets import Secrets
 from ..tables import Duration, Expression, Money, RetryTable
 from .skill import Traits
 
 FILE: Final = "skills.toml"
 NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,63}(\.[a-z0-9_-]{1,64})?$")
-GIVEN: Final = ("kind", "policy", "name", "project")
+GIVEN: Final = ("kind", "policy", "name", "project", "secrets")
 """Keys that no kind has for itself."""
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -54,6 +59,8 @@ class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     retry: RetryTable | None = None
     cost_usd: Money | Literal[""] = ""
     effect_class: Literal["", "pure", "idempotent", "unsafe"] = ""
+    side_effects: bool | None = None
+    outside: bool | None = None
 
     def applied(self, traits: Traits) -> Traits:
         """Return traits with what stands here put in."""
@@ -64,6 +71,8 @@ class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             retry=_rule(self.retry) if self.retry is not None else traits.retry,
             cost=CostHint(per_call_micros=parse_usd(self.cost_usd)) if self.cost_usd else traits.cost,
             effect_class=EffectClass[self.effect_class.upper()] if self.effect_class else traits.effect_class,
+            side_effects=traits.side_effects if self.side_effects is None else self.side_effects,
+            outside=traits.outside if self.outside is None else self.outside,
         )
 
 
@@ -78,11 +87,13 @@ class Configuration(msgspec.Struct, frozen=True):
     Attributes:
         skills, servers: Tables by name.
         project: Folder that relative paths count from.
+        secrets: Those of this user, for servers that are started with some.
     """
 
     skills: Mapping[str, Mapping[str, Any]] = {}
     servers: Mapping[str, Mapping[str, Any]] = {}
     project: Path = Path()
+    secrets: Secrets | None = None
 
     def of_skill(self, name: str) -> dict[str, Any]:
         """Return what the maker of a skill is given."""
@@ -90,7 +101,12 @@ class Configuration(msgspec.Struct, frozen=True):
 
     def of_server(self, name: str) -> dict[str, Any]:
         """Return what the maker of a server is given."""
-        return self._given(name, self.servers[name])
+        return {**self._given(name, self.servers[name]), "secrets": self.secrets}
+
+    def is_of_server(self, name: str) -> bool:
+        """Return whether a skill is one of a server: its table, if there is one, says nothing but a policy."""
+        server, dot, _ = name.partition(".")
+        return bool(dot) and server in self.servers and not {*self.skills.get(name, {})} - {"policy"}
 
     def policy(self, name: str) -> PolicyTable:
         """Return what holds for a skill here.

@@ -62,10 +62,18 @@ class Server(Protocol):
         ...
 
     def find(self, name: str) -> Skill:
-        """Return a skill, called as the server calls it.
+        """Return a skill by its name, without the server's.
 
         Raises:
-            SkillNotFound: TW7003. ServerFailed: TW7026.
+            SkillNotFound: TW7003. ServerFailed: TW7026, also where it is not offered as it was accepted.
+        """
+        ...
+
+    def accept(self) -> list[str]:
+        """Accept what is offered now, and return what has changed since. Order: by name.
+
+        Raises:
+            ServerFailed: TW7026.
         """
         ...
 
@@ -156,10 +164,34 @@ class Registry:
         Args:
             servers: Also those of servers, each of which is asked, and started where it has to be.
         """
-        own = {*SHIPPED, *self._makers, *self._configuration.skills}
+        own = {name for name in self._configuration.skills if not self._configuration.is_of_server(name)}
+        own |= {*SHIPPED, *self._makers}
         if servers:
-            own |= {f"{name}.{skill}" for name in self._configuration.servers for skill in self._server(name).names()}
+            own |= {skill for name in self.servers() for skill in self.names_of(name)}
         return sorted(own)
+
+    def servers(self) -> list[str]:
+        """Return the names of servers. Order: by name."""
+        return sorted(self._configuration.servers)
+
+    def names_of(self, server: str) -> list[str]:
+        """Return the names of a server's skills. It is asked, and started where it has to be. Order: by name.
+
+        Raises:
+            SkillInvalid: TW7004. ServerFailed: TW7026.
+        """
+        return [f"{server}.{skill}" for skill in self._server(server).names()]
+
+    def accept(self, server: str) -> list[str]:
+        """Accept what a server offers now, and return what has changed since it was accepted before.
+
+        Raises:
+            SkillNotFound: TW7003, there is no such server. ServerFailed: TW7026.
+        """
+        if server not in self._configuration.servers:
+            fix = choose(server, self.servers(), "write [servers.NAME] to skills.toml")
+            raise SkillNotFound(f"there is no server called {server}", fix=fix)
+        return self._server(server).accept()
 
     def find(self, reference: str) -> Found:
         """Return the skill of a reference.
@@ -205,15 +237,16 @@ class Registry:
             self._found.clear()
 
     def _make(self, name: str) -> Found:
-        server, dot, inner = name.partition(".")
-        if dot and server in self._configuration.servers and name not in self._configuration.skills:
-            skill, policy = self._server(server).find(inner), self._configuration.policy_of_server(server)
+        if self._configuration.is_of_server(name):
+            server, _, inner = name.partition(".")
+            skill = self._server(server).find(inner)
+            policies = [self._configuration.policy_of_server(server), self._configuration.policy(name)]
         else:
             table = self._configuration.skills.get(name, {})
             kind = str(table.get("kind", name))
-            maker = self._maker(name, kind)
-            skill, policy = maker.from_config(self._configuration.of_skill(name)), self._configuration.policy(name)
-        return _found(skill, name, policy)
+            skill = self._maker(name, kind).from_config(self._configuration.of_skill(name))
+            policies = [self._configuration.policy(name)]
+        return _found(skill, name, policies)
 
     def _maker(self, name: str, kind: str) -> SkillMaker:
         if kind in self._makers:
@@ -289,11 +322,13 @@ def load_object(place: str) -> Any:
         raise missing_package(error) from error
 
 
-def _found(skill: object, name: str, policy: PolicyTable) -> Found:
+def _found(skill: object, name: str, policies: Sequence[PolicyTable]) -> Found:
     if not isinstance(skill, Skill):
         why = "a skill has `traits`, `shapes` and `call`"
         raise SkillInvalid(f"what stands for {name} is no skill", where=f"skills.{name}", why=why)
-    traits = policy.applied(msgspec.structs.replace(skill.traits, name=name))
+    traits = msgspec.structs.replace(skill.traits, name=name)
+    for policy in policies:
+        traits = policy.applied(traits)
     return Found(skill, traits, pin_of(traits, skill))
 
 
