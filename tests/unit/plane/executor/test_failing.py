@@ -61,7 +61,7 @@ def test_nobody_is_waited_for_when_the_run_ends() -> None:
 def test_a_failure_is_tried_again_after_a_while_that_grows() -> None:
     rule = RetryRule(max=3, initial_ms=100, factor_milli=3000, longest_ms=500, jitter=False)
     stage = Stage(assign(plan(step("a", skill=BREAK, retry=rule))))
-    delays = []
+    delays: list[int] = []
     for _ in range(3):
         stage.answer(("a", BROKE))
         assert stage.status("a") == "backing_off"
