@@ -19,8 +19,8 @@ from .tables import METADATA, WORDS
 LATEST: Final = "0001"
 """The last of ``migrations/versions``."""
 
-VERSIONS: Final = ("0001",)
-"""All of them. Order: as they follow each other."""
+VERSIONS: Final = ("", "0001")
+"""All of them, from a store without tables on. Order: as they follow each other."""
 
 HAS_VERSION: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'"
 READ_VERSION: Final = "SELECT version_num FROM alembic_version"

@@ -1,0 +1,1 @@
+"""The changes. Order: each names the one before it."""
