@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tickwork.cli.app import run_command_line
 
@@ -73,6 +73,11 @@ class Answer(NamedTuple):
         """Return the one document that was printed."""
         found: dict[str, object] = json.loads(self.out)
         assert found["schema_version"] == 1
+        return found
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Return the rows of the one document that was printed."""
+        found: list[dict[str, Any]] = json.loads(self.out)[name]
         return found
 
 

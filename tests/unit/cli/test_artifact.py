@@ -22,8 +22,7 @@ def snow(folder: Path) -> Path:
 
 
 def _names(*words: str) -> list[object]:
-    found = call("artifact", "list", *words, "-o", "json").document()["artifacts"]
-    assert isinstance(found, list)
+    found = call("artifact", "list", *words, "-o", "json").rows("artifacts")
     return [one["name"] for one in found]
 
 

@@ -28,11 +28,9 @@ def test_what_is_added_is_listed_and_found() -> None:
     assert _add(FACT) == key
     _add("--kind", "episodic", "The forecast of 3 May was off by 4 degrees.")
     assert len(call("memory", "list").out.splitlines()) == 4
-    listed = call("memory", "list", "--kind", "semantic", "-o", "json").document()["items"]
-    assert isinstance(listed, list)
+    listed = call("memory", "list", "--kind", "semantic", "-o", "json").rows("items")
     assert [(item["id"], item["text"], item["embedder"]) for item in listed] == [(key, FACT, "hashed-ngrams-1:384")]
-    hits = call("memory", "search", "when is the pass closed?", "-o", "json").document()["hits"]
-    assert isinstance(hits, list)
+    hits = call("memory", "search", "when is the pass closed?", "-o", "json").rows("hits")
     assert [hit["id"] for hit in hits] == [key]
     assert FACT in call("memory", "search", "the pass").out
     assert "remembers nothing about that" in call("memory", "search", "quantum chromodynamics").err
@@ -65,9 +63,8 @@ def test_the_context_shows_what_each_section_has_used_of_its_share() -> None:
     assert rows["history"] == ["0", "0", "300"]
     assert rows["all"] == ["27", "2,000"]
     assert FACT in answer.out
-    document = call("memory", "context", "Will the pass be open?", "-o", "json").document()
-    sections = document["sections"]
-    assert isinstance(sections, list)
+    answer = call("memory", "context", "Will the pass be open?", "-o", "json")
+    sections = answer.rows("sections")
     assert [(one["name"], one["of"]) for one in sections] == [
         ("blocks", 1200),
         ("semantic", 1800),
@@ -107,13 +104,13 @@ def test_blocks_are_written_shown_and_removed(monkeypatch: pytest.MonkeyPatch) -
 
 def test_nothing_was_said_before_the_first_run() -> None:
     assert "nothing was said" in call("memory", "list", "--kind", "history").err
-    assert call("memory", "list", "--kind", "history", "-o", "json").document()["turns"] == []
+    assert call("memory", "list", "--kind", "history", "-o", "json").rows("turns") == []
 
 
 def test_vectors_are_made_anew_when_asked() -> None:
     _add(FACT)
     assert call("memory", "reindex").out == "0 items have new vectors, of hashed-ngrams-1\n"
-    assert call("memory", "reindex", "-o", "json").document()["items"] == 0
+    assert call("memory", "reindex", "-o", "json").rows("items") == 0
 
 
 @pytest.mark.parametrize("words", [("",), ("x", "--importance", "101"), ("x", "--replaces", "ghost")])
@@ -121,4 +118,4 @@ def test_what_cannot_be_remembered_is_said(words: tuple[str, ...], monkeypatch: 
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     answer = call("memory", "add", *words)
     assert (answer.status, answer.err.split(":")[0]) == (2, "TW7006")
-    assert call("memory", "list", "-o", "json").document()["items"] == []
+    assert call("memory", "list", "-o", "json").rows("items") == []

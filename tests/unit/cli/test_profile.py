@@ -17,8 +17,7 @@ day_usd = "5"
 
 
 def _names() -> list[object]:
-    profiles = call("profile", "list", "-o", "json").document()["profiles"]
-    assert isinstance(profiles, list)
+    profiles = call("profile", "list", "-o", "json").rows("profiles")
     return [one["name"] for one in profiles]
 
 
@@ -80,8 +79,7 @@ def test_a_change_is_a_version_and_can_be_looked_at(folder: Path) -> None:
     changed = call("profile", "set", "analyst", "--allow", "sql_query", "--allow", "notify", "--by", "ann")
     assert changed.status == 0
     assert "nothing changes" in call("profile", "set", "analyst", "--allow", "sql_query", "--allow", "notify").err
-    listed = call("profile", "versions", "analyst", "-o", "json").document()["versions"]
-    assert isinstance(listed, list)
+    listed = call("profile", "versions", "analyst", "-o", "json").rows("versions")
     assert [(one["version"], one["by"], one["table"]["skills"]["allow"]) for one in listed] == [
         (1, "", ["sql_query"]),
         (2, "ann", ["sql_query", "notify"]),
