@@ -191,6 +191,7 @@ class Stage:
         self._spec = plan_world(assignment, seed=seed).header.agents[0]
         self._agent = PlanExecutor()
         self._seed = seed
+        self.config = self._spec.config
         self.tick = 0
         self.open: dict[int, SkillCall] = {}
         self.issued: list[SkillCall] = []
