@@ -44,6 +44,9 @@ NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,63}(\.[a-z0-9_-]{1,64})?$")
 GIVEN: Final = ("kind", "policy", "name", "project", "secrets")
 """Keys that no kind has for itself."""
 
+KEYED: Final = frozenset({"llm_invoke"})
+"""Kinds whose settings name secrets of their own, which no parameter can name: their makers are given the secrets."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -87,7 +90,7 @@ class Configuration(msgspec.Struct, frozen=True):
     Attributes:
         skills, servers: Tables by name.
         project: Folder that relative paths count from.
-        secrets: Those of this user, for servers that are started with some.
+        secrets: Those of this user, for servers that are started with some and for kinds that have keys.
     """
 
     skills: Mapping[str, Mapping[str, Any]] = {}
@@ -97,7 +100,9 @@ class Configuration(msgspec.Struct, frozen=True):
 
     def of_skill(self, name: str) -> dict[str, Any]:
         """Return what the maker of a skill is given."""
-        return self._given(name, self.skills.get(name, {}))
+        table = self.skills.get(name, {})
+        keyed = {"secrets": self.secrets} if str(table.get("kind", name)) in KEYED else {}
+        return {**self._given(name, table), **keyed}
 
     def of_server(self, name: str) -> dict[str, Any]:
         """Return what the maker of a server is given."""

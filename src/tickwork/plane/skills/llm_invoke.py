@@ -21,6 +21,7 @@ from ..llm.port import Account, Completion, Form, Function, Message, ModelPort, 
 from ..llm.pricing import OVERHEAD_TOKENS, Pricing
 from ..llm.settings import Settings, read_settings
 from ..llm.text import unfenced
+from ..secrets import Secrets
 from .configuration import fault_of_key, read_keys
 from .shapes import ModelShape, SchemaShape
 from .skill import CallContext, Shape, Traits
@@ -101,12 +102,14 @@ class LlmInvoke:
 
     Args:
         clock: Of prices.
+        secrets: Where the providers' keys are; None for those that the agent was granted.
     """
 
     shapes: tuple[Shape, Shape] = (ModelShape(Given), ModelShape(Made))
 
-    def __init__(self, settings: Settings, keys: Keys, clock: Clock) -> None:
+    def __init__(self, settings: Settings, keys: Keys, clock: Clock, secrets: Secrets | None = None) -> None:
         self._settings = settings
+        self._secrets = secrets
         self._keys = keys
         self.traits = Traits(
             "llm_invoke",
@@ -133,7 +136,7 @@ class LlmInvoke:
         for name in keys.models:
             if name not in settings.table.models:
                 raise fault_of_key(config, "models", f"there is no model {name}", fix="add it to providers.toml")
-        return cls(settings, keys, SystemClock())
+        return cls(settings, keys, SystemClock(), config.get("secrets"))
 
     def call(self, given: Given, context: CallContext) -> dict[str, Any]:
         """Return what the model says.
@@ -144,7 +147,7 @@ class LlmInvoke:
             SkillOutputInvalid: TW7007, the answer does not fit the schema.
         """
         request, shape = self._request(given)
-        port: ModelPort = context.parts.get("llm") or Client(self._settings, context.clock)
+        port: ModelPort = context.parts.get("llm") or Client(self._settings, context.clock, secrets=self._secrets)
         account = Account(context.secrets, context.deadline_ns)
         try:
             completion = port.complete(request, account)

@@ -24,6 +24,7 @@ from tickwork.plane.calls import SkillCall
 from tickwork.plane.errors import SkillInvalid
 from tickwork.plane.llm.settings import Settings
 from tickwork.plane.secrets import SecretBox
+from tickwork.plane.skills.configuration import Configuration
 from tickwork.plane.skills.llm_invoke import Keys, LlmInvoke
 from tickwork.plane.skills.performing import Ports, SkillPerformer
 from tickwork.plane.skills.registry import Found, pin_of
@@ -144,8 +145,20 @@ def test_it_is_made_of_the_settings_of_its_project(tmp_path: Path) -> None:
     (tmp_path / ".tickwork").mkdir()
     text = "[models.one]\nprovider = 'openai'\nmodel = 'x'\ninput_usd = '1'\noutput_usd = '2'\nmax_tokens = 7\n"
     (tmp_path / ".tickwork" / "providers.toml").write_text(text)
-    config = {"name": "llm_invoke", "project": str(tmp_path)}
+    config: dict[str, Any] = {"name": "llm_invoke", "project": str(tmp_path)}
     hint = LlmInvoke.from_config({**config, "models": ["one"]}).traits.cost
     assert (hint.output_micros, hint.max_output) == (2_000_000, 7)
     with pytest.raises(SkillInvalid, match="no model two"):
         LlmInvoke.from_config({**config, "models": ["two"]})
+
+
+def test_the_key_of_a_provider_needs_no_grant() -> None:
+    with Stand(anthropic_whole("x")) as stand:
+        skill = LlmInvoke(settings_for(stand), Keys(), SystemClock(), SecretBox({"KEY": KEY}))
+        found = Found(skill, skill.traits, pin_of(skill.traits, skill))
+        ungranted = SecretBox({"KEY": KEY}, frozenset())
+        answer = ask(SkillPerformer(found, Ports(SystemClock(), ungranted), run_id="r"), prompt="x")
+        assert answer.failure is None
+        assert stand.heard[0].headers["x-api-key"] == KEY
+    assert Configuration(secrets=ungranted).of_skill("llm_invoke")["secrets"] is ungranted
+    assert "secrets" not in Configuration(secrets=ungranted).of_skill("http_call")
