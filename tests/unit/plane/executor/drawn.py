@@ -10,7 +10,7 @@ from tickwork.plane.calls import Answer, Failure, SkillCall, Usage
 from tickwork.plane.compiled import SYSTEM_SKILLS, Approval, Assignment, Plan, RetryRule, Step, Wait
 
 POLICIES = ("abort", "continue", "continue", "continue", "retry", "fallback", "fallback", "escalate")
-MILD = ("continue", "continue", "fallback")
+MILD = ("continue",)
 
 
 def draw(seed: int, count: int = 0) -> Assignment:
