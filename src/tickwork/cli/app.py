@@ -52,6 +52,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "agent": "Write, build, check, sign and share agents.",
     "models": "Run models: serve them, ask them, see which are in memory.",
     "model": "Keep models that agents ask: add, check, sign and share them.",
+    "plan": "Check, show and draw plans, and go through one without doing anything.",
     "skill": "List, show and call the skills that plans use.",
     "profile": "Say what agents may use, reach and spend: profiles, their versions and status.",
     "memory": "Show and change what profiles remember, and what of it a planner is shown.",

@@ -254,7 +254,7 @@ class _Compiler:
             given, made = found.skill.shapes
             wants, gives = given.schema(), made.schema()
         except PlaneError as error:
-            return PlanFault((), error.what, error.why, error.fix)
+            return PlanFault((), error.what, "; ".join(filter(None, (error.why, error.where))), error.fix)
         pin = found.pin
         if not self.constraints.allows(pin.name, pin.version):
             fix = "use a skill that it may use, or let its owner allow this one"

@@ -224,9 +224,9 @@ def _member_faults(
 def _bound_faults(value: float, schema: dict[str, Any], path: Path) -> Iterator[PlanFault]:
     least, most = schema.get("minimum"), schema.get("maximum")
     if isinstance(least, int | float) and value < least:
-        yield PlanFault(path, f"{value} is too small", f"at least {least} is wanted", f"write {least} or more")
+        yield PlanFault(path, f"{value} is too small", f"at least {least:g} is wanted", f"write {least:g} or more")
     if isinstance(most, int | float) and value > most:
-        yield PlanFault(path, f"{value} is too large", f"at most {most} is wanted", f"write {most} or less")
+        yield PlanFault(path, f"{value} is too large", f"at most {most:g} is wanted", f"write {most:g} or less")
 
 
 def _absent(name: str, there: Iterable[str]) -> str:
