@@ -110,7 +110,7 @@ def test_nothing_was_said_before_the_first_run() -> None:
 def test_vectors_are_made_anew_when_asked() -> None:
     _add(FACT)
     assert call("memory", "reindex").out == "0 items have new vectors, of hashed-ngrams-1\n"
-    assert call("memory", "reindex", "-o", "json").rows("items") == 0
+    assert call("memory", "reindex", "-o", "json").document()["items"] == 0
 
 
 @pytest.mark.parametrize("words", [("",), ("x", "--importance", "101"), ("x", "--replaces", "ghost")])
