@@ -1,0 +1,168 @@
+"""The front of the plane: a goal or a plan becomes a run, pinned to the agent and the skills as they are now.
+
+Invariants:
+    * Nothing is submitted that cannot be run: the plan is compiled for the agent, and its inputs are judged, before.
+    * A key stands for one submission: the same again is the same run, however many ask at once.
+    * A rerun is a new run of what its parent was to do, with what was changed; its idempotency keys are its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .. import codec
+from ..errors import UsageFault
+from ..records import Header
+from .compiled import Assignment, Compiled, SkillPin
+from .compiling import Constraints, compile_plan
+from .engine import Engine, read_assignment
+from .json_text import read_json, write_json
+from .plan_inputs import read_inputs, take_inputs
+from .plan_text import PlanFile, plan_bytes
+from .profile import DEFAULT, ProfileTable
+from .profiles import Profile, Profiles
+from .skills.registry import Registry
+from .store.runs import NewRun, RunRow
+from .tables import InputTable
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What goes with a goal or plan.
+
+    Attributes:
+        inputs: By name.
+        key: The same key is the same run; empty for none.
+        work: Whether the engine goes on with it at once.
+    """
+
+    inputs: Mapping[str, Any] = {}
+    profile: str = DEFAULT
+    key: str = ""
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    seed: int = 0
+    work: bool = True
+
+
+NO_WISH = Wish()
+
+
+class Goals:
+    """Turns goals and plans into runs of an engine."""
+
+    def __init__(self, engine: Engine, registry: Registry) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._profiles = Profiles(engine.store, engine.store.clock)
+
+    def run_plan(self, plan: PlanFile, wish: Wish = NO_WISH) -> tuple[RunRow, bool]:
+        """Return the run of a plan, and whether it was made now.
+
+        Raises:
+            PlanInvalid: TW7001, the plan or an input is not what it must be; every fault is named.
+            ProfileNotFound: TW7014. SkillRefused: TW7005, the profile is paused. BudgetExceeded: TW7010, its rate.
+            KeyReused: TW7021.
+        """
+        profile = self._profiles.find(wish.profile)
+        table = profile.table
+        constraints = Constraints(table.allows, table.limits())
+        compiled = compile_plan(plan.table, self._registry, constraints, file=plan.file, lines=plan.lines)
+        inputs = take_inputs(plan.table.inputs, wish.inputs)
+        assignment = Assignment(plan.table.goal, write_json(inputs), table.pin(profile.version), compiled)
+        return self._submit(assignment, profile, wish, plan_bytes(plan.table), plan.table.name)
+
+    def run_goal(self, goal: str, wish: Wish = NO_WISH, *, planner: str = "") -> tuple[RunRow, bool]:
+        """Return the run of a goal, which begins with planning, and whether it was made now.
+
+        Args:
+            planner: ``template``, ``llm`` or an installed one; empty for the profile's.
+
+        Raises:
+            ProfileNotFound: TW7014. SkillRefused: TW7005. BudgetExceeded: TW7010. KeyReused: TW7021.
+        """
+        if not goal.strip():
+            raise UsageFault("the goal is empty", fix='say what is to be achieved: tickwork goal "..."')
+        profile = self._profiles.find(wish.profile)
+        inputs = write_json(dict(wish.inputs))
+        assignment = Assignment(
+            goal.strip(),
+            inputs,
+            profile.table.pin(profile.version),
+            allowed=self._allowed(profile.table),
+            planner=planner or profile.table.planner.kind,
+            remember=profile.table.memory.remember,
+        )
+        return self._submit(assignment, profile, wish, goal.strip().encode(), profile.name)
+
+    def rerun(self, parent: RunRow, wish: Wish = NO_WISH) -> tuple[RunRow, bool]:
+        """Return a new run of what another was to do, with the inputs changed that the wish names.
+
+        The plan and the profile are those that the parent has pinned.
+
+        Raises:
+            PlanInvalid: TW7001, a changed input is not what it must be. KeyReused: TW7021.
+        """
+        header, assignment = self._read(parent)
+        changed: dict[str, Any] = {**read_json(assignment.inputs), **wish.inputs}
+        if assignment.compiled is not None:
+            changed = take_inputs(read_inputs(assignment.compiled.plans[0].inputs), changed)
+        inputs = write_json(changed)
+        assignment = msgspec.structs.replace(assignment, inputs=inputs)
+        profile = self._profiles.find(parent.profile, parent.profile_version)
+        wish = msgspec.structs.replace(wish, profile=parent.profile, seed=wish.seed or header.seed)
+        request = f"rerun {parent.id}".encode()
+        return self._submit(assignment, profile, wish, request, parent.name, parent)
+
+    def inputs_of(self, run: RunRow) -> dict[str, InputTable]:
+        """Return the inputs of a run's plan; of a run that is planned first none are known."""
+        assignment = self._read(run)[1]
+        return read_inputs(assignment.compiled.plans[0].inputs) if assignment.compiled is not None else {}
+
+    def _read(self, run: RunRow) -> tuple[Header, Assignment]:
+        with self._engine.store.journals.open_run(run.id) as journal:
+            header = codec.decode_header(journal.header()[0])
+        return header, read_assignment(header)
+
+    def _submit(
+        self,
+        assignment: Assignment,
+        profile: Profile,
+        wish: Wish,
+        request: bytes,
+        name: str,
+        parent: RunRow | None = None,
+    ) -> tuple[RunRow, bool]:
+        stands_for = [request.decode(), read_json(assignment.inputs), profile.name, assignment.planner]
+        new = NewRun(
+            key=wish.key,
+            request=write_json(stands_for),
+            name=name,
+            goal=assignment.goal,
+            profile=profile.name,
+            profile_version=profile.version,
+            plan_digest=_digest(assignment.compiled),
+            inputs=assignment.inputs,
+            tags=wish.tags,
+            priority=wish.priority,
+            parent_id=parent.id if parent is not None else "",
+            relation="rerun" if parent is not None else "",
+        )
+        with self._engine.store.begin(durable=False) as connection:
+            row, made = self._engine.submit(new, assignment, seed=wish.seed, work=wish.work)
+            if made:
+                # Whoever asks again for a run that is there begins none.
+                self._profiles.admit(profile.name, connection)
+        return row, made
+
+    def _allowed(self, table: ProfileTable) -> tuple[SkillPin, ...]:
+        """Return the skills that a planner may use. Servers are asked only where the profile allows some of theirs."""
+        found = self._registry.usable()
+        if any("." in pattern for pattern in table.skills.allow):
+            names = {one.pin.name for one in found}
+            found += [self._registry.find(name) for name in self._registry.names(servers=True) if name not in names]
+        return tuple(one.pin for one in found if table.allows(one.pin.name, one.pin.version))
+
+
+def _digest(compiled: Compiled | None) -> bytes:
+    return compiled.digest if compiled is not None else b""
