@@ -91,9 +91,9 @@ class Orders:
     def new(self, run_id: str) -> list[Given]:
         """Return the orders that a run has not taken. Order: as given."""
         with self._store.reading_quickly() as database:
-            return [Given(row[0], row[1]) for row in _NEW.run(database, wanted=run_id)]
+            return [Given(row[0], row[1]) for row in _NEW(database, wanted=run_id)]
 
     def taken(self, given: Given, tick: int) -> None:
         """Note that an order enters with a tick: within the transaction that keeps the tick's frame."""
         with self._store.writing_quickly(durable=False) as database:
-            _TAKEN.run(database, wanted=given.id, now=self._store.clock.now_us(), at=tick)
+            _TAKEN(database, wanted=given.id, now=self._store.clock.now_us(), at=tick)

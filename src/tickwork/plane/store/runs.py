@@ -214,18 +214,18 @@ class Runs:
         with self._writing(durable=durable) as database:
             fingerprint = digest(new.request)
             if new.key:
-                rows = _BY_KEY.run(database, tenant=self._tenant, wanted=new.key)
+                rows = _BY_KEY(database, tenant=self._tenant, wanted=new.key)
                 if rows:
                     return _same(_row(rows[0]), fingerprint), False
             row = self._new_row(database, new, fingerprint, owner)
-            _ADD.run(database, **cast(dict[str, Value], msgspec.structs.asdict(row)))
+            _ADD(database, **cast(dict[str, Value], msgspec.structs.asdict(row)))
             return row, True
 
     def _new_row(self, database: Database, new: NewRun, fingerprint: bytes, owner: str) -> RunRow:
         run_id = new.run_id or self._store.new_id("r")
         root = run_id
         if new.parent_id:
-            rows = _BY_ID.run(database, tenant=self._tenant, wanted=new.parent_id)
+            rows = _BY_ID(database, tenant=self._tenant, wanted=new.parent_id)
             root = _row(rows[0]).root_id if rows else new.parent_id
         now = self._store.clock.now_us()
         return RunRow(
@@ -339,7 +339,7 @@ class Runs:
     def next_due_us(self) -> int | None:
         """Return when the next waiting run has to be looked at although nothing happens."""
         with self._store.reading_quickly() as database:
-            return cast(int | None, _NEXT_DUE.run(database, tenant=self._tenant)[0][0])
+            return cast(int | None, _NEXT_DUE(database, tenant=self._tenant)[0][0])
 
     # Working.
 
@@ -353,7 +353,7 @@ class Runs:
         """
         now = self._store.clock.now_us()
         with self._writing(durable=False) as database:
-            rows = _BY_ID.run(database, tenant=self._tenant, wanted=run_id)
+            rows = _BY_ID(database, tenant=self._tenant, wanted=run_id)
             if not rows:
                 raise run_unknown(run_id)
             found = _row(rows[0])
@@ -361,7 +361,7 @@ class Runs:
                 raise run_busy(found)
             if not found.open:
                 raise run_ended(found)
-            claimed = _CLAIM.run(
+            claimed = _CLAIM(
                 database,
                 wanted=run_id,
                 seen=found.fence,
@@ -381,7 +381,7 @@ class Runs:
         """Make all claims of an owner last on; return the runs that are still its."""
         until = self._store.clock.now_us() + lease_us
         with self._writing(durable=False) as database:
-            return {row[0] for row in _RENEW.run(database, tenant=self._tenant, owner=owner, until=until)}
+            return {row[0] for row in _RENEW(database, tenant=self._tenant, owner=owner, until=until)}
 
     def note(self, run: RunRow, progress: Progress, *, durable: bool = False) -> bool:
         """Tell how a claimed run stands; return whether it was woken since it was claimed.
@@ -390,7 +390,7 @@ class Runs:
             RunBusy: TW7028, it is another process's by now.
         """
         with self._writing(durable=durable) as database:
-            rows = _NOTE.run(database, wanted=run.id, held=run.fence, **_values(progress))
+            rows = _NOTE(database, wanted=run.id, held=run.fence, **_values(progress))
         if not rows:
             raise run_busy(run)
         return bool(rows[0][0])
@@ -403,7 +403,7 @@ class Runs:
         """
         ended = None if progress.status in OPEN else self._store.clock.now_us()
         with self._writing(durable=durable) as database:
-            rows = _LET_GO.run(database, wanted=run.id, held=run.fence, ended=ended, **_values(progress))
+            rows = _LET_GO(database, wanted=run.id, held=run.fence, ended=ended, **_values(progress))
         if not rows:
             raise run_busy(run)
         return bool(rows[0][0])
@@ -412,15 +412,15 @@ class Runs:
         """Have runs looked at that wait for something: within the transaction that changes what they wait for."""
         with self._writing(durable=True) as database:
             for run_id in run_ids:
-                _WAKE.run(database, wanted=run_id)
+                _WAKE(database, wanted=run_id)
 
     def woken(self, owner: str) -> list[str]:
         """Return the runs of an owner that were woken since they were claimed or this was asked last."""
         with self._store.reading_quickly() as database:
-            if not _WOKEN.run(database, owner=owner):
+            if not _WOKEN(database, owner=owner):
                 return []
         with self._writing(durable=False) as database:
-            return [row[0] for row in _LOWER.run(database, owner=owner)]
+            return [row[0] for row in _LOWER(database, owner=owner)]
 
     def _writing(self, *, durable: bool) -> AbstractContextManager[Database]:
         return self._store.writing_quickly(durable=durable)

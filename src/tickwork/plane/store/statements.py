@@ -24,7 +24,7 @@ class Statement:
             name: value for name, value in (compiled.params or {}).items() if value is not None
         }
 
-    def run(self, database: Database, **values: Value) -> list[Row]:
+    def __call__(self, database: Database, **values: Value) -> list[Row]:
         """Run it within a transaction of ``database``; return its rows."""
         known = self._known
         return database.query(self.text, [values[name] if name in values else known[name] for name in self._names])
