@@ -95,7 +95,7 @@ def call(
             from ..infer.client import Models  # Loads what asks models.
 
             parts["models"] = held.enter_context(Models(models_folder(load_settings())))
-        ports = Ports(clock, SecretBox(load_secrets(), frozenset(table.secrets)), parts=parts)
+        ports = Ports(clock, SecretBox(load_secrets()), parts=parts)
         performer = SkillPerformer(found, ports, run_id=clock.unique())
         answer = performer.answer(SkillCall(1, "call", "step", 1, found.reference, given, timeout_ms=timeout))
     return _show(answer, output)

@@ -91,7 +91,7 @@ class Folders:
         root, parts = self._place(path, self._read, "read")
         found = list[Entry]()
         with _told(path):
-            for inner, size in _walk(root.joinpath(*parts) if not WITHIN else root, parts):
+            for inner, size in _walk(root, parts):
                 if fits(inner, pattern):
                     found.append(Entry(f"{path.rstrip('/')}/{inner}" if path not in ("", ".") else inner, size))
                 if len(found) > MAX_LISTED:
@@ -281,13 +281,13 @@ def _looked_at(root: Path, parts: tuple[str, ...]) -> Path:
     return whole
 
 
-def _walk(root: Path, parts: tuple[str, ...], above: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
+def _walk(root: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """Yield the plain files below a folder, with their sizes."""
     if WITHIN:
         with _inside(root, parts) as handle:
-            yield from _walk_handle(handle, above, depth)
+            yield from _walk_handle(handle, "", 0)
     else:
-        yield from _walk_path(root, above, depth)
+        yield from _walk_path(_looked_at(root, parts) if parts else root, "", 0)
 
 
 def _walk_handle(handle: int, above: str, depth: int) -> Iterator[tuple[str, int]]:

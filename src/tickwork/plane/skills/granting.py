@@ -1,6 +1,5 @@
 """What of a machine an agent's skills may reach, made of the grants of its profile, and how a skill asks for it."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +10,7 @@ from ..addresses import EgressPolicy
 from ..deadlines import Threads
 from ..errors import SkillRefused
 from ..profile import GrantsTable
-from ..secrets import Revealed
+from ..secrets import HANDLE, Revealed
 from .folders import Folders
 from .skill import CallContext
 
@@ -33,7 +32,10 @@ class Databases(msgspec.Struct, frozen=True):
 
 
 def grant_parts(grants: GrantsTable, *, project: Path, clock: Clock, threads: Threads | None = None) -> dict[str, Any]:
-    """Return the parts of ``Ports`` that follow from the grants of a profile: network, files and databases."""
+    """Return the parts of ``Ports`` that follow from the grants of a profile.
+
+    They are ``network``, ``files``, ``databases``, and in ``secrets`` the names of those that parameters may name.
+    """
     from ..egress import Egress
 
     policy = EgressPolicy(hosts=grants.hosts, loopback=grants.loopback)
@@ -41,6 +43,7 @@ def grant_parts(grants: GrantsTable, *, project: Path, clock: Clock, threads: Th
         "network": Egress(policy, clock, threads=threads),
         "files": Folders(project, grants.read, grants.write),
         "databases": Databases((*grants.databases, *grants.writable), grants.writable, project),
+        "secrets": frozenset(grants.secrets),
     }
 
 
@@ -57,20 +60,26 @@ def part_of(context: CallContext, name: str, kind: type[T]) -> T:
 
 
 def fill_secrets(context: CallContext, text: str) -> str:
-    """Return a text with the secrets in it that it names as ``secret:NAME``.
+    """Return a text of the settings with the secrets in it that it names as ``secret:NAME``.
 
     Raises:
-        SkillRefused: TW7005.
+        SkillRefused: TW7005, there is none of that name.
     """
     if isinstance(context.secrets, Revealed):
         return context.secrets.fill(text)
     return Revealed(context.secrets).fill(text)
 
 
-def fill_all(context: CallContext, texts: Mapping[str, str]) -> dict[str, str]:
-    """Return texts by name with their secrets.
+def fill_named(context: CallContext, text: str) -> str:
+    """Return a text of a plan with the secrets in it that it names, if the profile lets plans name them.
 
     Raises:
         SkillRefused: TW7005.
     """
-    return {name: fill_secrets(context, text) for name, text in texts.items()}
+    granted: object = context.parts.get("secrets")
+    for name in HANDLE.findall(text):
+        if not isinstance(granted, frozenset) or name not in granted:
+            raise SkillRefused(
+                f"the secret {name} is not granted", fix="name it under `secrets` in the grants of the profile"
+            )
+    return fill_secrets(context, text)

@@ -15,7 +15,7 @@ from ..egress import Egress, Response
 from ..errors import AddressRefused, SkillFailed, SkillInputInvalid, SkillRefused
 from ..json_text import read_json, write_json
 from .configuration import fault_of_key, read_keys
-from .granting import fill_all, part_of
+from .granting import fill_named, fill_secrets, part_of
 from .shapes import ModelShape
 from .skill import CallContext, Shape, Traits
 
@@ -108,9 +108,11 @@ class HttpCall:
             raise fault_of_key(config, "methods", "no method is left", fix='write methods = ["GET"]')
         for host in keys.headers:
             try:
-                parse_host(host)
+                usual = parse_host(host)
             except AddressRefused as error:
                 raise fault_of_key(config, "headers", error.what, fix='write [skills.NAME.headers."host"]') from error
+            if usual != host:
+                raise fault_of_key(config, "headers", f"{host} is not how a host is spelt", fix=f"write {usual}")
         return cls(keys)
 
     def call(self, given: Given, context: CallContext) -> Any:
@@ -128,12 +130,13 @@ class HttpCall:
             EgressPolicy(hosts=self._keys.hosts, loopback=True).check_target(target)
         body, kind = _body(given)
         headers = {"content-type": kind} if kind else {}
-        headers |= {name.lower(): value for name, value in given.headers.items()}
-        headers |= {name.lower(): value for name, value in self._keys.headers.get(target.host, {}).items()}
+        headers |= {name.lower(): fill_named(context, value) for name, value in given.headers.items()}
+        own = self._keys.headers.get(target.host, {})
+        headers |= {name.lower(): fill_secrets(context, value) for name, value in own.items()}
         if given.method not in READING:
             headers.setdefault("idempotency-key", context.key)
         most = MAX_KEPT_BYTES if given.keep_as else MAX_OUTPUT_BYTES
-        lines = list(_checked(fill_all(context, headers)).items())
+        lines = list(_checked(headers).items())
         left = context.left_ms(60_000)
         answer = egress.request(given.method, target.url, lines, body, deadline_ms=left, most_bytes=most)
         context.labels.add(f"host:{parse_url(answer.url).host}")

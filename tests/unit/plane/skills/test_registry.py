@@ -157,7 +157,10 @@ def test_servers_are_opened_when_they_are_asked(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registry_module, "SERVERS", {"place": f"{__name__}:Place"})
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[Place.__module__])
     monkeypatch.setattr(registry_module, "load_object", lambda place: Place)
-    servers = {"far": {"kind": "place", "policy": {"approval": "true"}}, "odd": {"kind": "none"}}
+    servers: dict[str, dict[str, Any]] = {
+        "far": {"kind": "place", "policy": {"approval": "true"}},
+        "odd": {"kind": "none"},
+    }
     known = Registry(Configuration(servers=servers), {})
     assert "far.echo" not in known.names()
     assert Place.made == 0
