@@ -84,7 +84,8 @@ def _undone(work: Work, number: int) -> None:
     item = work.items.pop(number)
     state = work.step(item.scope, item.step)
     if state.status >= StepStatus.SUCCEEDED:
-        work.put_step(item.scope, item.step, msgspec.structs.replace(state, status=int(StepStatus.COMPENSATED)))
+        state = msgspec.structs.replace(state, status=int(StepStatus.COMPENSATED))
+        work.put_step(item.scope, item.step, state)
     work.note(work.path_of(item), "undone")
     end_undoing(work, item)
 

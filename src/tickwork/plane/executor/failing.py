@@ -196,7 +196,8 @@ def _end_iteration(
     outputs[item.index] = output
     failed = state.each.failed + (status == StepStatus.FAILED)
     now = msgspec.structs.replace(state.each, outputs=outputs.rows(), done=state.each.done + 1, failed=failed)
-    work.note(work.path_of(item), "ended", status.name.lower())
+    ended = StepState(status=int(status), output=output, labels=labels, error=error)
+    work.note(work.path_of(item), "ended", state=ended)
     joined = tuple(sorted({*state.labels, *labels}))
     state = msgspec.structs.replace(state, each=now, labels=joined, error=error or state.error)
     if state.status >= StepStatus.SUCCEEDED:
@@ -247,12 +248,7 @@ def end_step(work: Work, number: int, place: int, state: StepState) -> None:
     work.ended.append((number, place))
     if not scope.left:
         work.closing.append(number)
-    work.note(work.path(number, place), "ended", _ending(state))
-
-
-def _ending(state: StepState) -> str:
-    name = StepStatus(state.status).name.lower()
-    return f"{name} ({state.reason})" if state.reason else name
+    work.note(work.path(number, place), "ended", state=state)
 
 
 def stop(work: Work, number: int, failure: Failure, culprit: str, *, cancelled: bool = False) -> None:
@@ -288,5 +284,5 @@ def sweep(work: Work, number: int, scope: Scope) -> None:
         if state.status < StepStatus.SUCCEEDED:
             cancelled = msgspec.structs.replace(state, status=int(StepStatus.CANCELLED), item=0)
             work.put_step(number, place, cancelled)
-            work.note(work.path(number, place), "ended", "cancelled")
+            work.note(work.path(number, place), "ended", state=cancelled)
     work.scope(number).left = 0

@@ -36,7 +36,9 @@ class Note(msgspec.Struct, frozen=True):
     """Something that the executor decided or was told, for people.
 
     Attributes:
-        kind: ``begun``, ``called``, ``answered``, ``asked``, ``backing off``, ``ended`` or the like.
+        kind: ``begun``, ``called``, ``answered``, ``backing off``, ``ended`` or the like.
+        state: How a step or an iteration has ended.
+        effect: Name of the effect that a call is.
     """
 
     path: str
@@ -44,6 +46,7 @@ class Note(msgspec.Struct, frozen=True):
     text: str = ""
     call: SkillCall | None = None
     answer: Answer | None = None
+    state: StepState | None = None
     effect: str = ""
 
 
@@ -128,11 +131,12 @@ class Work:
         *,
         call: SkillCall | None = None,
         answer: Answer | None = None,
+        state: StepState | None = None,
         effect: str = "",
     ) -> None:
         """Tell whoever wants to know."""
         if self.notes is not None:
-            self.notes.append(Note(path, kind, text, call, answer, effect))
+            self.notes.append(Note(path, kind, text, call, answer, state, effect))
 
     # -- scopes, steps and items --
 
