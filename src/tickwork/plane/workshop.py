@@ -162,6 +162,8 @@ class Workshop:
             clock=self.store.clock,
             secrets=SecretBox(self._secrets),
             settings=table.planner,
+            purse=Purse(Ledger(self.store, self.store.clock), table, row.id),
+            embedder=self._embedder,
         )
         return {
             PROPOSE: proposer,

@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
-from ..errors import PlanInvalid, PlannerFailed, ProviderFailed
+from ..errors import PlanInvalid, PlannerFailed
 from ..json_text import write_json
 from ..llm.port import Completion, Form, Message, Request
 from ..llm.text import unfenced
 from ..plan_faults import PlanFault, as_error
 from ..plan_text import parse_json_plan
 from ..tables import InputTable, PlanTable
-from .planner import MAX_GOAL_CHARACTERS, Desk, Draft, SkillCard, Task, set_aside
+from .planner import MAX_GOAL_CHARACTERS, Desk, Draft, SkillCard, Task, ask
 from .prompting import filled, prompts_digest
 
 NAME: Final = "llm"
@@ -42,11 +42,6 @@ class LlmPlanner:
             ProviderFailed: TW7017, its provider gave no answer.
             BudgetExceeded: TW7010, asking may cost more than the run has.
         """
-        if desk.models is None:
-            raise ProviderFailed(
-                "there is no language model to plan with",
-                fix="add one to .tickwork/providers.toml, or use the template planner",
-            )
         if len(task.goal) > MAX_GOAL_CHARACTERS:
             raise PlannerFailed(f"the goal has more than {MAX_GOAL_CHARACTERS:,} characters")
         desk.notes |= {"prompts": prompts_digest(), "faults": []}
@@ -56,8 +51,7 @@ class LlmPlanner:
             request = Request(
                 desk.settings.model, tuple(messages), system, MAX_TOKENS, form=Form(FORM_NAME, answer_schema())
             )
-            set_aside(task, desk, request)
-            said = desk.models.complete(request, desk.account)
+            said = ask(task, desk, request)
             try:
                 return Draft(_read(said, task, desk))
             except PlanInvalid as error:

@@ -10,9 +10,10 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ...clock import Clock
-from ..compiled import Budget, Compiled
-from ..errors import BudgetExceeded
-from ..llm.port import Account, ModelPort, Request
+from ..calls import Usage
+from ..compiled import PROPOSE, Budget, Compiled
+from ..errors import BudgetExceeded, ProviderFailed
+from ..llm.port import Account, Completion, ModelPort, Request
 from ..money import usd_text
 from ..profile import PlannerTable
 from ..tables import PlanTable
@@ -62,13 +63,31 @@ class Draft(msgspec.Struct, frozen=True):
     inputs: Mapping[str, Any] = {}
 
 
+class Purse(Protocol):
+    """Money that runs share. Units: micro-dollars."""
+
+    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
+        """Set aside what a call may cost.
+
+        Raises:
+            BudgetExceeded: TW7010.
+        """
+        ...
+
+    def settle(self, key: str, micros: int, usage: Usage) -> None:
+        """Book what a call has cost, for which ``micros`` were set aside."""
+        ...
+
+
 class Desk(msgspec.Struct):
     """What a planner may use, and where it leaves what it has used.
 
     Attributes:
         check: Compiles a plan. Raises PlanInvalid, TW7001, which names every fault.
-        models: Language models; None where the machine has none.
+        models: Language models; None where the machine has none. ``ask`` asks them within the run's budget.
         notes: What a person is to read of the planner's reasons. It becomes part of the transcript.
+        purse: What all runs of the profile share; None where only the run itself counts.
+        key: What bookings in the purse are made under, with their number.
     """
 
     check: Callable[[PlanTable], Compiled]
@@ -77,6 +96,8 @@ class Desk(msgspec.Struct):
     models: ModelPort | None = None
     settings: PlannerTable = PlannerTable()
     notes: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    purse: Purse | None = None
+    key: str = ""
 
     def transcript(self, planner: str) -> bytes:
         """Return what was said to a language model and what it said, verbatim, and the planner's notes, as JSON."""
@@ -95,20 +116,41 @@ class Planner(Protocol):
         ...
 
 
-def set_aside(task: Task, desk: Desk, request: Request) -> None:
-    """Refuse a request to a language model whose bound is beyond what the run has left.
-
-    Nothing else of the run is under way while it is planned, so what is left is the limit less what planning has used.
+def ask(task: Task, desk: Desk, request: Request) -> Completion:
+    """Return what a language model says, with money set aside for it before.
 
     Raises:
-        BudgetExceeded: TW7010, it may cost more, or nobody knows what it costs and there is a limit.
+        BudgetExceeded: TW7010, it may cost more than is left, or nobody knows what it costs and there is a limit.
+        ProviderFailed: TW7017.
     """
-    limit, used = task.budget.hard_micros, desk.account.usage
-    if task.budget.calls >= 0 and used.requests >= task.budget.calls:
-        raise BudgetExceeded("planning has used all calls of the run", fix="raise `calls` of the budget")
-    if desk.models is None or limit < 0:
-        return
+    if desk.models is None:
+        raise ProviderFailed(
+            "there is no language model to plan with",
+            fix="add one to .tickwork/providers.toml, or use the template planner",
+        )
+    before = desk.account.usage
     bound = desk.models.bound(request)
+    _admit(task, before, bound)
+    key = f"{desk.key}:{len(desk.account.exchanges)}"
+    if desk.purse is None:
+        return desk.models.complete(request, desk.account)
+    desk.purse.reserve(key, bound or 0, "", PROPOSE)
+    try:
+        return desk.models.complete(request, desk.account)
+    finally:
+        desk.purse.settle(key, bound or 0, _since(before, desk.account.usage))
+
+
+def _admit(task: Task, used: Usage, bound: int | None) -> None:
+    """Refuse a request whose bound is beyond what the run has left.
+
+    Nothing else of the run is under way while it is planned, so what is left is the limit less what planning has used.
+    """
+    limit = task.budget.hard_micros
+    if 0 <= task.budget.calls <= used.requests:
+        raise BudgetExceeded("planning has used all calls of the run", fix="raise `calls` of the budget")
+    if limit < 0:
+        return
     if bound is None:
         raise BudgetExceeded(
             "nobody knows what the language model costs, and the run has a limit of money",
@@ -120,3 +162,16 @@ def set_aside(task: Task, desk: Desk, request: Request) -> None:
             why="money is set aside before a language model is asked",
             fix="raise the budget, name a cheaper model, or use the template planner",
         )
+
+
+def _since(before: Usage, after: Usage) -> Usage:
+    """Return what was used between two counts."""
+    return Usage(
+        after.tokens_in - before.tokens_in,
+        after.tokens_out - before.tokens_out,
+        after.tokens_cached - before.tokens_cached,
+        after.requests - before.requests,
+        after.cost_micros - before.cost_micros,
+        after.model,
+        after.prices,
+    )

@@ -16,6 +16,7 @@ from ... import codec
 from ...clock import Clock
 from ...driver.faults import choose
 from ...errors import TickworkError
+from ...infer.embeddings import Embedder
 from ...kinds import EffectClass
 from ...records import Effect, Encoding, Result
 from ..calls import Answer, Failure, ProposeRequest, SkillCall
@@ -30,7 +31,7 @@ from ..skills.performing import PROVIDER, REFUSED
 from ..skills.registry import Registry
 from ..tables import PlanTable
 from . import llm, template
-from .planner import Desk, Planner, SkillCard, Task
+from .planner import Desk, Planner, Purse, SkillCard, Task
 
 GROUP: Final = "tickwork.planners"
 """Entry points of this group are classes of planners, by name; they are called without arguments."""
@@ -48,6 +49,7 @@ class Proposer:
         assignment: What the run is to do.
         planners: By name, beside those that installed packages bring.
         settings: How the run's agent plans.
+        purse: What all runs of the agent share; None where only the run itself counts.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Proposer:
         secrets: Secrets,
         models: ModelPort | None = None,
         settings: PlannerTable | None = None,
+        purse: Purse | None = None,
     ) -> None:
         self._assignment = assignment
         self._planners = planners
@@ -68,17 +71,23 @@ class Proposer:
         self._secrets = secrets
         self._models = models
         self._settings = settings or PlannerTable()
+        self._purse = purse
 
     def perform(self, effect: Effect) -> Result:
         """Return the answer to a request. May block."""
-        return answered(effect, self.answer(_calls.decode(effect.body)))
+        return answered(effect, self.answer(_calls.decode(effect.body), effect.key.hex()))
 
-    def answer(self, call: SkillCall) -> Answer:
-        """Return what comes of a request."""
+    def answer(self, call: SkillCall, key: str = "") -> Answer:
+        """Return what comes of a request.
+
+        Args:
+            key: What is booked under; the same however often the request is performed.
+        """
         request = msgspec.json.decode(call.params, type=ProposeRequest)
         within_ms = call.timeout_ms or USUAL_TIMEOUT_MS
         account = Account(self._secrets, self._clock.elapsed_ns() + within_ms * 1_000_000)
-        desk = Desk(self.check, self._clock, account, self._models, self._settings)
+        booked = f"{key}:{call.attempt}"
+        desk = Desk(self.check, self._clock, account, self._models, self._settings, purse=self._purse, key=booked)
         try:
             output = self._output(request, desk)
         except TickworkError as error:
@@ -163,13 +172,14 @@ def find_planner(name: str, planners: Mapping[str, Planner]) -> Planner:
         ) from error
 
 
-def shipped(plans: Mapping[str, PlanTable]) -> dict[str, Planner]:
+def shipped(plans: Mapping[str, PlanTable], embedder: Embedder | None = None) -> dict[str, Planner]:
     """Return the planners that are shipped, by name.
 
     Args:
         plans: Those that the template planner chooses from.
+        embedder: By which it does; None for the one that needs no model.
     """
-    return {template.NAME: template.TemplatePlanner(plans), llm.NAME: llm.LlmPlanner()}
+    return {template.NAME: template.TemplatePlanner(plans, embedder), llm.NAME: llm.LlmPlanner()}
 
 
 def answered(effect: Effect, came: Answer | Failure) -> Result:
