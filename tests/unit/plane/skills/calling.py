@@ -45,7 +45,8 @@ def answer(
     given = {**grant_parts(grants, project=project, clock=CLOCK), **(parts or {})}
     ports = Ports(CLOCK, SecretBox(secrets or {}), parts=given)
     performer = SkillPerformer(skill, ports, run_id="run-1")
-    request = SkillCall(7, "load", "step", 1, skill.reference, json.dumps(params).encode(), **call)
+    attempt: int = call.pop("attempt", 1)
+    request = SkillCall(7, "load", "step", attempt, skill.reference, json.dumps(params).encode(), **call)
     effect = Effect(3, 1, 0, skill.reference, skill.pin.effect_class, b"k" * 32, 2, codec.encode(request))
     result = performer.perform(effect)
     assert (result.number, result.code) == (3, 0)
