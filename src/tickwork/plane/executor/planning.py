@@ -16,6 +16,7 @@ from ..json_text import write_json
 from .prepared import decode_compiled, prepare
 from .scopes import open_root
 from .state import Asked, Stage
+from .values import labels_of
 from .work import Work, failure_of, value_of
 
 SUMMARY_BYTES: Final = 4096
@@ -53,7 +54,8 @@ def _recalled(work: Work, answer: Answer) -> None:
     work.recalled = recalled
     work.stage = Stage.PLANNING
     request = ProposeRequest(assignment.goal, msgspec.Raw(assignment.inputs), assignment.planner, msgspec.Raw(recalled))
-    work.ask(Asked.PROPOSE, PROPOSE, request, path="")
+    # A plan that is made of outside values is one itself, and so is whatever it says.
+    work.ask(Asked.PROPOSE, PROPOSE, request, path="", labels=answer.labels)
 
 
 def _proposed(work: Work, answer: Answer) -> None:
@@ -68,7 +70,7 @@ def _proposed(work: Work, answer: Answer) -> None:
     work.planned = codec.encode(compiled)
     work.prepared = prepare(work.context.spec.config, work.planned)
     given = value_of(work.prepared.assignment.inputs)
-    open_root(work, write_json({**inputs, **given}) if inputs else work.prepared.assignment.inputs)
+    open_root(work, write_json({**inputs, **given}) if inputs else work.prepared.assignment.inputs, answer.labels)
 
 
 def _read_plan(work: Work, output: bytes) -> tuple[Compiled, Mapping[str, Any]] | Failure:
@@ -107,4 +109,12 @@ def keep(work: Work) -> None:
     work.stage = Stage.KEEPING
     name = work.prepared.compiled.plans[0].name if work.prepared.compiled is not None else ""
     request = KeepRequest(assignment.goal or name, work.status, text)
-    work.ask(Asked.KEEP, KEEP, request, path="")
+    work.ask(Asked.KEEP, KEEP, request, path="", labels=_labels(work))
+
+
+def _labels(work: Work) -> tuple[str, ...]:
+    """Return where anything of the run's own plan comes from: its end may tell of any of it. Order: sorted."""
+    for number, scope in work.scopes.items():
+        if not scope.outer:
+            return labels_of(work, number, range(len(work.plan(number).steps)))
+    return ()

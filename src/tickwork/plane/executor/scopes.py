@@ -21,10 +21,14 @@ MOST_DEPTH: Final = 32
 MOST_OUTPUT_BYTES: Final = 4 << 20
 
 
-def open_root(work: Work, inputs: bytes) -> None:
-    """Begin the run's own plan."""
+def open_root(work: Work, inputs: bytes, labels: tuple[str, ...] = ()) -> None:
+    """Begin the run's own plan.
+
+    Args:
+        labels: Where the plan and its inputs come from, so far as that is outside.
+    """
     work.stage = Stage.RUNNING
-    number = _open(work, Scope(0, "", 0, inputs, (), (), 0))
+    number = _open(work, Scope(0, "", 0, inputs, labels, (), 0))
     scope = work.scope(number)
     scope.spent, scope.tokens = work.usage.cost_micros, work.usage.tokens_in + work.usage.tokens_out
 

@@ -234,12 +234,26 @@ class Work:
         self.note(call.path, "called", call=call, effect=name)
         return number
 
-    def ask(self, asked: Asked, skill: str, request: object, *, path: str, item: int = 0, attempt: int = 1) -> int:
-        """Ask for something of the system, and return the number of the call."""
+    def ask(
+        self,
+        asked: Asked,
+        skill: str,
+        request: object,
+        *,
+        path: str,
+        item: int = 0,
+        attempt: int = 1,
+        labels: tuple[str, ...] = (),
+    ) -> int:
+        """Ask for something of the system, and return the number of the call.
+
+        Args:
+            labels: Where the request comes from, when it is no item's.
+        """
         params = msgspec.json.encode(request, order="deterministic")
         whose = self.items.get(item)
         open_ = OpenCall(asked, item, whose.scope if whose else 0, whose.step if whose else 0)
-        labels = whose.labels if whose is not None else ()
+        labels = whose.labels if whose is not None else labels
         return self.call(skill, SkillCall(0, path, "system", attempt, skill, params, labels), open_)
 
     def drop_call(self, number: int) -> None:

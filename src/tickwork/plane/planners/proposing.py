@@ -95,7 +95,10 @@ class Proposer:
         except Exception as error:  # noqa: BLE001 - Any fault of a planner is its answer, never the run's end.
             failure = Failure(PlannerFailed.code, f"the planner raised {type(error).__name__}", source="skill")
             return self._failed(call, request, desk, failure)
-        return Answer(call.number, output, usage=account.usage, transcript=desk.transcript(request.planner))
+        # The template planner looks at the goal alone; every other may have put into the plan what memory said.
+        labels = () if request.planner == template.NAME else call.labels
+        transcript = desk.transcript(request.planner)
+        return Answer(call.number, output, usage=account.usage, labels=labels, transcript=transcript)
 
     def _output(self, request: ProposeRequest, desk: Desk) -> bytes:
         planner = find_planner(request.planner, self._planners)
