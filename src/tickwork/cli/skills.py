@@ -9,7 +9,7 @@ from ..kinds import EffectClass
 from ..plane.secrets import SecretBox
 from ..plane.skills.configuration import read_configuration
 from ..plane.skills.registry import Found, Registry
-from .config import load_secrets
+from .config import load_secrets, load_settings, module_cache
 from .output import Document
 from .session import OWN
 
@@ -21,7 +21,8 @@ def open_registry() -> Generator[Registry]:
     Raises:
         SkillInvalid: TW7004.
     """
-    configuration = msgspec.structs.replace(read_configuration(OWN), secrets=SecretBox(load_secrets()))
+    secrets, cache = SecretBox(load_secrets()), module_cache(load_settings())
+    configuration = msgspec.structs.replace(read_configuration(OWN), secrets=secrets, cache=cache)
     with Registry.load(configuration) as registry:
         yield registry
 

@@ -15,7 +15,8 @@
     side_effects = false
 
 Beside the keys of its table a maker finds ``name``, what the skill is to be called, and ``project``, the folder that
-relative paths count from; one of a server also ``secrets``, which may be None.
+relative paths count from, and ``cache``, the folder of compiled modules; one of a server also ``secrets``. Both may
+be None.
 """
 
 import re
@@ -41,7 +42,7 @@ from .skill import Traits
 
 FILE: Final = "skills.toml"
 NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,63}(\.[a-z0-9_-]{1,64})?$")
-GIVEN: Final = ("kind", "policy", "name", "project", "secrets")
+GIVEN: Final = ("kind", "policy", "name", "project", "secrets", "cache")
 """Keys that no kind has for itself."""
 
 KEYED: Final = frozenset({"llm_invoke"})
@@ -97,6 +98,7 @@ class Configuration(msgspec.Struct, frozen=True):
     servers: Mapping[str, Mapping[str, Any]] = {}
     project: Path = Path()
     secrets: Secrets | None = None
+    cache: Path | None = None
 
     def of_skill(self, name: str) -> dict[str, Any]:
         """Return what the maker of a skill is given."""
@@ -131,7 +133,7 @@ class Configuration(msgspec.Struct, frozen=True):
 
     def _given(self, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
         own = {key: value for key, value in table.items() if key not in ("kind", "policy")}
-        return {**own, "name": name, "project": str(self.project.absolute())}
+        return {**own, "name": name, "project": str(self.project.absolute()), "cache": self.cache}
 
 
 def read_configuration(folder: Path) -> Configuration:
