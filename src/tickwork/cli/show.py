@@ -15,7 +15,7 @@ from ..records import AGAIN, UNTIL_MESSAGE
 from .output import Format, Output, write_document, write_facts, write_line, write_rows
 from .screen import write_table
 from .session import trap_reader
-from .sources import Reference, open_source
+from .sources import Reference, open_source, runs_plan
 
 EXAMPLES: Final = """Examples:
 
@@ -23,9 +23,12 @@ EXAMPLES: Final = """Examples:
     tickwork show weather.twk agents --tick 100
     tickwork show weather.twk messages --tick 90 --agent jfk -o jsonl
     tickwork show weather.twk frame --tick 100
-    tickwork show weather.twk models"""
+    tickwork show weather.twk models
+    tickwork show 01a2 plan --step report
 
-View = Literal["state", "agents", "messages", "frame", "models"]
+Without a view a run of a plan is shown by its steps, any other one by its state."""
+
+View = Literal["state", "agents", "messages", "frame", "models", "plan"]
 
 MESSAGE_COLUMNS: Final = ("#tick", "place", "kind", "from", "to", "#bytes", "body")
 
@@ -43,22 +46,25 @@ class Request(msgspec.Struct, frozen=True):
     last: int | None
     agent: str
     form: Format
+    step: str = ""
 
 
 @app.default
 def show(
     run: Reference,
-    view: Annotated[View, Parameter(help="What to look at.")] = "state",
+    view: Annotated[View | None, Parameter(help="What to look at.")] = None,
     /,
     *,
     tick: Annotated[int | None, Parameter(help="After which tick; by default the last one.")] = None,
     last: Annotated[int | None, Parameter(help="With messages: up to this tick.")] = None,
     agent: Annotated[str, Parameter(help="Only this agent, by name or number.")] = "",
+    step: Annotated[str, Parameter(help="With plan: all of this step, by its path.")] = "",
     output: Output = "text",
 ) -> int:
-    """Show a run at any tick: its state, agents, messages, records or models."""
+    """Show a run at any tick: its state, agents, messages, records or models, or the steps of its plan."""
     with open_source(run) as source:
-        VIEWS[view](Request(source, tick, last, agent, output))
+        chosen_view = view or ("plan" if runs_plan(source) else "state")
+        VIEWS[chosen_view](Request(source, tick, last, agent, output, step))
     return 0
 
 
@@ -245,10 +251,18 @@ def show_models(request: Request) -> None:
         write_table(("#tick", "model", "what", "why"), rows)
 
 
+def show_plan(request: Request) -> None:
+    """Print the steps of a plan, or all of one of them."""
+    from .told import show_plan  # No other run loads anything of plans.
+
+    show_plan(request.journal, request.tick, request.step, request.form)
+
+
 VIEWS: Final[Mapping[View, Callable[[Request], None]]] = {
     "state": show_state,
     "agents": show_agents,
     "messages": show_messages,
     "frame": show_frame,
     "models": show_models,
+    "plan": show_plan,
 }

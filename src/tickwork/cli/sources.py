@@ -13,6 +13,7 @@ from ..driver.resolve import World, make_world
 from ..driver.verify import Run
 from ..errors import JournalError
 from ..journal.shared import SharedJournal, SharedJournals
+from ..records import Header
 from .session import OWN
 
 STATE: Final = OWN / "state.db"
@@ -58,14 +59,25 @@ def looks_like_run(reference: Path) -> bool:
     return len(reference.parts) == 1 and not reference.suffix and str(reference) not in (".", "..")
 
 
-def known_world(source: Path | SharedJournal) -> World | None:
-    """Return what this product itself gives a run: the executor of its plan; None where the run has none."""
+def _plan_header(source: Path | SharedJournal) -> Header | None:
+    """Return the header of a run of a plan; None of any other, and where none can be read."""
     try:
         with reading(source) as journal:
             header, _ = read_header(journal)
     except JournalError:
         return None  # Whoever reads on says what is wrong, with all that can be said.
-    if not any(agent.entry.startswith(PLAN_ENTRY) for agent in header.agents):
+    return header if any(agent.entry.startswith(PLAN_ENTRY) for agent in header.agents) else None
+
+
+def runs_plan(source: Path | SharedJournal) -> bool:
+    """Return whether a run is one of a plan."""
+    return _plan_header(source) is not None
+
+
+def known_world(source: Path | SharedJournal) -> World | None:
+    """Return what this product itself gives a run: the executor of its plan; None where the run has none."""
+    header = _plan_header(source)
+    if header is None:
         return None
     from ..plane.compiled import EXECUTOR_ENTRY  # No other run loads anything of plans.
     from ..plane.executor.agent import PlanExecutor
