@@ -23,6 +23,7 @@ from ..driver.options import Options
 from ..driver.performers import Dispatch
 from ..errors import TickworkError
 from ..records import Header
+from .budgets import Ledger
 from .compiled import Assignment
 from .errors import RunBusy, StoreFailed
 from .executor.ending import Ending
@@ -119,6 +120,7 @@ class Engine:
         self._told = told
         self._waits = Waits(store, tenant)
         self._orders = Orders(store, tenant)
+        self._ledger = Ledger(store, store.clock, tenant)
         self._owner = Owner(store.path, f"e_{store.clock.unique()}")
         self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="tickwork-skill")
         self._lent = _Lent(self._threads)
@@ -305,6 +307,8 @@ class Engine:
                 self.outcomes[live.row.id] = Outcome(live.row.id, progress, live.ending, live.loop.heads[0])
                 if live.asked:
                     self._waits.cancel(live.row.id)
+                    # Only of a run that has been interrupted can money be left that nobody settles.
+                    self._ledger.close(live.row.id)
                 self.runs.let_go(live.row, progress)
 
     def _let_wait(self, live: Live) -> None:

@@ -56,6 +56,8 @@ class RecallPerformer:
     def answer(self, call: SkillCall) -> Answer:
         """Return the context, and the labels of what is in it."""
         request = _read(call.params, RecallRequest)
+        if not self._table.recall:
+            return Answer(call.number, write_json({"sections": []}), labels=call.labels)
         found = recall(self._memory, self._table, request.goal)
         output = write_json(msgspec.to_builtins(found.context))
         return Answer(call.number, output, labels=tuple(sorted({*found.labels, *call.labels})))

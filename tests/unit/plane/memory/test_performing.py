@@ -43,6 +43,14 @@ def test_a_goal_gets_its_context_by_section_with_the_labels_of_what_is_in_it(mem
     assert _answer(memory, effect) == answer
 
 
+def test_a_profile_that_does_not_read_its_memory_is_shown_nothing_of_it(memory: Memory) -> None:
+    memory.set_block("persona", "terse")
+    performer = memory_performers(memory, MemoryTable(recall=False), "r_1")[RECALL]
+    result = performer.perform(_effect(RECALL, RecallRequest("anything")))
+    assert isinstance(result, Result)
+    assert msgspec.msgpack.decode(result.body, type=Answer) == Answer(5, b'{"sections":[]}')
+
+
 def test_a_summary_is_kept_once_and_what_was_said_with_it(memory: Memory) -> None:
     effect = _effect(KEEP, KeepRequest("Is there snow?", "succeeded", "yes, 12 cm"), labels=("outside:sql_query",))
     for _ in range(2):
