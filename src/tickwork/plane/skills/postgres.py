@@ -6,6 +6,7 @@ Invariants:
     * One statement goes out, in the protocol that carries no more than one.
 """
 
+import re
 from importlib import import_module
 from typing import Any, Final
 
@@ -17,9 +18,14 @@ from .statements import Asked, Rows, counted, failed, overdue
 CONNECT_S: Final = 10
 LOCK_MS: Final = 5000
 
-REFUSED: Final = frozenset({"25006", "42501", "0A000"})
-"""What the server says to a change in a transaction that reads, to what the role may not do, and to what no cursor can
-be of. Source: PostgreSQL, appendix A."""
+REFUSED: Final = frozenset({"25001", "25006", "42501", "0A000"})
+"""What the server says to a change in a transaction that reads, to making it write, to what the role may not do, and to
+what no cursor can be of. Source: PostgreSQL, appendix A."""
+
+_QUESTION: Final = re.compile(
+    r"(?:\s|\(|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*(?:select|with|values|table)\b", re.IGNORECASE
+)
+"""How a statement begins that a cursor can be of. What it says is left to the server; this only words the refusal."""
 
 OVERDUE: Final = frozenset({"57014", "55P03"})
 AGAIN: Final = ("08", "40", "53", "57P")
@@ -53,7 +59,12 @@ def ask(address: str, asked: Asked, clock: Clock) -> Rows:
     try:
         with connection:
             connection.read_only = not asked.write
-            return _changed(psycopg, connection, asked) if asked.write else _read(psycopg, connection, asked)
+            if asked.write:
+                return _changed(psycopg, connection, asked)
+            found = _read(psycopg, connection, asked)
+            # Some servers let a transaction that reads make large objects; nothing of it stays.
+            connection.rollback()
+            return found
     except psycopg.Error as error:
         raise _told(error) from None
 
@@ -71,6 +82,8 @@ def _missing(error: ImportError) -> GoalsMissing:
 
 
 def _read(psycopg: Any, connection: Any, asked: Asked) -> Rows:
+    if not _QUESTION.match(asked.sql):
+        raise StatementRefused("only questions are asked: SELECT, WITH, VALUES or TABLE")
     # The first query fixes that the transaction only reads; a statement cannot take that back from then on.
     connection.execute("SELECT 1")
     with psycopg.RawServerCursor(connection, "tickwork", scrollable=False) as cursor:
