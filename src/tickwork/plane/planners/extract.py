@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ..errors import PlaneError
 from ..json_text import read_json
+from ..plan_inputs import value_faults
 from ..tables import InputTable, PlanTable
 
 MOST_CHARACTERS: Final = 2_000
@@ -21,10 +23,6 @@ _PLACE: Final = re.compile(r"\{([a-z][a-z0-9_]{0,63})\}")
 _NUMBER: Final = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w]|\.\d)")
 _QUOTED: Final = re.compile(r"\"([^\"]{1,500})\"|“([^”]{1,500})”|`([^`]{1,500})`")
 _ENDS: Final = " \t\n.,;:!?\"'“”`()[]"
-_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
-    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
-    "array": (list,), "object": (dict,),
-}  # fmt: skip
 _TRUTHS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -98,17 +96,14 @@ def check_value(item: InputTable, value: Any) -> None:
     Raises:
         ValueError: It is of another type, not among those that are listed, or out of range.
     """
-    if not isinstance(value, _KINDS[item.type]) or (isinstance(value, bool) and item.type != "boolean"):
-        raise ValueError(f"it is no {item.type}")
-    if isinstance(value, str) and (not value or (item.pattern and not re.search(item.pattern, value))):
-        raise ValueError(f"it does not match {item.pattern}" if item.pattern else "it is empty")
-    if item.enum and value not in item.enum:
-        raise ValueError(f"it is none of {', '.join(map(str, item.enum))}")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if item.minimum is not None and value < item.minimum:
-            raise ValueError(f"it is below {item.minimum:g}")
-        if item.maximum is not None and value > item.maximum:
-            raise ValueError(f"it is above {item.maximum:g}")
+    if value == "":
+        raise ValueError("it is empty")
+    try:
+        fault = next(value_faults(value, item, ()), None)
+    except PlaneError as error:
+        raise ValueError(error.what) from error
+    if fault is not None:
+        raise ValueError(fault.told())
 
 
 def _no(text: str) -> Any:

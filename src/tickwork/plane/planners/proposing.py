@@ -25,6 +25,7 @@ from ..compiling import Constraints, compile_plan
 from ..errors import PlaneError, PlannerFailed
 from ..json_text import read_json, write_json
 from ..llm.port import Account, ModelPort
+from ..plan_inputs import take_inputs
 from ..profile import PlannerTable
 from ..secrets import Secrets
 from ..skills.performing import PROVIDER, REFUSED
@@ -109,7 +110,8 @@ class Proposer:
         if not isinstance(draft.table, PlanTable):
             raise PlannerFailed(f"the planner {request.planner} gave a {type(draft.table).__name__} and no plan")
         compiled = codec.encode(self.check(draft.table))
-        return write_json({"compiled": base64.b64encode(compiled).decode(), "inputs": dict(draft.inputs)})
+        taken = take_inputs(draft.table.inputs, {**draft.inputs, **inputs})
+        return write_json({"compiled": base64.b64encode(compiled).decode(), "inputs": taken})
 
     def check(self, table: PlanTable) -> Compiled:
         """Return a plan compiled for the run.

@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_no_value(item: dict[str, Any], text: str) -> None:
 
 
 def test_truth_is_no_number() -> None:
-    with pytest.raises(ValueError, match="no integer"):
+    with pytest.raises(ValueError, match="a whole number is wanted"):
         check_value(InputTable("integer"), True)
 
 

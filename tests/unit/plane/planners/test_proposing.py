@@ -69,8 +69,20 @@ def test_a_template_comes_back_compiled_with_its_parameters(registry: Registry) 
     assert answer.number == 7
     assert answer.failure is None
     assert (compiled.plans[0].name, [pin.name for pin in compiled.pins]) == ("pick", ["json_transform"])
-    assert inputs == {"field": "name"}
+    assert inputs == {"field": "name", "people": [{"name": "Ann"}]}
     assert json.loads(answer.transcript)["notes"]["near"][0]["likeness"] == 1.0
+
+
+def test_defaults_are_filled_in(registry: Registry) -> None:
+    answer = ask(proposer(registry, shipped({"pick": table(PICK)})), "template", "Pick the name of everybody")
+    assert plan_of(answer)[1] == {"field": "name", "people": []}
+
+
+def test_an_input_that_the_plan_does_not_have_is_a_fault(registry: Registry) -> None:
+    planners = shipped({"pick": table(PICK)})
+    answer = ask(proposer(registry, planners), "template", "Pick the name of everybody", place="Oslo")
+    assert answer.failure is not None
+    assert (answer.failure.code, "no input place" in answer.failure.message) == ("TW7001", True)
 
 
 def test_a_models_plan_comes_back_compiled_with_what_it_cost(registry: Registry) -> None:
@@ -79,7 +91,7 @@ def test_a_models_plan_comes_back_compiled_with_what_it_cost(registry: Registry)
         answer = ask(proposer(registry, shipped({}), stand), "llm", "Pick it", people=[], field="name")
     compiled, inputs = plan_of(answer)
     assert compiled.plans[0].steps[0].id == "pick"
-    assert inputs == {}
+    assert inputs == {"field": "name", "people": []}
     assert (answer.usage.cost_micros, answer.usage.model) == (12 * 3 + 7 * 15, "m-1")
     assert KEY.encode() not in answer.transcript
 
