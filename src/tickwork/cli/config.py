@@ -241,6 +241,11 @@ def _make_key(path: Path) -> None:
     partial.replace(path)
 
 
+def person_name() -> str:
+    """Return what the user of this machine is called, for what they decide."""
+    return next((os.environ[name] for name in ("LOGNAME", "USER", "USERNAME") if os.environ.get(name)), "operator")
+
+
 def colours_wanted() -> bool:
     """Return whether colours may be used. Source: no-color.org."""
     return not os.environ.get("NO_COLOR")

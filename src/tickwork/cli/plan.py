@@ -9,6 +9,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "validate": "Say everything that is wrong with plans, each with its place and a way to mend it.",
     "show": "Show the steps of a plan, or all of one step.",
     "graph": "Draw a plan: with characters, for Graphviz, or for Mermaid.",
+    "run": "Run a plan; every step is journaled, and the run goes on after any crash.",
     "dry-run": "Show what a plan would call, in which order, with what and at what cost; nothing is done.",
     "schema": "Print the JSON Schema of plans, or that of a plan's inputs.",
 }

@@ -25,15 +25,15 @@ from ..errors import TickworkError
 from ..records import Header
 from .budgets import Ledger
 from .compiled import Assignment
+from .dead_letters import DeadLetters
 from .errors import RunBusy, StoreFailed
 from .executor.ending import Ending
 from .live import Live, Staff, begin_live, resume_live
 from .orders import Orders
 from .store.owners import Owner
 from .store.runs import DEAD, QUEUED, RUNNING, WAITING, NewRun, Progress, RunRow, Runs
-from .store.sql import insert
 from .store.store import Store
-from .store.tables import TENANT, dead_letter
+from .store.tables import TENANT
 from .waits import Waits
 from .world import plan_header
 
@@ -211,17 +211,7 @@ class Engine:
     def _bury(self, row: RunRow, reason: str) -> None:
         """Set a run aside that cannot be gone on with, until a person looks at it."""
         with self.store.begin() as connection:
-            connection.execute(
-                insert(dead_letter).values(
-                    id=self.store.new_id("d"),
-                    tenant_id=self._tenant,
-                    run_id=row.id,
-                    reason=reason,
-                    last_error=reason,
-                    attempts=row.attempts,
-                    created_us=self.store.clock.now_us(),
-                )
-            )
+            DeadLetters(self.store, self._tenant).add(connection, row.id, reason, row.attempts)
             progress = Progress(DEAD, reason[:500], ticks=row.ticks)
             self.runs.let_go(row, progress)
         self.outcomes[row.id] = Outcome(row.id, progress)

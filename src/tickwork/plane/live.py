@@ -33,6 +33,7 @@ from .executor.agent import PlanExecutor
 from .executor.ending import Ending
 from .executor.state import PlanState
 from .orders import Given
+from .results import step_statuses
 from .store.runs import FAILED, WAITING, Progress, RunRow
 from .waits import Waits
 from .world import read_ending
@@ -165,6 +166,12 @@ class Live:
                 self.dispatch.release([effect])
 
     # The end.
+
+    def steps(self, most: int) -> Mapping[str, int]:
+        """Return how the steps of its plan stand, by name; nothing where there are more than ``most``."""
+        loop = self.loop
+        config = loop.machine.header.agents[EXECUTOR_NUMBER].config
+        return step_statuses(config, loop.crew.native_state(EXECUTOR_NUMBER), most)
 
     @property
     def ending(self) -> Ending | None:

@@ -1,0 +1,32 @@
+"""``tickwork approval deny``."""
+
+from typing import Final
+
+from cyclopts import App
+
+from .asked import Comment, Id, answer
+from .output import Output
+from .underway import By, NoWork
+
+EXAMPLES: Final = """Examples:
+
+    tickwork approval deny ID
+    tickwork approval deny ID --by ann --comment "not on a Friday"
+
+The comment is kept with the answer."""
+
+app = App(name="deny", help_epilogue=EXAMPLES)
+
+
+@app.default
+def deny(
+    approval: Id,
+    /,
+    *,
+    by: By = "",
+    comment: Comment = "",
+    no_work: NoWork = False,
+    output: Output = "text",
+) -> int:
+    """Refuse a call; the run goes on without it, as its plan says."""
+    return answer(approval, "deny", by=by, comment=comment, output=output, no_work=no_work)

@@ -1,0 +1,34 @@
+"""``tickwork approval show``."""
+
+from typing import Final
+
+import msgspec
+from cyclopts import App
+
+from ..plane.approvals import Approvals
+from .asked import Id, approval_document, approval_facts
+from .output import Output, talk, write_document, write_facts, write_line
+from .state import open_state
+
+EXAMPLES: Final = """Examples:
+
+    tickwork approval show ID
+    tickwork approval show ID -o json"""
+
+app = App(name="show", help_epilogue=EXAMPLES)
+
+
+@app.default
+def show(approval: Id, /, *, output: Output = "text") -> int:
+    """Show exactly what would be called, who may decide, and what was said."""
+    with open_state() as store:
+        view = Approvals(store).find(approval)
+    if output != "text":
+        write_document(approval_document(view), output)
+        return 0
+    write_facts(approval_facts(view))
+    write_line("")
+    write_line(msgspec.json.format(view.arguments, indent=2).decode())
+    if view.status == "open":
+        talk(f"answer it with {', '.join(view.choices)}: tickwork approval grant {view.id}")
+    return 0

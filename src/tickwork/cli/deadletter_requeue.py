@@ -1,0 +1,32 @@
+"""``tickwork deadletter requeue``."""
+
+from typing import Final
+
+from cyclopts import App
+
+from ..plane.dead_letters import DeadLetters
+from .ordering import Which
+from .output import Output, write_document, write_line
+from .state import open_state
+from .underway import By, find_run, person
+
+EXAMPLES: Final = """Examples:
+
+    tickwork deadletter requeue RUN
+    tickwork deadletter requeue RUN --by ann"""
+
+app = App(name="requeue", help_epilogue=EXAMPLES)
+
+
+@app.default
+def requeue(run: Which, /, *, by: By = "", output: Output = "text") -> int:
+    """Have a run gone on with again, once what kept it is mended."""
+    with open_state() as store:
+        row = find_run(store, run)
+        DeadLetters(store).requeue(row.id, by=person(by))
+        status = find_run(store, row.id).status
+    if output != "text":
+        write_document({"run_id": row.id, "status": status}, output)
+    else:
+        write_line(f"{row.id} {status}")
+    return 0

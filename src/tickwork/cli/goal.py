@@ -1,0 +1,50 @@
+"""``tickwork goal``."""
+
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from ..plane.goals import Wish
+from ..plane.profile import DEFAULT
+from .output import Output, talk
+from .plans import read_settings
+from .underway import Inputs, Key, NoWork, ProfileName, Tags, go_on, open_engine, write_outcome
+
+EXAMPLES: Final = """Examples:
+
+    tickwork goal "Summarise the weather of JFK in July"
+    tickwork goal "Summarise the weather" --input city=JFK --profile analyst
+    tickwork goal "Find out why checkout fails" --planner llm --profile analyst
+    tickwork goal "..." --key ticket-4711
+
+The planner of the profile makes a plan: template takes the nearest plan of
+.tickwork/plans, llm asks a language model of .tickwork/providers.toml. The plan
+is checked, and then runs like any other. Status 6: the run waits for people."""
+
+app = App(name="goal", help_epilogue=EXAMPLES)
+
+
+@app.default
+def goal(
+    text: Annotated[str, Parameter(help="What is to be achieved.")],
+    /,
+    *,
+    input: Inputs = None,
+    profile: ProfileName = DEFAULT,
+    planner: Annotated[str, Parameter(help="template, llm or an installed one, instead of the profile's.")] = "",
+    key: Key = "",
+    tag: Tags = None,
+    priority: Annotated[int, Parameter(help="Runs of a higher one are gone on with first.")] = 0,
+    seed: Annotated[int, Parameter(help="Of random numbers, such as waits before another attempt.")] = 0,
+    no_work: NoWork = False,
+    output: Output = "text",
+) -> int:
+    """Achieve a goal: plan it, check the plan, run it, and ask people where it must."""
+    with open_engine(quiet=output != "text") as under:
+        wish = Wish(read_settings(input, {}), profile, key, tuple(tag or ()), priority, seed, not no_work)
+        row, made = under.goals.run_goal(text, wish, planner=planner)
+        if not made:
+            talk(f"the key stands for run {row.id}, which is {row.status}")
+        if no_work or not made:
+            return write_outcome(under.store, row.id, output)
+        return go_on(under, [row.id], output)
