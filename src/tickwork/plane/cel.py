@@ -4,12 +4,12 @@ Invariants:
     * An expression comes to an end: its source is short, its bounds are reckoned before it is evaluated, and the engine
       counts the rounds of its loops. None ends the process.
     * It comes to the same value on every machine and in every process: no function looks at the machine's time zones,
-      and no loop goes over a map that the expression itself has made, whose order the engine does not fix.
+      and no loop goes over a map, whose order the engine does not fix.
     * Only what it reads is handed to the engine, so the size of the rest of a run's state costs nothing.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any, Final
@@ -18,7 +18,8 @@ import msgspec
 
 from ..driver.shape import is_array, is_table
 from .cel_bounds import FUNCTIONS, MAX_WEIGHT, MAX_WORK, SCALAR_WEIGHT, find_excess, is_linear
-from .cel_tree import Call, ListNode, Literal, Loop, MapNode, Name, Node, Path, Select, paths_read, read_tree, walk
+from .cel_order import LoopOverMap, is_several, loops_over, matched
+from .cel_tree import Call, Literal, MapNode, Node, Path, Pattern, paths_read, read_tree, walk
 from .errors import ExpressionFailed, ExpressionInvalid
 from .extras import missing_package
 from .json_text import MAX_DEPTH
@@ -56,6 +57,9 @@ _KINDS: Final = {
 }
 _NOT_JSON: Final = {"BYTES": "bytes", "DURATION": "a duration", "TIMESTAMP": "a point in time", "TYPE": "a type"}
 _OFFSET: Final = re.compile(r"UTC|[+-]\d\d:\d\d")
+_CHECKER_AT_FAULT: Final = "expression of type 'dyn' cannot be the range of a comprehension"
+"""What the checker says of ``x["name"].map(...)``, although it allows ``x.name.map(...)``."""
+
 _AT: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _OVERLOAD: Final = re.compile(r"No matching overloads found : ([^\s(]+)(?:\((.*)\))?")
 _OPERATORS: Final = re.compile(r"_?(\W+)_?")
@@ -69,6 +73,7 @@ class Compiled(msgspec.Struct, frozen=True):
         direct: Members and indices one after the other, where it is nothing else and needs no engine; else empty.
         leaves: How often it reads something.
         kinds: What it may come to, as JSON Schema names kinds; None where that depends on what it reads.
+        loops: Parts of variables that its loops go over.
     """
 
     source: str
@@ -79,9 +84,10 @@ class Compiled(msgspec.Struct, frozen=True):
     linear: bool = True
     leaves: int = 1
     kinds: frozenset[str] | None = None
+    loops: tuple[Pattern, ...] = ()
 
 
-def check(source: str, names: frozenset[str] | tuple[str, ...] | set[str] = frozenset(NAMES)) -> None:
+def check(source: str, names: Container[str] = ("goal", *NAMED)) -> None:
     """Make sure that an expression can be evaluated where some variables are known.
 
     Raises:
@@ -89,7 +95,7 @@ def check(source: str, names: frozenset[str] | tuple[str, ...] | set[str] = froz
     """
     for path in compile_expression(source).paths:
         if path[0] not in names:
-            fix = f"variables here: {', '.join(sorted(names))}" if names else "no variables are known here"
+            fix = f"known here: {', '.join(name for name in NAMES if name in names) or 'nothing'}"
             raise ExpressionInvalid(f"{path[0]} is not known here", where=_quoted(source), fix=fix)
 
 
@@ -121,6 +127,8 @@ def evaluate(source: str, variables: Mapping[str, object]) -> Any:
         return _follow(compiled, variables)
     given = _given(compiled.paths, variables)
     _look_at_size(compiled, given)
+    if any(is_several(given, pattern) for pattern in compiled.loops):
+        raise ExpressionFailed("a loop over an object", **_unordered(source))
     engine = _engine()
     try:
         found = compiled.program.eval(data=given)
@@ -149,17 +157,21 @@ def compile_expression(source: str) -> Compiled:
         _check_paths(source, (path,))
         return Compiled(source, (path,), direct)
     try:
-        program = _engine().environment.compile(source)
+        program = _compiled(source)
         tree = read_tree(program.serialize())
     except (RuntimeError, ValueError, TypeError, RecursionError) as error:
         raise _invalid(source, str(error)) from None
     _check_calls(source, tree)
-    _made(source, tree, {})
     found = [path for path in paths_read(tree) if ".".join(path) not in _TYPES]
     paths = _shortest(found)
+    unknown = [path[0] for path in paths if path[0] not in NAMES]
+    if unknown:
+        fix = f"variables are {', '.join(NAMES)}; a text is written in quotes"
+        raise ExpressionInvalid(f"{unknown[0]} is not known", where=_quoted(source), fix=fix)
     _check_paths(source, paths)
     kinds = _kinds(source, str(program.return_type().name()))
-    return Compiled(source, paths, (), tree, program, is_linear(tree), max(1, len(found)), kinds)
+    loops = _loops(source, tree)
+    return Compiled(source, paths, (), tree, program, is_linear(tree), max(1, len(found)), kinds, loops)
 
 
 def _kinds(source: str, name: str) -> frozenset[str] | None:
@@ -192,6 +204,16 @@ def _engine() -> _Engine:
         variables=dict.fromkeys(NAMES, cel.Type.DYN), extensions=[ext_strings.ExtStrings(), ext_math.ExtMath()]
     )
     return _Engine(environment, cel.Type.ERROR, cel.Type.UNKNOWN)
+
+
+def _compiled(source: str) -> Any:
+    environment = _engine().environment
+    try:
+        return environment.compile(source)
+    except RuntimeError as error:
+        if _CHECKER_AT_FAULT not in str(error):
+            raise
+        return environment.compile(source, disable_check=True)
 
 
 # --- what may be written ---
@@ -230,61 +252,18 @@ def _check_calls(source: str, tree: Node) -> None:
             raise ExpressionInvalid(what, where=_quoted(source), why=why, fix='write an offset, such as "+02:00"')
 
 
-class _Made(msgspec.Struct, frozen=True):
-    """Where in a value there may be a map that the expression has made: itself, or somewhere inside."""
-
-    itself: bool = False
-    inside: "_Made | None" = None
-
-
-_NOWHERE: Final = _Made()
+def _loops(source: str, tree: Node) -> tuple[Pattern, ...]:
+    """Return the parts of variables that an expression's loops go over, and refuse one over a map of its own."""
+    try:
+        return tuple(sorted(loops_over(tree), key=str))
+    except LoopOverMap:
+        raise ExpressionInvalid("a loop over a map that the expression has made", **_unordered(source)) from None
 
 
-def _either(left: _Made, right: _Made) -> _Made:
-    if left.inside is None or right.inside is None:
-        return _Made(left.itself or right.itself, left.inside or right.inside)
-    return _Made(left.itself or right.itself, _either(left.inside, right.inside))
-
-
-def _either_of(found: list[_Made]) -> _Made:
-    total = _NOWHERE
-    for made in found:
-        total = _either(total, made)
-    return total
-
-
-def _made(source: str, node: Node, bound: Mapping[str, _Made]) -> _Made:
-    """Return where a node's value holds made maps, and refuse a loop over one."""
-    match node:
-        case Name():
-            return bound.get(node.name, _NOWHERE)
-        case Select():
-            return _made(source, node.operand, bound).inside or _NOWHERE
-        case ListNode() | MapNode():
-            held = _either_of([_made(source, item, bound) for item in node.items])
-            # A map of one entry has only one order.
-            several = isinstance(node, MapNode) and len(node.items) > 2
-            return _Made(several, held if held != _NOWHERE else None)
-        case Call():
-            given = [_made(source, argument, bound) for argument in node.arguments]
-            if node.function == "_?_:_":
-                return _either(given[1], given[2])
-            if node.function in ("_+_", "dyn"):
-                return _either_of(given)
-            return (given[0].inside or _NOWHERE) if node.function == "_[_]" else _NOWHERE
-        case Loop():
-            over = _made(source, node.over, bound)
-            if over.itself:
-                what = "a loop over a map that the expression has made"
-                why = "such a map has no order, so what comes out could differ from run to run"
-                raise ExpressionInvalid(what, where=_quoted(source), why=why, fix="loop over a list of its keys")
-            inner = {**bound, node.variable: over.inside or _NOWHERE, node.total: _NOWHERE}
-            # Twice, since what has come together in one round is there in the next.
-            total = _made(source, node.step, inner)
-            total = _either(_made(source, node.start, bound), _made(source, node.step, {**inner, node.total: total}))
-            return _made(source, node.result, {**inner, node.total: total})
-        case _:
-            return _NOWHERE
+def _unordered(source: str) -> dict[str, str]:
+    why = "a map has no order that is the same in every process"
+    fix = "loop over a list; json_transform makes one of the keys or the values of an object"
+    return {"where": _quoted(source), "why": why, "fix": fix}
 
 
 def _shortest(paths: list[Path]) -> tuple[Path, ...]:
@@ -339,18 +318,25 @@ def _look_at_size(compiled: Compiled, given: dict[str, Any]) -> None:
     """Refuse what would become too large or take too long, before anything is evaluated."""
     tree = compiled.tree
     assert tree is not None, "what is not direct has a tree"
-    sizes = {path: _measured(compiled.source, _at(path, given)) for path in compiled.paths}
+    sizes = {path: measure(compiled.source, _at(path, given)) for path in compiled.paths}
     total = sum(weight for weight, _ in sizes.values())
     if compiled.linear and compiled.leaves * total + len(compiled.source) <= MAX_WEIGHT:
         return
 
-    def measure(path: Path) -> tuple[int, int]:
+    def measured(path: Path) -> tuple[int, int]:
         known = sizes.get(path)
         if known is None and path[0] not in given:
             return SCALAR_WEIGHT, 0
-        return known or _measured(compiled.source, _at(path, given))
+        return known or measure(compiled.source, _at(path, given))
 
-    excess = find_excess(tree, measure)
+    def look(pattern: Pattern) -> tuple[int, int]:
+        found = [list(value.values()) if is_table(value) else value for value in matched(given, pattern)]
+        lists = [value for value in found if is_array(value)]
+        longest = max(map(len, lists), default=0)
+        heaviest = max((measure(compiled.source, item)[0] for value in lists for item in value), default=SCALAR_WEIGHT)
+        return longest, heaviest
+
+    excess = find_excess(tree, measured, look)
     if excess is None:
         return
     amount = f"{excess.amount:,}" if excess.amount < 10**15 else f"10^{len(str(excess.amount)) - 1}"
@@ -375,7 +361,7 @@ def _at(path: Path, given: Mapping[str, Any]) -> object:
     return found
 
 
-def _measured(source: str, value: object) -> tuple[int, int]:
+def measure(source: str, value: object) -> tuple[int, int]:
     """Return size and number of elements of a value, and refuse one that is nested too deeply for the engine."""
     if value is None or isinstance(value, bool | int | float):
         return SCALAR_WEIGHT, 0

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from .cel_tree import Call, ListNode, Literal, Loop, MapNode, Name, Node, Path, Select, path_of, walk
+from .cel_tree import Call, ListNode, Literal, Loop, MapNode, Name, Node, Path, Pattern, Select, path_of, walk
 
 MAX_WEIGHT: Final = 4 << 20
 """How large any value of an expression may become. Units: bytes, as JSON."""
@@ -25,6 +25,9 @@ MAX_WORK: Final = 1 << 26
 
 MAX_ROUNDS: Final = 10_000
 """Rounds of all loops together, after which the engine itself stops."""
+
+COPY_WORK: Final = 16
+"""What it takes to copy an element of a list in the engine, for each round of ``map`` and ``filter``."""
 
 SCALAR_WEIGHT: Final = 32
 """Size of a number, a truth or a point in time, at most."""
@@ -58,11 +61,13 @@ class Reckoned(msgspec.Struct, frozen=True):
         weight: How large its value is.
         count: How many elements it has of its own.
         work: What it takes to come to it.
+        pattern: Which part of a variable it is, where that is known.
     """
 
     weight: Size
     count: Size
     work: Size
+    pattern: Pattern | None = None
 
 
 class Excess(msgspec.Struct, frozen=True):
@@ -83,25 +88,44 @@ def is_linear(tree: Node) -> bool:
     )
 
 
-def find_excess(tree: Node, measure: Callable[[Path], tuple[int, int]]) -> Excess | None:
-    """Return what a tree would use too much of, or None where it can be evaluated.
+Measure = Callable[[Path], tuple[int, int]]
+"""Gives weight and count of what a path leads to."""
+
+
+Look = Callable[[Pattern], tuple[int, int]]
+"""Gives, of everything that a pattern leads to, the number of elements of the longest and the heaviest element."""
+
+
+def reckon(tree: Node, measure: Measure, look: Look | None = None) -> tuple[int, int]:
+    """Return how large a value on the way may become at most, and how much work all of it is.
 
     Args:
-        measure: Gives weight and count of what a path leads to.
+        look: Makes the bounds closer; without it, one element may be as heavy as all of them.
+
+    Law: whatever the tree comes to is not larger, as JSON.
     """
-    reckoning = _Reckoning(measure)
-    found = reckoning.node(tree, {})
-    work = reckoning.number(found.work)
-    if reckoning.heaviest > MAX_WEIGHT:
-        return Excess("size", reckoning.heaviest)
+    reckoning = _Reckoning(measure, look)
+    work = reckoning.number(reckoning.node(tree, {}).work)
+    return reckoning.heaviest, work
+
+
+def find_excess(tree: Node, measure: Measure, look: Look) -> Excess | None:
+    """Return what a tree would use too much of, or None where it can be evaluated."""
+    size, work = reckon(tree, measure)
+    if size > MAX_WEIGHT or work > MAX_WORK:
+        # To weigh every element takes time, and is needed only where loops lie within each other.
+        size, work = reckon(tree, measure, look)
+    if size > MAX_WEIGHT:
+        return Excess("size", size)
     return Excess("work", work) if work > MAX_WORK else None
 
 
 class _Reckoning:
     """One look at a tree. A loop is known by its number, and ``most`` holds the largest weight of its elements."""
 
-    def __init__(self, measure: Callable[[Path], tuple[int, int]]) -> None:
+    def __init__(self, measure: Measure, look: Look | None) -> None:
         self.measure = measure
+        self.look = look
         self.most: list[int] = []
         self.heaviest = 0
 
@@ -128,14 +152,14 @@ class _Reckoning:
         path = path_of(node)
         if path is not None and path[0] not in bound:
             weight, count = self.measure(path)
-            return Reckoned(Size(weight), Size(count), _ONE)
+            return Reckoned(Size(weight), Size(count), _ONE, path)
         match node:
             case Name():
                 return bound[node.name]
             case Literal():
                 return Reckoned(Size(node.size + 2), Size(node.size), _ONE)
             case Select():
-                return _member(self.node(node.operand, bound))
+                return _member(self.node(node.operand, bound), node.member)
             case ListNode() | MapNode():
                 inner = [self.node(item, bound) for item in node.items]
                 written = _sum([Size(2 + len(inner)), *(item.weight for item in inner)])
@@ -153,7 +177,9 @@ class _Reckoning:
                 _, yes, no = given
                 return Reckoned(_most(yes.weight, no.weight), _most(yes.count, no.count), work)
             case "_[_]":
-                return Reckoned(given[0].weight, given[0].weight, work)
+                key = node.arguments[1]
+                found = _member(given[0], key.text if isinstance(key, Literal) else None)
+                return msgspec.structs.replace(found, work=work)
             case "_&&_" | "_||_" | "!_" | "@not_strictly_false":
                 return Reckoned(Size(SCALAR_WEIGHT), _NONE, work)
             case name if name in _PRODUCT:
@@ -188,11 +214,18 @@ class _Reckoning:
         over = self.node(node.over, bound)
         start = self.node(node.start, bound)
         number = len(self.most)
-        self.most.append(self.number(over.weight))
+        heaviest, rounds = self.number(over.weight), over.count
+        if self.look is not None and over.pattern is not None:
+            longest, heaviest = self.look(over.pattern)
+            rounds = Size(longest)
+        if not rounds.parts:
+            # The engine's own bound says less than how the rounds follow from what a loop around this one goes over.
+            rounds = Size(min(rounds.constant, MAX_ROUNDS))
+        self.most.append(heaviest)
         element = Size(0, ((number, 1),))
-        inner = {**bound, node.variable: Reckoned(element, element, _ONE), node.total: _NOTHING}
+        within = None if over.pattern is None else (*over.pattern, None)
+        inner = {**bound, node.variable: Reckoned(element, element, _ONE, within), node.total: _NOTHING}
         going, step = self.node(node.going, inner), self.node(node.step, inner)
-        rounds = over.count if self.number(over.count) <= MAX_ROUNDS else Size(MAX_ROUNDS)
 
         def over_all(size: Size) -> Size:
             rest = Size(size.constant, tuple(part for part in size.parts if part[0] != number))
@@ -202,6 +235,9 @@ class _Reckoning:
         total = Reckoned(_plus(start.weight, over_all(step.weight)), _plus(start.count, over_all(step.count)), _ONE)
         result = self.node(node.result, {**bound, node.total: total})
         each = over_all(_sum([_ONE, going.work, step.work]))
+        if isinstance(node.start, ListNode):
+            # The engine copies the list that comes together in every round.
+            each = _plus(each, _times(self.times(rounds, rounds), COPY_WORK))
         return Reckoned(result.weight, result.count, _sum([over.work, start.work, each, result.work]))
 
 
@@ -209,8 +245,9 @@ _NOTHING: Final = Reckoned(_NONE, _NONE, _ONE)
 """What has come together before the first round: a step adds to it, so its own bound is what it adds."""
 
 
-def _member(found: Reckoned) -> Reckoned:
-    return Reckoned(found.weight, found.weight, _plus(found.work, _ONE))
+def _member(found: Reckoned, name: str | None) -> Reckoned:
+    pattern = None if found.pattern is None else (*found.pattern, name)
+    return Reckoned(found.weight, found.weight, _plus(found.work, _ONE), pattern)
 
 
 def _pattern_size(pattern: Node, weight: Size) -> Size:

@@ -13,6 +13,10 @@ Path = tuple[str, ...]
 """A variable and the members that are read of it one after the other: ``("steps", "load", "output")``."""
 
 
+Pattern = tuple[str | None, ...]
+"""The same, with None standing for any element or member."""
+
+
 class Literal(msgspec.Struct, frozen=True):
     """A constant of the source. ``text`` is that of a string; ``size`` counts bytes."""
 
@@ -73,16 +77,14 @@ Node = Literal | Name | Select | Call | ListNode | MapNode | Loop
 
 _CONSTANT, _NAME, _SELECT, _CALL, _LIST, _MAP, _LOOP = range(3, 10)
 _STRING, _BYTES = 6, 7
-_CHECKED: Final = 4
-"""Number of the field that holds the expression, beside what the checker found out about it."""
+_CHECKED, _PARSED = 4, 2
+"""Number of the field that holds the expression, beside what the checker or the parser found out about it."""
 
 
 def read_tree(serialized: bytes) -> Node:
-    """Return the tree of a checked expression."""
-    for number, value in _fields(_part(serialized, 2)):
-        if number == _CHECKED:
-            return _node(value)
-    raise ValueError("no expression")
+    """Return the tree of an expression, checked or only parsed."""
+    wanted = _CHECKED if _part(serialized, 1).endswith(b".CheckedExpr") else _PARSED
+    return _node(_part(_part(serialized, 2), wanted))
 
 
 def children(node: Node) -> tuple[Node, ...]:
