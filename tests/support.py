@@ -29,13 +29,20 @@ def need(tool: str) -> str:
     Args:
         tool: ``zig`` for the compiler of the PyPI package ziglang, ``asc`` for that of AssemblyScript in the SDK's
             folder, ``rust`` for a compiler that agents in Rust can be built with, ``python-base`` for the base module
-            of agents in Python, else a program looked up on PATH.
+            of agents in Python, ``mcp:NAME`` for the script of a server of MCP from npm, else a program looked up on
+            PATH.
     """
     if tool == "python-base":
         folder = ROOT / ".cache" / "python-base"
         if not (folder / "current").is_file():
             missing("the base module of agents in Python is not built: ./ci toolchains, with Node.js and npm on PATH")
         return str(folder / f"{(folder / 'current').read_text().strip()}.wasm")
+    if tool.startswith("mcp:"):
+        packages = ROOT / "tests" / "servers" / "node_modules" / "@modelcontextprotocol"
+        script = packages / tool.removeprefix("mcp:") / "dist" / "index.js"
+        if shutil.which("node") is None or not script.is_file():
+            missing("servers of MCP are not installed: ./ci toolchains, with Node.js and npm on PATH")
+        return str(script)
     if tool.startswith("rust"):
         return _rust(tool.removeprefix("rust").strip())
     if tool == "asc":

@@ -7,6 +7,7 @@ Invariants:
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
@@ -28,6 +29,7 @@ MOST_PAGES: Final = 100
 CLOSING_S: Final = 8.0
 """How long a link has to close; longer than a process has to end."""
 
+_SILENT: Final = logging.NullHandler()
 KEY: Final = "tickwork/idempotency-key"
 """Where a server finds the key of a call, in its ``_meta``."""
 
@@ -98,6 +100,9 @@ class Link:
         Raises:
             ServerFailed: TW7026. Nothing is left of it then.
         """
+        # The SDK tells a log of each thing that a server does wrong, and the log, where nobody has asked for one, tells
+        # the terminal.
+        logging.getLogger("mcp").addHandler(_SILENT)
         self._thread.start()
         in_time = self._opened.wait(within_ms / 1000)
         if in_time and self._session is not None:
@@ -195,6 +200,8 @@ class Link:
             return fault
         if isinstance(fault, MCPError) and fault.code == types.CONNECTION_CLOSED:
             return self._broken(None)
+        if isinstance(fault, MCPError) and fault.code == types.PARSE_ERROR:
+            return self._failed("answered otherwise than the protocol says", retryable=False)
         if isinstance(fault, MCPError):
             text = f"the server {self._name} refused the call: {self._hide(fault.message)[:500]}"
             if fault.code == types.INVALID_PARAMS:

@@ -19,6 +19,7 @@ from tickwork.plane.skills.configuration import Configuration
 from tickwork.plane.skills.granting import grant_parts
 from tickwork.plane.skills.performing import Ports, SkillPerformer
 from tickwork.plane.skills.registry import Found, Registry
+from tickwork.plane.skills.skill import Artifacts
 from tickwork.records import Effect
 
 CLOCK = SystemClock()
@@ -38,12 +39,15 @@ def answer(
     project: Path = Path(),
     secrets: Mapping[str, str] | None = None,
     parts: Mapping[str, Any] | None = None,
+    artifacts: Artifacts | None = None,
     **call: Any,
 ) -> Answer:
     """Return what comes of a call."""
     skill = found(skill, project) if isinstance(skill, str) else skill
     given = {**grant_parts(grants, project=project, clock=CLOCK), **(parts or {})}
     ports = Ports(CLOCK, SecretBox(secrets or {}), parts=given)
+    if artifacts is not None:
+        ports = msgspec.structs.replace(ports, artifacts=lambda *_: artifacts)
     performer = SkillPerformer(skill, ports, run_id="run-1")
     attempt: int = call.pop("attempt", 1)
     request = SkillCall(7, "load", "step", attempt, skill.reference, json.dumps(params).encode(), **call)
