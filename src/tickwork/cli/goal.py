@@ -6,9 +6,9 @@ from cyclopts import App, Parameter
 
 from ..plane.goals import Wish
 from ..plane.profile import DEFAULT
-from .output import Output, talk
+from .output import Output
 from .plans import read_settings
-from .underway import Inputs, Key, NoWork, ProfileName, Tags, go_on, open_engine, write_outcome
+from .underway import Inputs, Key, NoWork, ProfileName, Tags, carry_on, open_engine
 
 EXAMPLES: Final = """Examples:
 
@@ -43,8 +43,4 @@ def goal(
     with open_engine(quiet=output != "text") as under:
         wish = Wish(read_settings(input, {}), profile, key, tuple(tag or ()), priority, seed, not no_work)
         row, made = under.goals.run_goal(text, wish, planner=planner)
-        if not made:
-            talk(f"the key stands for run {row.id}, which is {row.status}")
-        if no_work or not made:
-            return write_outcome(under.store, row.id, output)
-        return go_on(under, [row.id], output)
+        return carry_on(under, row, made=made, no_work=no_work, output=output)

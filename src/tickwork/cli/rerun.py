@@ -5,9 +5,9 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..plane.goals import Wish
-from .output import Output, talk
+from .output import Output
 from .plans import read_settings
-from .underway import Inputs, Key, NoWork, Tags, find_run, go_on, open_engine, write_outcome
+from .underway import Inputs, Key, NoWork, Tags, carry_on, find_run, open_engine
 
 EXAMPLES: Final = """Examples:
 
@@ -40,8 +40,4 @@ def rerun(
         inputs = read_settings(input, under.goals.inputs_of(parent))
         wish = Wish(inputs, key=key, tags=tuple(tag or ()), seed=seed, work=not no_work)
         row, made = under.goals.rerun(parent, wish)
-        if not made:
-            talk(f"the key stands for run {row.id}, which is {row.status}")
-        if no_work or not made:
-            return write_outcome(under.store, row.id, output)
-        return go_on(under, [row.id], output)
+        return carry_on(under, row, made=made, no_work=no_work, output=output)

@@ -19,6 +19,7 @@ from ..infer.store import ModelStore
 from ..packages.times import format_time
 from ..plane.approvals import Approvals, ApprovalView
 from ..plane.engine import Engine
+from ..plane.errors import RunBusy
 from ..plane.executor.state import StepStatus
 from ..plane.goals import Goals
 from ..plane.json_text import read_json
@@ -132,6 +133,19 @@ def go_on(under: Under, runs: Sequence[str], output: Format) -> int:
     return status
 
 
+def carry_on(under: Under, row: RunRow, *, made: bool, no_work: bool, output: Format) -> int:
+    """Go on with a run that was asked for, if anybody wants that, and print how it stands; return the exit status."""
+    if not made:
+        talk(f"the key stands for run {row.id}, which is {row.status}")
+    if no_work or row.status not in OPEN:
+        return write_outcome(under.store, row.id, output)
+    try:
+        return go_on(under, [row.id], output)
+    except RunBusy as error:
+        talk(f"{error.what}; it goes on there")
+        return write_outcome(under.store, row.id, output)
+
+
 def write_outcome(store: Store, run_id: str, output: Format) -> int:
     """Print how a run stands and what it waits for; return its exit status."""
     row = Runs(store).get(run_id)
@@ -160,7 +174,7 @@ def write_outcome(store: Store, run_id: str, output: Format) -> int:
         talk(f"waiting for {one['what']}")
         for command in one["commands"]:
             talk(f"  {command}")
-    if row.status in ("queued", "running") and output == "text":
+    if row.status in ("queued", "running") and output == "text" and not waiting:
         talk("go on with: tickwork work")
     if row.reason.startswith(BUDGET):
         return 5

@@ -149,12 +149,13 @@ class Engine:
                 new_environment(self._options, parent=new.parent_id if new.relation == "rerun" else ""), run_id=row.id
             )
             journal = self.store.journals.create(row.id, codec.encode(header), codec.encode(environment))
-        if not work:
-            journal.close()
-        else:
-            self._put(
-                begin_live(row, journal, header, self._waits, self._dispatch(row, header, assignment), self._options)
-            )
+        if work:
+            try:
+                dispatch = self._dispatch(row, header, assignment)
+                self._live[row.id] = begin_live(row, journal, header, self._waits, dispatch, self._options)
+            except BaseException:
+                journal.close()  # What is not written yet never will be.
+                raise
         return row, True
 
     def take(self, run_id: str) -> None:
@@ -168,7 +169,7 @@ class Engine:
             self._bury(row, f"it was begun {row.attempts} times and ended without a word each time")
             return
         try:
-            self._put(self._open(row))
+            self._live[row.id] = self._open(row)
         except StoreFailed:
             raise
         except TickworkError as error:
@@ -200,9 +201,6 @@ class Engine:
 
     def _lend(self) -> Executor:
         return self._lent
-
-    def _put(self, live: Live) -> None:
-        self._live[live.row.id] = live
 
     def _drop(self, live: Live) -> None:
         self._live.pop(live.row.id, None)

@@ -24,6 +24,8 @@ from .profile import DEFAULT, ProfileTable
 from .profiles import Profile, Profiles
 from .skills.registry import Registry
 from .store.runs import NewRun, RunRow
+from .store.sql import Connection, select
+from .store.tables import TENANT, run
 from .tables import InputTable
 
 
@@ -114,13 +116,13 @@ class Goals:
         request = f"rerun {parent.id}".encode()
         return self._submit(assignment, profile, wish, request, parent.name, parent)
 
-    def inputs_of(self, run: RunRow) -> dict[str, InputTable]:
+    def inputs_of(self, parent: RunRow) -> dict[str, InputTable]:
         """Return the inputs of a run's plan; of a run that is planned first none are known."""
-        assignment = self._read(run)[1]
+        assignment = self._read(parent)[1]
         return read_inputs(assignment.compiled.plans[0].inputs) if assignment.compiled is not None else {}
 
-    def _read(self, run: RunRow) -> tuple[Header, Assignment]:
-        with self._engine.store.journals.open_run(run.id) as journal:
+    def _read(self, parent: RunRow) -> tuple[Header, Assignment]:
+        with self._engine.store.journals.open_run(parent.id) as journal:
             header = codec.decode_header(journal.header()[0])
         return header, read_assignment(header)
 
@@ -148,12 +150,11 @@ class Goals:
             parent_id=parent.id if parent is not None else "",
             relation="rerun" if parent is not None else "",
         )
-        with self._engine.store.begin(durable=False) as connection:
-            row, made = self._engine.submit(new, assignment, seed=wish.seed, work=wish.work)
-            if made:
-                # Whoever asks again for a run that is there begins none.
+        with self._engine.store.begin(durable=not wish.work) as connection:
+            if not _is_known(connection, wish.key):
+                # Who asks again for a run that is there begins none.
                 self._profiles.admit(profile.name, connection)
-        return row, made
+            return self._engine.submit(new, assignment, seed=wish.seed, work=wish.work)
 
     def _allowed(self, table: ProfileTable) -> tuple[SkillPin, ...]:
         """Return the skills that a planner may use. Servers are asked only where the profile allows some of theirs."""
@@ -162,6 +163,13 @@ class Goals:
             names = {one.pin.name for one in found}
             found += [self._registry.find(name) for name in self._registry.names(servers=True) if name not in names]
         return tuple(one.pin for one in found if table.allows(one.pin.name, one.pin.version))
+
+
+def _is_known(connection: Connection, key: str) -> bool:
+    if not key:
+        return False
+    found = connection.execute(select(run.c.id).where(run.c.tenant_id == TENANT, run.c.key == key))
+    return found.first() is not None
 
 
 def _digest(compiled: Compiled | None) -> bytes:
