@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from .compiled import PROPOSE
 from .explain import CallStory, Explained
 from .store.store import Store
 from .store.tables import TENANT
@@ -80,7 +81,7 @@ def costs_of(explained: Explained) -> Costs:
         _count(row, call)
     kept = tuple(row for row in rows.values() if _matters(row))
     total = CostRow("total")
-    for row in rows.values():
+    for row in kept:
         for name in _SUMMED:
             setattr(total, name, getattr(total, name) + getattr(row, name))
     return Costs(kept, total, tuple(sorted({row.prices for row in kept if row.prices})))
@@ -115,10 +116,25 @@ def _count(row: CostRow, call: CallStory) -> None:
     row.tokens_in += usage.tokens_in
     row.tokens_cached += usage.tokens_cached
     row.tokens_out += usage.tokens_out
-    row.reserved_micros += call.reserved_micros
+    row.reserved_micros += call.reserved_micros or _planned(call)
     row.settled_micros += usage.cost_micros
     if call.answered < 0:
         row.open_micros += call.reserved_micros
+
+
+def _planned(call: CallStory) -> int:
+    """Return what a planner has set aside by itself, request by request."""
+    if call.skill != PROPOSE or not bytes(call.transcript):
+        return 0
+    return sum(msgspec.json.decode(call.transcript, type=_Transcript).notes.set_aside_micros)
+
+
+class _Notes(msgspec.Struct, frozen=True):
+    set_aside_micros: tuple[int, ...] = ()
+
+
+class _Transcript(msgspec.Struct, frozen=True):
+    notes: _Notes = _Notes()
 
 
 def _matters(row: CostRow) -> bool:

@@ -27,6 +27,14 @@ _HOURS: Final = 24
 """A bound holds for calls within a day: some prices depend on the hour, and some change at a date."""
 
 
+def installed_version() -> str:
+    """Return the version of the price table that is installed; empty where there is none."""
+    try:
+        return f"{PACKAGE} {version(PACKAGE)}"
+    except PackageNotFoundError:
+        return ""
+
+
 class Rates(msgspec.Struct, frozen=True):
     """What a million tokens cost at most. Units: micro-dollars."""
 
@@ -63,8 +71,8 @@ class Prices:
             # Its types are taken as they come: a price is one of two kinds, under a key that its own table defines.
             self._snapshot: Any = import_module("genai_prices.data_snapshot").get_snapshot()
             self._usage: Any = import_module("genai_prices").Usage
-            self.version = f"{PACKAGE} {version(PACKAGE)}"
-        except (ImportError, PackageNotFoundError) as error:
+            self.version = installed_version()
+        except ImportError as error:
             raise missing_package(error) from error
         self._clock = clock
 

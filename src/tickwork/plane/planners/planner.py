@@ -19,6 +19,8 @@ from ..profile import PlannerTable
 from ..tables import PlanTable
 
 MAX_GOAL_CHARACTERS: Final = 10_000
+SET_ASIDE: Final = "set_aside_micros"
+"""Note of what was set aside for each request to a language model. Units: micro-dollars."""
 
 
 class SkillCard(msgspec.Struct, frozen=True):
@@ -131,6 +133,7 @@ def ask(task: Task, desk: Desk, request: Request) -> Completion:
     before = desk.account.usage
     bound = desk.models.bound(request)
     _admit(task, before, bound)
+    desk.notes.setdefault(SET_ASIDE, []).append(bound or 0)
     key = f"{desk.key}:{len(desk.account.exchanges)}"
     if desk.purse is None:
         return desk.models.complete(request, desk.account)
