@@ -20,6 +20,7 @@ from .engine import Engine, read_assignment
 from .json_text import read_json, write_json
 from .plan_inputs import read_inputs, take_inputs
 from .plan_text import PlanFile, plan_bytes
+from .prices import installed_version
 from .profile import DEFAULT, ProfileTable
 from .profiles import Profile, Profiles
 from .skills.registry import Registry
@@ -71,7 +72,9 @@ class Goals:
         constraints = Constraints(table.allows, table.limits())
         compiled = compile_plan(plan.table, self._registry, constraints, file=plan.file, lines=plan.lines)
         inputs = take_inputs(plan.table.inputs, wish.inputs)
-        assignment = Assignment(plan.table.goal, write_json(inputs), table.pin(profile.version), compiled)
+        assignment = Assignment(
+            plan.table.goal, write_json(inputs), table.pin(profile.version), compiled, prices=installed_version()
+        )
         return self._submit(assignment, profile, wish, plan_bytes(plan.table), plan.table.name)
 
     def run_goal(self, goal: str, wish: Wish = NO_WISH, *, planner: str = "") -> tuple[RunRow, bool]:
@@ -93,6 +96,7 @@ class Goals:
             profile.table.pin(profile.version),
             allowed=self._allowed(profile.table),
             planner=planner or profile.table.planner.kind,
+            prices=installed_version(),
             remember=profile.table.memory.remember,
         )
         return self._submit(assignment, profile, wish, goal.strip().encode(), profile.name)

@@ -8,6 +8,7 @@ Invariants:
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -27,6 +28,7 @@ _HOURS: Final = 24
 """A bound holds for calls within a day: some prices depend on the hour, and some change at a date."""
 
 
+@cache
 def installed_version() -> str:
     """Return the version of the price table that is installed; empty where there is none."""
     try:
