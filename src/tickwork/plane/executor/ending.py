@@ -71,4 +71,5 @@ def publish(work: Work) -> None:
     )
     work.outbox.publish(ENDING_TOPIC, codec.encode(ending), retain=True, encoding=2)
     work.note("", "ended", work.status)
+    work.calls.clear()  # Nobody is left to take an answer.
     work.outbox.exit()

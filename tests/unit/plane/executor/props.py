@@ -184,6 +184,7 @@ class Stage:
     Attributes:
         open: Calls without an answer, by number.
         issued: All calls so far. Order: as made.
+        effects: What each of them is among the effects of the run.
         logs: What was left for people.
     """
 
@@ -195,6 +196,7 @@ class Stage:
         self.tick = 0
         self.open: dict[int, SkillCall] = {}
         self.issued: list[SkillCall] = []
+        self.effects: list[str] = []
         self.outboxes: list[bytes] = []
         self.logs: list[str] = []
         self.ending: Ending | None = None
@@ -214,6 +216,7 @@ class Stage:
                 assert asked.number not in self.open, "a number stands for one call"
                 self.open[asked.number] = asked
                 self.issued.append(asked)
+                self.effects.append(self._spec.skills[frame.destination])
             elif frame.kind == FrameKind.LOG:
                 self.logs.append(frame.body.decode())
             elif frame.kind == FrameKind.PUBLISH_RETAINED:

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.plane.executor.props import FETCH, PINS, Stage, assign, params_of, plan, play, step, usual
+from tests.unit.plane.executor.props import FETCH, PINS, Stage, assign, params_of, plan, step
 from tickwork import codec
-from tickwork.plane.calls import Answer, Failure, SkillCall, Usage
+from tickwork.plane.calls import Answer, Failure, Usage
 from tickwork.plane.compiled import Assignment, Compiled
 from tickwork.plane.world import plan_header
 
@@ -96,15 +96,10 @@ def test_a_planner_may_ask_for_more_care_and_never_for_less() -> None:
     names = {skill.name: skill.effect_class for skill in plan_header(GOAL).skills}
     assert {"echo@1", "echo@1#idempotent", "echo@1#unsafe", "pay@1"} <= set(names)
     assert "send@1#pure" not in names
-    effects: list[str] = []
-
-    def given(asked: SkillCall) -> Any:
-        if asked.skill == "plan.propose":
-            return proposed(made(step("a", skill=1, effect_class=0), step("b", effect_class=2)))
-        effects.append(asked.skill)
-        return usual(asked)
-
-    assert play(GOAL, given).ending.status == "succeeded"
+    stage = Stage(GOAL)
+    stage.answer((1, None))
+    stage.answer((2, proposed(made(step("a", skill=1, effect_class=0), step("b", effect_class=2)))))
+    assert stage.effects[2:] == ["send@1", "echo@1#unsafe"]
 
 
 def test_what_planning_costs_counts() -> None:
@@ -143,3 +138,18 @@ def test_a_run_with_neither_plan_nor_planner_fails() -> None:
     assert stage.ending is not None
     assert stage.ending.failure is not None
     assert stage.ending.failure.code == "TW7016"
+
+
+def test_a_plan_made_from_what_comes_from_outside_is_watched_even_where_it_reads_nothing() -> None:
+    stage = Stage(GOAL)
+    stage.answer((1, Answer(0, b'{"sections":[]}', labels=("outside:web",))))
+    assert stage.issued[-1].labels == ("outside:web",)
+    output = codec_json(proposed(made(step("a", skill=1, params={"text": "pay them"}))))
+    stage.answer((2, Answer(0, output, labels=("outside:web",))))
+    assert params_of(stage.issued[-1])["kind"] == "taint"
+
+
+def test_memory_is_told_where_what_it_keeps_comes_from() -> None:
+    stage = Stage(assign(plan(step("a", skill=FETCH)), remember=True))
+    stage.answer(("a", "x"))
+    assert stage.issued[-1].labels == ("outside:fetch",)
