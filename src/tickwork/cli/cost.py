@@ -39,6 +39,7 @@ def cost(run: Reference, /, *, output: Output = "text") -> int:
     if output != "text":
         document = msgspec.to_builtins(costs)
         document["plan"], document["profile"], document["status"] = explained.plan, explained.agent, explained.status
+        document["price_table"] = explained.prices
         document["ledger"] = None if ledger is None else msgspec.to_builtins(ledger)
         write_document(document, output)
         return 0
