@@ -1,5 +1,6 @@
 """What a page of the web says, without what is around it. Reading it reaches nothing."""
 
+import logging
 import re
 from importlib import import_module
 from typing import Any, Final
@@ -17,6 +18,7 @@ MOST_ELEMENTS: Final = 100_000
 MOST_DEPTH: Final = 200
 """Elements within each other; what reads them calls itself for each."""
 
+_SILENT: Final = logging.NullHandler()
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
@@ -57,6 +59,10 @@ def read_page(text: str, url: str, *, markdown: bool, comments: bool) -> Page:
     Raises:
         ValueError: It is no page, or one that nobody reads.
     """
+    # The packages tell a log of each page that says nothing, and the log, where nobody has asked for one, tells the
+    # terminal.
+    for name in ("htmldate", "trafilatura"):
+        logging.getLogger(name).addHandler(_SILENT)
     tree = _tree(text)
     depth = _depth(tree)
     if depth > MOST_DEPTH:
