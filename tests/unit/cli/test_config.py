@@ -11,6 +11,7 @@ from tickwork.cli.config import (
     FILE,
     Settings,
     colours_wanted,
+    load_secrets,
     load_settings,
     module_cache,
     own_key_path,
@@ -109,3 +110,31 @@ def test_a_user_without_a_key_gets_one_that_stays() -> None:
 def test_the_trust_folder_is_the_users_unless_the_user_names_another() -> None:
     assert trust_folder(Settings()) == user_config_path("tickwork", appauthor=False) / "trust"
     assert trust_folder(Settings(trust="~/mine")) == Path.home() / "mine"
+
+
+def test_secrets_come_from_the_environment_and_the_users_file(user_file: Path) -> None:
+    secrets = user_file.with_name("secrets.toml")
+    assert load_secrets({}) == {}
+    secrets.write_text('A = "from the file"\nB = "file"\n')
+    secrets.chmod(0o600)
+    assert load_secrets({"TICKWORK_SECRET_B": "environment"}) == {"A": "from the file", "B": "environment"}
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "kind"),
+    [
+        ('A = "x"', 0o644, WorldReferenceError),
+        ("A = hidden-0123", 0o600, WorldSyntaxError),
+        ("A = 5", 0o600, WorldSchemaError),
+        ("[A]\nb = 1", 0o600, WorldSchemaError),
+    ],
+)
+def test_a_bad_file_of_secrets_is_refused_without_telling_one(
+    user_file: Path, text: str, mode: int, kind: type[WorldError]
+) -> None:
+    secrets = user_file.with_name("secrets.toml")
+    secrets.write_text(text)
+    secrets.chmod(mode)
+    with pytest.raises(kind) as error:
+        load_secrets({})
+    assert "hidden-0123" not in str(error.value)
