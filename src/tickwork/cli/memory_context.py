@@ -32,6 +32,7 @@ def context(
     output: Output = "text",
 ) -> int:
     """Show what of its memory a planner would be shown for a goal, and how much of each share is used."""
+    goal = goal.encode("utf-8", "replace").decode()
     with open_memory(profile) as (memory, found):
         recalled = recall(memory, found.table.memory, goal)
     sections = recalled.context.sections

@@ -31,6 +31,7 @@ def search_memory(
     output: Output = "text",
 ) -> int:
     """Find what a profile remembers, by words and by meaning."""
+    question = question.encode("utf-8", "replace").decode()
     with open_memory(profile) as (memory, _):
         hits = search(memory, question, kind=kind or "", most=most)
     if output != "text":

@@ -18,13 +18,15 @@ import msgspec
 
 from ..clock import Clock
 from .calls import ArtifactRef
-from .errors import ArtifactNotFound, PathRefused, StoreFailed
+from .errors import ArtifactNotFound, PathRefused, SkillInputInvalid, StoreFailed
 from .store.sql import Connection, RowMapping, Select, insert, or_, select, text
 from .store.store import Store
 from .store.tables import TENANT, artifact
 from .words import match_any
 
 MAX_NAME_BYTES: Final = 200
+MAX_WORD_CHARACTERS: Final = 128
+
 INDEXED_BYTES: Final = 1 << 16
 """How much of a text a search looks at."""
 
@@ -171,9 +173,12 @@ class ArtifactShelf:
 
         Raises:
             PathRefused: TW7025, the name is no plain file name.
+            SkillInputInvalid: TW7006, a type, mime or tag is no plain word.
             StoreFailed: TW7018.
         """
         check_name(said.name)
+        for word in (said.type, said.mime, *said.tags):
+            check_word(word)
         digest = hashlib.sha256(body).digest()
         self._bytes.put(digest, body)
         row = {
@@ -244,6 +249,7 @@ class ArtifactShelf:
         """
         query = select(artifact).where(artifact.c.tenant_id == self._tenant)
         latest = (artifact.c.created_us.desc(), artifact.c.id)
+        reference = _whole(reference)
         digits = reference.removeprefix("sha256:").lower()
         with self._store.reading() as connection:
             for found in (artifact.c.id == reference, artifact.c.name == reference):
@@ -298,6 +304,25 @@ def check_name(name: str) -> None:
         )
 
 
+def check_word(word: str) -> None:
+    """Refuse a type, mime or tag that nobody could ask for.
+
+    Raises:
+        SkillInputInvalid: TW7006.
+    """
+    if not word or not word.isprintable() or len(word) > MAX_WORD_CHARACTERS:
+        raise SkillInputInvalid(
+            f"{word[:80]!r} is no type, mime or tag of an artifact",
+            why=f"one is of at most {MAX_WORD_CHARACTERS} characters that can be printed",
+            fix="choose another",
+        )
+
+
+def _whole(said: str) -> str:
+    """Return a text as it could be in the store: half a character is in none."""
+    return said.encode("utf-8", "replace").decode()
+
+
 def readable(mime: str, body: bytes) -> str:
     """Return what a search by text looks at: the beginning of a text, nothing of anything else."""
     kind = mime.partition(";")[0].strip().lower()
@@ -307,21 +332,21 @@ def readable(mime: str, body: bytes) -> str:
 
 
 def _narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
-    column = artifact.c
+    column, mime, run = artifact.c, _whole(wanted.mime), _whole(wanted.run)
     if wanted.type:
-        query = query.where(column.type == wanted.type)
+        query = query.where(column.type == _whole(wanted.type))
     if wanted.name:
-        query = query.where(column.name == wanted.name)
-    if wanted.mime.endswith("/*"):
-        query = query.where(column.mime.startswith(wanted.mime[:-1], autoescape=True))
-    elif wanted.mime:
-        query = query.where(column.mime == wanted.mime)
-    if wanted.run:
-        begins = (column.run_id.startswith(begin, autoescape=True) for begin in (wanted.run, f"r_{wanted.run}"))
+        query = query.where(column.name == _whole(wanted.name))
+    if mime.endswith("/*"):
+        query = query.where(column.mime.startswith(mime[:-1], autoescape=True))
+    elif mime:
+        query = query.where(column.mime == mime)
+    if run:
+        begins = (column.run_id.startswith(begin, autoescape=True) for begin in (run, f"r_{run}"))
         query = query.where(or_(*begins))
     for index, tag in enumerate(wanted.tags):
         held = f"EXISTS (SELECT 1 FROM json_each(CAST(artifact.tags AS TEXT)) WHERE value = :tag{index})"
-        query = query.where(text(held).bindparams(**{f"tag{index}": tag}))
+        query = query.where(text(held).bindparams(**{f"tag{index}": _whole(tag)}))
     return query
 
 

@@ -24,7 +24,7 @@ from msgspec import inspect as shapes
 from ..driver.faults import Fault, as_error
 from ..driver.places import Path as Keys
 from ..driver.places import find_places
-from ..driver.shape import shape_faults
+from ..driver.shape import is_table, kind_name, shape_faults
 from ..errors import WorldSchemaError
 from .compiled import AgentPin, Budget
 from .errors import ProfileInvalid
@@ -201,7 +201,7 @@ def read_profile(path: Path) -> ProfileTable:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        fix = "name a file of TOML or JSON, as `tickwork profile show NAME -o toml` prints one"
+        fix = "name a file of TOML or JSON that you may read"
         raise ProfileInvalid("a profile cannot be read", where=str(path), why=why or "", fix=fix) from error
     return parse_profile(text, path)
 
@@ -229,8 +229,13 @@ def check_profile(document: object, path: Path, lines: Mapping[Keys, int]) -> Pr
     Raises:
         ProfileInvalid: TW7015; every fault is named, with its line where ``lines`` has it.
     """
-    faults = list(shape_faults(document, shapes.type_info(ProfileTable), ()))
     table = None
+    if not is_table(document):
+        faults = [_fault((), "a profile is a table", f"found {kind_name(document)}", 'begin with {"name": ...}')]
+    elif not is_unicode(document):
+        faults = [_fault((), "a text holds half a character", "texts are of whole ones", "write it out")]
+    else:
+        faults = list(shape_faults(document, shapes.type_info(ProfileTable), ()))
     if not faults:
         table = msgspec.convert(document, ProfileTable)
         faults = list(_rule_faults(table))
@@ -264,6 +269,15 @@ def _rule_faults(table: ProfileTable) -> Iterator[Fault]:
         if found is None or not re.match(_pattern(), found["skill"]):
             why = "it is SKILL, or SKILL if EXPRESSION"
             yield _fault(("tainted", index), f"{rule!r} is no rule about outside values", why, 'write "notify"')
+
+
+def is_unicode(document: object) -> bool:
+    """Return whether all texts of a document are of whole characters, and so can be written anywhere."""
+    try:
+        msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fault(path: Keys, what: str, why: str, fix: str) -> Fault:

@@ -5,6 +5,7 @@ Invariants:
     * Status is no part of a version: pausing an agent changes nothing that a run pins.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,12 +17,16 @@ from .profile import DEFAULT, DEFAULT_TABLE, ProfileTable, decode_profile, durat
 from .store.sql import Connection, insert, select, update
 from .store.store import Store
 from .store.tables import TENANT, profile, profile_version, rate
+from .tables import NAME_PATTERN
 
 ACTIVE: Final = "active"
 PAUSED: Final = "paused"
 DISABLED: Final = "disabled"
 STATUSES: Final = (ACTIVE, PAUSED, DISABLED)
 """Of a paused profile no run begins; what runs goes on. A disabled one is paused for good, and is left out of lists."""
+
+
+_NAME: Final = re.compile(NAME_PATTERN)
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -186,6 +191,8 @@ class Profiles:
 
     def _row(self, connection: Connection, name: str) -> tuple[int, str] | None:
         """Return the current version and the status of a profile that is kept."""
+        if not _NAME.match(name):
+            return None
         where = (profile.c.tenant_id == self._tenant, profile.c.name == name)
         row = connection.execute(select(profile.c.version, profile.c.status).where(*where)).first()
         return None if row is None else (row.version, row.status)

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.plane.stores import Hands, open_store
 from tickwork.plane.artifacts import ArtifactShelf, Folder, Leaving, RunArtifacts, Wanted, readable
 from tickwork.plane.calls import ArtifactRef
-from tickwork.plane.errors import ArtifactNotFound, PathRefused, StoreFailed
+from tickwork.plane.errors import ArtifactNotFound, PathRefused, SkillInputInvalid, StoreFailed
 from tickwork.plane.skills.skill import Artifacts
 
 BODY = b"station,snow\nnorth,12\n"
@@ -94,7 +94,7 @@ def test_artifacts_are_found_by_what_is_said_of_them(shelf: ArtifactShelf) -> No
     assert len(shelf.list(most=2)) == 2
 
 
-@pytest.mark.parametrize("text", ['"', "' OR 1=1 --", "snow%", "_now", "NOT snow", "snow*"])
+@pytest.mark.parametrize("text", ['"', "' OR 1=1 --", "snow%", "_now", "NOT snow", "snow*", "\ud800"])
 def test_whatever_stands_in_a_filter_is_only_looked_for(shelf: ArtifactShelf, text: str) -> None:
     shelf.put(Leaving("snow.csv", "text/csv", tags=("x",)), BODY)
     for wanted in (Wanted(tags=(text,)), Wanted(mime=f"{text}/*"), Wanted(run=text), Wanted(type=text)):
@@ -109,7 +109,7 @@ def test_an_artifact_is_named_by_id_name_or_digits_of_its_digest(shelf: Artifact
     assert (newest.run_id, newest.digest) == ("r_2", DIGEST)
     assert shelf.find(newest.id) == newest
     assert shelf.find(DIGEST.hex()[:8]) == shelf.find(f"sha256:{DIGEST.hex()}") == newest
-    for reference in ("", "ghost", DIGEST.hex()[:7], "%", "________"):
+    for reference in ("", "ghost", DIGEST.hex()[:7], "%", "________", "\ud800"):
         with pytest.raises(ArtifactNotFound, match="no artifact"):
             shelf.find(reference)
 
@@ -118,6 +118,14 @@ def test_an_artifact_is_named_by_id_name_or_digits_of_its_digest(shelf: Artifact
 def test_a_name_is_a_plain_file_name(shelf: ArtifactShelf, name: str) -> None:
     with pytest.raises(PathRefused):
         shelf.put(Leaving(name, "text/plain"), BODY)
+    assert shelf.list() == []
+
+
+@pytest.mark.parametrize("word", ["", "a\nb", "\ud800", "x" * 129])
+def test_a_type_mime_or_tag_is_a_word_that_can_be_asked_for(shelf: ArtifactShelf, word: str) -> None:
+    for said in (Leaving("a", word), Leaving("a", "text/plain", word), Leaving("a", "text/plain", tags=(word,))):
+        with pytest.raises(SkillInputInvalid, match="no type, mime or tag"):
+            shelf.put(said, BODY)
     assert shelf.list() == []
 
 

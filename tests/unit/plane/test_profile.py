@@ -130,7 +130,9 @@ def test_what_contradicts_itself_is_refused(text: str, what: str) -> None:
         parse_profile(text, Path("p.toml"))
 
 
-@pytest.mark.parametrize("text", ["[1]", "null", "3", '{"name": null}', "{", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["[1]", "null", "3", '{"name": null}', "{", "[" * 100_000, '{"name": "a", "owner": "\\ud800"}']
+)
 def test_json_that_is_no_profile_is_refused(text: str) -> None:
     with pytest.raises(ProfileInvalid):
         parse_profile(text, Path("p.json"))

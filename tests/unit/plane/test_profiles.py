@@ -91,6 +91,9 @@ def test_what_is_absent_is_said(profiles: Profiles) -> None:
     profiles.add(ANALYST)
     with pytest.raises(ProfileNotFound, match="no profile ghost"):
         profiles.find("ghost")
+    for name in ("", "\ud800", "Default", "default\n", "x" * 100):
+        with pytest.raises(ProfileNotFound):
+            profiles.find(name)
     with pytest.raises(ProfileNotFound, match="no version 9"):
         profiles.find("analyst", 9)
     with pytest.raises(ProfileNotFound):

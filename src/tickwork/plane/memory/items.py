@@ -111,6 +111,8 @@ class Memory:
             SkillInputInvalid: TW7006, it is longer than it may be.
         """
         check_label(label)
+        if not _is_text(value):
+            raise SkillInputInvalid(f"the block {label} is no text", why="a text is of characters", fix="write it out")
         with self.store.begin() as connection:
             found = self._block(connection, label)
             most = limit or (found.limit if found is not None else 4096)
@@ -133,6 +135,7 @@ class Memory:
 
     def drop_block(self, label: str) -> bool:
         """Remove a block, and return whether there was one."""
+        check_label(label)
         with self.store.begin() as connection:
             return connection.execute(delete(memory_block).where(*self._own(label))).rowcount > 0
 
@@ -181,7 +184,11 @@ class Memory:
         key = self._id(kind, digest)
         vector = pack(self.embedder.embed([said])[0])
         with self.store.begin() as connection:
-            if self._row(connection, key) is None:
+            found = self._row(connection, key)
+            if found is not None and found.superseded_by:
+                # What had been replaced holds again.
+                connection.execute(update(memory_item).where(memory_item.c.id == key).values(superseded_by=None))
+            if found is None:
                 row = {
                     "id": key,
                     "tenant_id": self.tenant,
@@ -248,6 +255,8 @@ class Memory:
 
     def _row(self, connection: Connection, key: str) -> Item | None:
         c = memory_item.c
+        if not key.isascii():
+            return None
         where = (c.id == key, c.tenant_id == self.tenant, c.profile == self.profile)
         row = connection.execute(select(memory_item).where(*where)).mappings().first()
         return None if row is None else item_of(row)
@@ -320,13 +329,18 @@ def check_text(said: str) -> str:
     """
     said = said.strip()
     size = len(said.encode("utf-8", "surrogatepass"))
-    if not said or size > MAX_TEXT_BYTES or "\0" in said or any("\ud800" <= c <= "\udfff" for c in said):
+    if not said or size > MAX_TEXT_BYTES or not _is_text(said):
         raise SkillInputInvalid(
             f"a text of {size:,} bytes cannot be remembered",
             why=f"it is of characters, and has 1 to {MAX_TEXT_BYTES:,} bytes",
             fix="say it in fewer words, or keep it as an artifact",
         )
     return said
+
+
+def _is_text(said: str) -> bool:
+    """Return whether a text is of whole characters, without the one that ends texts elsewhere."""
+    return "\0" not in said and not any("\ud800" <= c <= "\udfff" for c in said)
 
 
 def check_label(label: str) -> None:

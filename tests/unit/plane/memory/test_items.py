@@ -54,6 +54,13 @@ def test_profiles_do_not_share_their_memory(memory: Memory) -> None:
     assert other.add("semantic", "Snow closes the pass.").id != item.id
 
 
+def test_what_was_replaced_can_hold_again(memory: Memory) -> None:
+    old = memory.add("semantic", "The pass is closed in winter.")
+    new = memory.add("semantic", "The pass is open all year.", replaces=old.id)
+    assert memory.add("semantic", "The pass is closed in winter.", replaces=new.id) == old
+    assert [item.id for item in memory.items()] == [old.id]
+
+
 @pytest.mark.parametrize("text", ["", "  \n", "a\0b", "\ud800", "x" * (MAX_TEXT_BYTES + 1)])
 def test_what_is_no_text_is_not_remembered(memory: Memory, text: str) -> None:
     with pytest.raises(SkillInputInvalid, match="cannot be remembered"):
@@ -77,6 +84,9 @@ def test_a_block_has_a_limit_and_counts_its_versions(memory: Memory) -> None:
     assert memory.set_block("persona", "y" * 4999).limit == 5000
     with pytest.raises(SkillInputInvalid):
         memory.set_block("persona", "", limit=1 << 20)
+    for text in ("\ud800", "a\0b"):
+        with pytest.raises(SkillInputInvalid, match="no text"):
+            memory.set_block("persona", text)
     memory.set_block("house", "rules")
     assert [block.label for block in memory.blocks()] == ["house", "persona"]
     assert memory.drop_block("house")
