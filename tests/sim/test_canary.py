@@ -101,7 +101,7 @@ def test_a_fork_that_performs_again_what_has_a_result_is_found(monkeypatch: pyte
     def unread(*arguments: object) -> tuple[list[Effect], list[object]]:
         return list(arguments[2]), []  # type: ignore[call-overload]
 
-    monkeypatch.setattr(fork, "_recorded_results", unread)
+    monkeypatch.setattr(fork, "recorded_results", unread)
     assert "whose results" in str(find())
 
 

@@ -32,7 +32,7 @@ from .session import (
     options_for,
     stop_on_signal,
 )
-from .sources import Reference, known_world, open_source
+from .sources import Reference, open_source, runs_plan
 from .swaps import ForkModelSwaps, ForkSwaps, parse_model_swaps, parse_swaps
 
 EXAMPLES: Final = """Examples:
@@ -45,6 +45,7 @@ EXAMPLES: Final = """Examples:
     tickwork fork weather.twk --at 24 --swap jfk=station-2.wasm
     tickwork fork weather.twk --at 24 --swap-model forecast=forecast:1.1.0
     tickwork fork weather.twk --at 24 --revoke jfk=publish:anomaly
+    tickwork fork 01a2 --at 3 --set input.city=LAX
 
 --set takes
     topic.NAME=VALUE             a value the topic retains
@@ -53,6 +54,7 @@ EXAMPLES: Final = """Examples:
     agent.NAME.fuel=N            other fuel per turn
     agent.NAME=stop              also suspend, resume
     window.NAME=open             also close
+    input.NAME=VALUE             an input of the plan, for steps still to begin
 
 --drop takes
     agent:NAME, topic:NAME       what feeds bring there
@@ -61,6 +63,7 @@ EXAMPLES: Final = """Examples:
 A fork that changes nothing ends in the head of the original."""
 
 SOURCE: Final = "operator"
+PLAN_INPUT: Final = "input."
 ACTIONS: Final[Mapping[str, InputKind]] = {
     "stop": InputKind.STOP_AGENT,
     "suspend": InputKind.SUSPEND_AGENT,
@@ -109,6 +112,15 @@ def fork(
     with open_source(run) as source:
         with reading(source) as parent:
             header, environment = read_header(parent)
+        if runs_plan(source):
+            for option, given in (("--journal", to), ("--swap", swap), ("--swap-model", swap_model)):
+                if given:
+                    raise UsageFault(f"{option} is for worlds", why="this is a run of a plan", fix="leave it out")
+            from .fork_plan import fork_plan  # No other run loads anything of plans.
+
+            own = [word.removeprefix(PLAN_INPUT) for word in set_ or [] if word.startswith(PLAN_INPUT)]
+            rest = [word for word in set_ or [] if not word.startswith(PLAN_INPUT)]
+            return fork_plan(source, header, at, parse_edit(header, rest, drop or []), own, output)
         edit = parse_edit(header, set_ or [], drop or [])
         of_swaps, grants = split_grants(grant or [], {word.partition("=")[0] for word in swap or []})
         of_models = parse_model_swaps(swap_model or [], ticks=False)
@@ -118,8 +130,7 @@ def fork(
         with stop_on_signal() as stop, options_for("fork", workers=workers, folder=folder, models=models) as options:
             options = msgspec.structs.replace(options, stop=stop, allow_unsigned=allow_unsigned)
             target, decided = to or next_journal(header.name), decisions(decide or [])
-            world = known_world(source)
-            done = fork_run(source, at=at, to=target, edit=edit, world=world, decisions=decided, options=options)
+            done = fork_run(source, at=at, to=target, edit=edit, decisions=decided, options=options)
     return finish(done, stop, output, {"parent": environment.run_id, "forked_at": at})
 
 

@@ -96,7 +96,7 @@ def fork(
                     f"nothing can be changed at tick {at}", why="the run has ended there", fix="fork at an earlier tick"
                 )
             owed = read_owed(known, parent)
-            waiting, results = _recorded_results(parent, at, () if ended else fold.machine.state.effects, owed)
+            waiting, results = recorded_results(parent, at, () if ended else fold.machine.state.effects, owed)
             again, decided, undecided = settle_unknown(waiting, decisions or {})
             if undecided:
                 raise undecided_error(undecided)
@@ -104,7 +104,7 @@ def fork(
             of_agents, of_models = split_swaps(edit.swaps)
             plans = further_plans(of_agents, fold.machine, fold.crew)
             further = further_model_plans(of_models, fold.machine, options)
-            edits = [*(owed.pending(at) if at == parent.length() else ()), *_edits(edit, (*plans, *further))]
+            edits = [*(owed.pending(at) if at == parent.length() else ()), *edits_of(edit, (*plans, *further))]
             inbox.schedule(plans)
             inbox.schedule_models(further)
             inbox.recall(results)
@@ -132,7 +132,7 @@ def fork(
                 return finish(loop, environment, to)
 
 
-def _edits(edit: Edit, plans: Sequence[SwapPlan | ModelPlan]) -> list[Input]:
+def edits_of(edit: Edit, plans: Sequence[SwapPlan | ModelPlan]) -> list[Input]:
     """Return a fork's inputs, after one that gives its effects keys of their own."""
     if not edit.inputs and not edit.dropped and not plans:
         return []
@@ -156,12 +156,12 @@ def _copy_prefix(
     for frame in parent.frames(0, at - 1) if at else ():
         copied = codec.link(heads, frame.tick, frame.inputs, frame.turns, frame.derived, frame.hints)
         heads = (copied.d, copied.f)
-        writer.append(copied, _detached(parent, frame))
+        writer.append(copied, detached_bodies(parent, frame))
     writer.flush(durable=True)  # One group: the prefix is there whole, or the journal is no fork yet.
     return writer, heads
 
 
-def _detached(parent: JournalReader, frame: Frame) -> list[bytes]:
+def detached_bodies(parent: JournalReader, frame: Frame) -> list[bytes]:
     """Return the bodies a frame's records name by digest."""
     digests = [item.digest for item in codec.decode_inputs(frame.inputs) if item.digest]
     digests += [turn.digest for turn in codec.decode_turns(frame.turns) if turn.digest]
@@ -179,7 +179,7 @@ def _brought(parent: JournalReader, frame: Frame) -> Iterator[bytes]:
                 yield parent.content(digest)
 
 
-def _recorded_results(
+def recorded_results(
     parent: JournalReader, at: int, effects: Sequence[Effect], owed: Owed
 ) -> tuple[list[Effect], list[tuple[int, Input]]]:
     """Return the effects open at a tick whose result is not recorded, and the recorded results, each with its tick.

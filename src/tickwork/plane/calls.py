@@ -191,9 +191,10 @@ class Order(msgspec.Struct, frozen=True):
     """What a person tells a running plan, as the JSON body of a message to the executor.
 
     Attributes:
-        order: ``cancel``, ``skip`` or ``complete``.
-        step: Path of the step (``skip``, ``complete``).
-        output: What the step came to (``complete``), as it is decoded.
+        order: ``cancel``, ``skip``, ``complete``, or ``input`` for another value of an input of the plan, which steps
+            read that begin from then on.
+        step: Path of the step (``skip``, ``complete``), or name of the input.
+        output: What the step came to (``complete``), or the value (``input``), as it is decoded.
     """
 
     order: str

@@ -181,7 +181,7 @@ class Engine:
             header = codec.decode_header(journal.header()[0])
             assignment = read_assignment(header)
             dispatch = self._dispatch(row, header, assignment)
-            open_ = resume_live if journal.length() else begin_live
+            open_ = resume_live if journal.length() or row.relation == "fork" else begin_live
             live = open_(row, journal, header, self._waits, dispatch, self._options)
         except BaseException:
             journal.close()

@@ -17,6 +17,7 @@ from ..driver.crew import Crew
 from ..driver.loop import OPERATOR, Inbox, Loop, settle_unknown, status_name
 from ..driver.opening import executing
 from ..driver.options import Options
+from ..driver.owed import read_owed
 from ..driver.performers import Dispatch, Performer, Terms
 from ..driver.resolve import World
 from ..driver.verify import fold_prefix
@@ -243,13 +244,20 @@ def resume_live(
     world = World(header, natives={EXECUTOR_ENTRY: PlanExecutor})
     length = journal.length()
     with ExitStack() as stack:
-        _, _, fold = stack.enter_context(executing(journal, world, options, until=length, live=True))
+        _, environment, fold = stack.enter_context(executing(journal, world, options, until=length, live=True))
         if fold.crew is None:
             raise InternalError("a fold that executes has a crew")
         inbox = Inbox(())
         heads = fold_prefix(fold, journal, length, inbox, "verify", options)
         state = fold.machine.state
-        again, _, lost = settle_unknown(state.effects if state.status < RunStatus.COMPLETE else [], {})
+        open_ = state.effects if state.status < RunStatus.COMPLETE else []
+        # Of a fork: what the original has an answer for enters, and with the first own tick the change.
+        owed = read_owed(environment, journal)
+        known = owed.answers(open_)
+        answers = {item.number for _, item in known}
+        again, _, lost = settle_unknown([effect for effect in open_ if effect.number not in answers], {})
+        inbox.change(owed.pending(length))
+        inbox.recall(known)
         loop = Loop(fold.machine, fold.crew, journal, inbox, dispatch, options, heads)
         loop.turns, loop.failed = fold.turns, fold.failed
         live = Live(row, loop, journal, waits, stack.pop_all())

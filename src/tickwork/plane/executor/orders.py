@@ -1,10 +1,10 @@
-"""What people tell a running plan: to end, or that a step is done or need not be.
+"""What people tell a running plan: to end, that a step is done or need not be, or that an input is another.
 
 Law: an order that fits nothing, or comes a second time, changes nothing and leaves a line.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -12,7 +12,7 @@ from ..calls import Failure, Order
 from ..json_text import write_json
 from .failing import end_item, end_step, stop
 from .state import Item, ScopeStatus, Stage, StepStatus
-from .work import Work, failure_of
+from .work import Work, failure_of, value_of
 
 _orders: Final = msgspec.json.Decoder(Order)
 _SEGMENT: Final = re.compile(r"([a-z][a-z0-9_]{0,63})(?:\[(\d{1,6})\])?(?:~\d{1,6})?")
@@ -31,6 +31,8 @@ def take(work: Work, body: bytes) -> None:
         _cancel(work, order)
     elif order.order in ("skip", "complete"):
         _settle_step(work, order)
+    elif order.order == "input":
+        _change_input(work, order)
     else:
         _refuse(work, f"there is no order {order.order!r}")
 
@@ -51,6 +53,17 @@ def _cancel(work: Work, order: Order) -> None:
         _refuse(work, "cancel: the run is ending already")
         return
     stop(work, root, failure, "", cancelled=True)
+
+
+def _change_input(work: Work, order: Order) -> None:
+    """Give an input of the run's own plan another value; steps that have begun keep what they read."""
+    root = min(work.scopes, default=0)
+    known: dict[str, Any] = value_of(work.scopes[root].inputs) if root else {}
+    if order.step not in known:
+        _refuse(work, f"input {order.step!r}: the plan has no such input")
+        return
+    work.scope(root).inputs = write_json({**known, order.step: order.output})
+    work.note("", "decided", f"input {order.step} changed by {order.by or 'nobody'}")
 
 
 def _settle_step(work: Work, order: Order) -> None:

@@ -135,3 +135,14 @@ def test_an_order_is_an_input_of_the_run() -> None:
     done = play(assignment, usual, inputs=((0, order),))
     assert done.skills.paths() == ["a", "c"]
     assert done.ending.status == "succeeded"
+
+
+def test_an_input_of_the_plan_that_is_changed_is_read_by_steps_that_begin_afterwards() -> None:
+    steps = (step("a", params={"of": "${inputs.x}"}), step("b", 0, params={"of": "${inputs.x}"}))
+    stage = Stage(assign(plan(*steps), inputs={"x": 1}))
+    first = stage.issued[-1]
+    stage.order("input", "x", 2)
+    stage.order("input", "unknown", 3)
+    assert stage.logs == ["refused: input 'unknown': the plan has no such input"]
+    stage.answer((first.number, {"done": True}))
+    assert (first.params, stage.issued[-1].params) == (b'{"of":1}', b'{"of":2}')

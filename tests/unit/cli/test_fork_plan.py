@@ -1,0 +1,104 @@
+"""cli/fork_plan.py, plane/forking.py: a run of a plan goes on differently, and shares what was before."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.program import call
+
+PLAN = """
+name = "chain"
+[inputs.city]
+type = "string"
+default = "Oslo"
+[inputs.count]
+type = "integer"
+default = 1
+[[steps]]
+id = "one"
+skill = "json_transform"
+params = { value = { city = "${inputs.city}" }, expression = "@" }
+[[steps]]
+id = "ask"
+depends_on = ["one"]
+approval = { message = "go on?" }
+skill = "json_transform"
+params = { value = {}, expression = "@" }
+[[steps]]
+id = "two"
+depends_on = ["ask"]
+skill = "json_transform"
+[steps.params]
+expression = "@"
+value = { was = "${steps.one.output.city}", now = "${inputs.city}", n = "${inputs.count}" }
+[outputs]
+cities = "${steps.two.output}"
+"""
+
+
+def cities(document: dict[str, object]) -> object:
+    """Return what a run of that plan came to."""
+    assert document["status"] == "succeeded"
+    output = document["output"]
+    assert isinstance(output, dict)
+    return output["cities"]
+
+
+@pytest.fixture
+def run(folder: Path) -> str:
+    """Return a run of that plan that has ended; somebody has agreed on the way."""
+    (folder / "chain.toml").write_text(PLAN)
+    waiting = call("plan", "run", "chain.toml", "-o", "json").document()
+    asked = waiting["waiting"]
+    assert isinstance(asked, list)
+    granted = call("approval", "grant", asked[0]["id"], "-o", "json")
+    assert granted.status == 0, granted.err
+    assert cities(granted.document()) == {"was": "Oslo", "now": "Oslo", "n": 1}
+    return str(waiting["run_id"])
+
+
+@pytest.mark.slow
+def test_a_fork_without_a_change_has_the_head_of_the_original_at_every_tick(run: str) -> None:
+    original = call("replay", run, "-o", "json").document()
+    frames = original["frames"]
+    assert isinstance(frames, int)
+    for at in range(frames - 1):
+        # What was agreed after the fork in the original is agreed in the fork: it is the same question.
+        made = call("fork", run, "--at", str(at), "-o", "json")
+        if made.status == 6:
+            assert at <= 1, "the question was not asked yet"
+            continue
+        assert (made.status, made.document()["head"]) == (0, original["head"]), at
+    assert call("fork", run, "--at", str(frames)).status == 8
+
+
+@pytest.mark.slow
+def test_an_input_that_is_changed_is_read_by_the_steps_that_follow(run: str, folder: Path) -> None:
+    made = call("fork", run, "--at", "2", "--set", "input.city=Rome", "--set", "input.count=7", "-o", "json")
+    assert made.status == 0, made.err
+    assert cities(made.document()) == {"was": "Oslo", "now": "Rome", "n": 7}
+    fork = str(made.document()["run_id"])
+    assert call("verify", fork).status == 0
+    assert call("diff", run, fork).status == 3
+    assert call("pack", fork, "-o", "fork.twk").status == 0
+    again = call("fork", "fork.twk", "--at", "2", "--set", "input.city=Bonn", "-o", "json").document()
+    assert cities(again) == {"was": "Oslo", "now": "Bonn", "n": 1}
+    listed = call("runs", "--family", run, "-o", "json").document()["runs"]
+    assert isinstance(listed, list)
+    assert [(one["relation"], one["parent"]) for one in listed] == [("fork", fork), ("fork", run), (None, None)]
+
+
+@pytest.mark.slow
+def test_a_change_that_fits_nothing_makes_no_run(run: str) -> None:
+    for options, status in (
+        (["--at", "2", "--set", "input.town=Rome"], 78),
+        (["--at", "2", "--set", "input.count=many"], 2),
+        (["--at", "2", "--set", "nonsense"], 2),
+        (["--at", "2", "--journal", "x.twk"], 2),
+        (["--at", "99"], 8),
+        (["--at", "-1"], 8),
+    ):
+        assert call("fork", run, *options).status == status, options
+    listed = call("runs", "-o", "json").document()["runs"]
+    assert isinstance(listed, list)
+    assert len(listed) == 1
