@@ -18,6 +18,8 @@ _ANOTHER_TEXT: Final = "choose another text"
 def shape_faults(value: object, shape: shapes.Type, path: places.Path) -> Iterator[Fault]:
     """Yield every way in which ``value`` is not of ``shape``: unknown keys, missing ones, types, ranges."""
     match shape:
+        case shapes.Metadata(type=shapes.StrType()) if not isinstance(value, str):
+            yield _kind_fault(value, shape, path)
         case shapes.Metadata():
             for fault in shape_faults(value, shape.type, path):
                 yield _explained(fault, shape) if fault.path == path and fault.fix == _ANOTHER_TEXT else fault

@@ -33,13 +33,28 @@ Money = Annotated[
         examples=["0.25"],
     ),
 ]
+MaybeDuration = Annotated[
+    str, Meta(pattern=f"^$|{DURATION_PATTERN}", description="A text such as `30s` or `1h30m`.", examples=["30s"])
+]
+MaybeMoney = Annotated[
+    str, Meta(pattern=f"^$|{MONEY_PATTERN}", description="A text of US dollars such as `0.25`.", examples=["0.25"])
+]
 Expression = Annotated[str, Meta(max_length=4096, description="An expression of CEL.")]
 OnError = Literal["abort", "continue", "retry", "fallback", "escalate"]
 Join = Literal["all", "any"] | Annotated[int, Meta(ge=1)]
+_SKILL_PATTERN: Final = r"^[a-z][a-z0-9_.-]{0,127}(@[0-9A-Za-z.+-]{1,32})?$"
+MaybeSkill = Annotated[
+    str,
+    Meta(
+        pattern=f"^$|{_SKILL_PATTERN}",
+        description="A skill, `NAME` or `NAME@VERSION`.",
+        examples=["http_call"],
+    ),
+]
 SkillName = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z][a-z0-9_.-]{0,127}(@[0-9A-Za-z.+-]{1,32})?$",
+        pattern=_SKILL_PATTERN,
         description="A skill, `NAME` or `NAME@VERSION`.",
         examples=["http_call"],
     ),
@@ -87,7 +102,7 @@ class ApprovalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     by: Annotated[tuple[str, ...], Meta(description="Who may decide; empty for anybody.")] = ()
     need: Annotated[int, Meta(ge=1, le=32, description="How many of them have to agree.")] = 1
     message: Annotated[str, Meta(description="What they are asked; may hold `${expressions}`.")] = ""
-    timeout: Duration | Literal[""] = ""
+    timeout: MaybeDuration = ""
     on_timeout: Literal["deny", "grant", "escalate"] = "deny"
     escalate_to: tuple[str, ...] = ()
 
@@ -95,11 +110,11 @@ class ApprovalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 class WaitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a step without a skill waits for: exactly one of ``timer``, ``signal`` and ``input``."""
 
-    timer: Duration | Literal[""] = ""
+    timer: MaybeDuration = ""
     signal: Annotated[str, Meta(max_length=128, description="Name of a signal; its body is the step's output.")] = ""
     input: Annotated[dict[str, Any], Meta(description="JSON Schema of what a person has to give.")] = {}
     message: str = ""
-    timeout: Duration | Literal[""] = ""
+    timeout: MaybeDuration = ""
 
 
 class CacheTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -112,8 +127,8 @@ class CacheTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 class BudgetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a run may use at most. A hard limit is never passed; a soft one is told of."""
 
-    usd: Money | Literal[""] = ""
-    soft_usd: Money | Literal[""] = ""
+    usd: MaybeMoney = ""
+    soft_usd: MaybeMoney = ""
     tokens: Annotated[int, Meta(ge=0)] = 0
     calls: Annotated[int, Meta(ge=0)] = 0
 
@@ -127,7 +142,7 @@ class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     id: Name
     title: str = ""
-    skill: SkillName | Literal[""] = ""
+    skill: MaybeSkill = ""
     params: Annotated[dict[str, Any], Meta(description="Texts may hold `${expressions}`.")] = {}
     plan: Annotated[str, Meta(description="A plan of `plans`, run as this step; `params` are its inputs.")] = ""
     wait: WaitTable | None = None
@@ -136,7 +151,7 @@ class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     when: Expression = ""
     for_each: Annotated[Expression, Meta(description="A list; the step is done for each `item`, at `index`.")] = ""
     max_parallel: Annotated[int, Meta(ge=0, le=1024, description="Calls of `for_each` at once; 0 for no bound.")] = 0
-    timeout: Duration | Literal[""] = ""
+    timeout: MaybeDuration = ""
     retry: RetryTable | None = None
     on_error: OnError = "abort"
     fallback: CallTable | None = None
@@ -145,7 +160,7 @@ class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     cache: CacheTable | None = None
     outputs: Annotated[dict[str, Any], Meta(description="What `steps.NAME.output` is to hold; may read `result`.")] = {}
     effect_class: Literal["", "pure", "idempotent", "compensable", "unsafe"] = ""
-    budget_usd: Money | Literal[""] = ""
+    budget_usd: MaybeMoney = ""
 
 
 class PlanTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
