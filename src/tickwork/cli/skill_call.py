@@ -16,7 +16,7 @@ from ..plane.errors import SkillRefused
 from ..plane.json_text import read_json, write_json
 from ..plane.profile import GrantsTable
 from ..plane.secrets import SecretBox
-from ..plane.skills.granting import grant_parts
+from ..plane.skills.granting import grant_parts, granted_secrets
 from ..plane.skills.performing import Ports, SkillPerformer
 from .config import load_secrets, load_settings, models_folder
 from .output import Output, talk, write_document, write_line
@@ -84,7 +84,8 @@ def call(
     given = _given(params)
     clock = SystemClock()
     with ExitStack() as held:
-        found = held.enter_context(open_registry()).find(reference)
+        registry = held.enter_context(open_registry())
+        found = registry.find(reference)
         table = (grants or Grants()).table()
         if profile:
             if grants is not None and grants != Grants():
@@ -95,7 +96,7 @@ def call(
             from ..infer.client import Models  # Loads what asks models.
 
             parts["models"] = held.enter_context(Models(models_folder(load_settings())))
-        ports = Ports(clock, SecretBox(load_secrets()), parts=parts)
+        ports = Ports(clock, SecretBox(load_secrets(), granted_secrets(table, registry)), parts=parts)
         performer = SkillPerformer(found, ports, run_id=clock.unique())
         answer = performer.answer(SkillCall(1, "call", "step", 1, found.reference, given, timeout_ms=timeout))
     return _show(answer, output)

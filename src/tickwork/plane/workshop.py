@@ -31,7 +31,7 @@ from .profile import ProfileTable
 from .profiles import Profiles
 from .secrets import SecretBox
 from .skills.caching import StoredOutputs
-from .skills.granting import grant_parts
+from .skills.granting import grant_parts, granted_secrets
 from .skills.performing import Ports, SkillPerformer
 from .skills.registry import Found, Registry
 from .store.runs import RunRow
@@ -152,7 +152,7 @@ class Workshop:
         )
 
     def _box(self, table: ProfileTable) -> SecretBox:
-        return SecretBox(self._secrets, frozenset(table.grants.secrets))
+        return SecretBox(self._secrets, granted_secrets(table.grants, self.registry))
 
     def _planning(self, row: RunRow, assignment: Assignment, table: ProfileTable) -> dict[str, Performer]:
         proposer = ProjectProposer(

@@ -29,7 +29,7 @@ import msgspec
 
 from ...driver.faults import Fault, key_text
 from ...driver.places import find_places, line_of
-from ...driver.shape import shape_faults
+from ...driver.shape import is_array, is_table, shape_faults
 from ...errors import WorldSchemaError
 from ...kinds import EffectClass
 from ..compiled import CostHint, RetryRule
@@ -37,6 +37,7 @@ from ..errors import SkillInvalid
 from ..money import parse_usd
 from ..profile import duration_us
 from ..secrets import Secrets
+from ..secrets import HANDLE
 from ..tables import Duration, Expression, Money, RetryTable
 from .skill import Traits
 
@@ -114,6 +115,19 @@ class Configuration(msgspec.Struct, frozen=True):
         """Return whether a skill is one of a server: its table, if there is one, says nothing but a policy."""
         server, dot, _ = name.partition(".")
         return bool(dot) and server in self.servers and not {*self.skills.get(name, {})} - {"policy"}
+
+    def secrets(self) -> frozenset[str]:
+        """Return the names of the secrets that the tables name, wherever in them."""
+        found, todo = set[str](), list[Any]([*self.skills.values(), *self.servers.values()])
+        while todo:
+            item = todo.pop()
+            if isinstance(item, str):
+                found.update(HANDLE.findall(item))
+            elif is_table(item):
+                todo += item.values()
+            elif is_array(item):
+                todo += item
+        return frozenset(found)
 
     def policy(self, name: str) -> PolicyTable:
         """Return what holds for a skill here.

@@ -12,6 +12,7 @@ from ..errors import SkillRefused
 from ..profile import GrantsTable
 from ..secrets import HANDLE, Revealed
 from .folders import Folders
+from .registry import Registry
 from .skill import CallContext
 
 T = TypeVar("T")
@@ -45,6 +46,12 @@ def grant_parts(grants: GrantsTable, *, project: Path, clock: Clock, threads: Th
         "databases": Databases((*grants.databases, *grants.writable), grants.writable, project),
         "secrets": frozenset(grants.secrets),
     }
+
+
+def granted_secrets(grants: GrantsTable, registry: Registry) -> frozenset[str]:
+    """Return the names of the secrets that calls may be shown: those of the grants, and those of the settings."""
+    addresses = HANDLE.findall(" ".join((*grants.databases, *grants.writable)))
+    return frozenset(grants.secrets) | frozenset(addresses) | registry.secrets()
 
 
 def part_of(context: CallContext, name: str, kind: type[T]) -> T:

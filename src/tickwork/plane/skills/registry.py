@@ -224,6 +224,10 @@ class Registry:
                 continue
         return able
 
+    def secrets(self) -> frozenset[str]:
+        """Return the names of the secrets that the settings of skills name."""
+        return self._configuration.secrets()
+
     def close(self) -> None:
         """Let servers go, and skills that hold something open."""
         with self._lock:

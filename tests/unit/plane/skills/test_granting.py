@@ -8,9 +8,11 @@ from tickwork.plane.egress import Egress
 from tickwork.plane.errors import SkillRefused
 from tickwork.plane.profile import GrantsTable
 from tickwork.plane.secrets import Revealed, SecretBox
+from tickwork.plane.skills.configuration import Configuration
 from tickwork.plane.skills.folders import Folders
-from tickwork.plane.skills.granting import Databases, fill_named, fill_secrets, grant_parts, part_of
+from tickwork.plane.skills.granting import Databases, fill_named, fill_secrets, grant_parts, granted_secrets, part_of
 from tickwork.plane.skills.performing import _NoArtifacts
+from tickwork.plane.skills.registry import Registry
 from tickwork.plane.skills.skill import CallContext
 
 GRANTS = GrantsTable(("a.example",), True, ("docs",), ("out",), ("a.db",), ("b.db",), ("TOKEN",))
@@ -56,3 +58,11 @@ def test_a_context_says_what_is_left() -> None:
     assert asked.left_ms(700) == 5
     asked.deadline_ns = 1
     assert asked.left_ms(700) == 1
+
+
+def test_calls_are_shown_what_grants_and_settings_name() -> None:
+    tables = {"a": {"kind": "notify", "url": "secret:HOOK", "more": [{"x": "Bearer secret:KEY"}], "n": 1}}
+    registry = Registry(Configuration(tables, {"far": {"env": {"T": "secret:FAR"}}}), {})
+    grants = GrantsTable(databases=("secret:SHOP", "a.db"), secrets=("TOKEN",))
+    assert granted_secrets(grants, registry) == {"HOOK", "KEY", "FAR", "SHOP", "TOKEN"}
+    assert granted_secrets(GrantsTable(), Registry(Configuration(), {})) == frozenset()
