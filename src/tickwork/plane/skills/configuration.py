@@ -36,8 +36,7 @@ from ..compiled import CostHint, RetryRule
 from ..errors import SkillInvalid
 from ..money import parse_usd
 from ..profile import duration_us
-from ..secrets import Secrets
-from ..secrets import HANDLE
+from ..secrets import HANDLE, Secrets
 from ..tables import Duration, Expression, Money, RetryTable
 from .skill import Traits
 
@@ -116,7 +115,7 @@ class Configuration(msgspec.Struct, frozen=True):
         server, dot, _ = name.partition(".")
         return bool(dot) and server in self.servers and not {*self.skills.get(name, {})} - {"policy"}
 
-    def secrets(self) -> frozenset[str]:
+    def named_secrets(self) -> frozenset[str]:
         """Return the names of the secrets that the tables name, wherever in them."""
         found, todo = set[str](), list[Any]([*self.skills.values(), *self.servers.values()])
         while todo:

@@ -51,7 +51,7 @@ def grant_parts(grants: GrantsTable, *, project: Path, clock: Clock, threads: Th
 def granted_secrets(grants: GrantsTable, registry: Registry) -> frozenset[str]:
     """Return the names of the secrets that calls may be shown: those of the grants, and those of the settings."""
     addresses = HANDLE.findall(" ".join((*grants.databases, *grants.writable)))
-    return frozenset(grants.secrets) | frozenset(addresses) | registry.secrets()
+    return frozenset(grants.secrets) | frozenset(addresses) | registry.named_secrets()
 
 
 def part_of(context: CallContext, name: str, kind: type[T]) -> T:

@@ -224,9 +224,9 @@ class Registry:
                 continue
         return able
 
-    def secrets(self) -> frozenset[str]:
+    def named_secrets(self) -> frozenset[str]:
         """Return the names of the secrets that the settings of skills name."""
-        return self._configuration.secrets()
+        return self._configuration.named_secrets()
 
     def close(self) -> None:
         """Let servers go, and skills that hold something open."""
