@@ -117,11 +117,10 @@ class Live:
 
     def _withdraw(self) -> None:
         """Give up what the plan no longer waits for."""
+        # An executor that has left waits for nothing, and is no more.
         state: PlanState | None = self.loop.crew.native_state(EXECUTOR_NUMBER)
-        if state is None:
-            return
+        calls = {number for number, _ in state.calls} if state is not None else set[int]()
         parked = {number: effect for number, (effect, _) in self.dispatch.parked.items() if number not in self._lost}
-        calls = {number for number, _ in state.calls}
         gone = {number for number, effect in parked.items() if read_call(effect).number not in calls}
         if not gone:
             return
