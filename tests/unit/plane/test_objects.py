@@ -1,6 +1,7 @@
 """Bytes of artifacts in a store of objects."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from obstore.store import LocalStore, MemoryStore
 
 from tests.unit.plane.stores import open_store
 from tickwork.plane.artifacts import ArtifactShelf, Bytes, Leaving
-from tickwork.plane.errors import ArtifactNotFound, StoreFailed
+from tickwork.plane.errors import ArtifactNotFound, GoalsMissing, StoreFailed
 from tickwork.plane.objects import Objects, open_objects
 
 BODY = b"snow"
@@ -52,3 +53,11 @@ def test_a_store_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     (tmp_path / DIGEST.hex()[:2]).write_bytes(b"a file where a folder must be")
     with pytest.raises(StoreFailed, match="cannot be"):
         Objects(LocalStore(str(tmp_path))).put(DIGEST, BODY)
+
+
+@pytest.mark.parametrize("module", ["obstore", "obstore.store"])
+def test_a_package_that_is_missing_is_named_with_its_extra(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(GoalsMissing) as caught:
+        open_objects("memory:///") if module == "obstore.store" else Objects(MemoryStore())
+    assert "tickwork[objects]" in caught.value.fix
