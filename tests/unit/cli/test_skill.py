@@ -60,6 +60,7 @@ def test_a_call_reaches_what_its_options_grant(folder: Path) -> None:
     assert document("skill", "call", "file_read", "--params", given)["failure"]["code"] == "TW7025"
 
 
+@pytest.mark.slow
 def test_a_call_reaches_what_a_profile_grants(folder: Path) -> None:
     (folder / "docs").mkdir()
     (folder / "docs" / "a.md").write_text("alpha")

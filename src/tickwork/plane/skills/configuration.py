@@ -48,6 +48,9 @@ GIVEN: Final = ("kind", "policy", "name", "project", "secrets", "cache")
 KEYED: Final = frozenset({"llm_invoke"})
 """Kinds whose settings name secrets of their own, which no parameter can name: their makers are given the secrets."""
 
+COMPILED: Final = frozenset({"wasm"})
+"""Kinds that compile what they are made of: their makers are given the folder of compiled modules."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -92,6 +95,7 @@ class Configuration(msgspec.Struct, frozen=True):
         skills, servers: Tables by name.
         project: Folder that relative paths count from.
         secrets: Those of this user, for servers that are started with some and for kinds that have keys.
+        cache: Folder of compiled modules; None keeps none.
     """
 
     skills: Mapping[str, Mapping[str, Any]] = {}
@@ -103,8 +107,10 @@ class Configuration(msgspec.Struct, frozen=True):
     def of_skill(self, name: str) -> dict[str, Any]:
         """Return what the maker of a skill is given."""
         table = self.skills.get(name, {})
-        keyed = {"secrets": self.secrets} if str(table.get("kind", name)) in KEYED else {}
-        return {**self._given(name, table), **keyed}
+        kind = str(table.get("kind", name))
+        keyed = {"secrets": self.secrets} if kind in KEYED else {}
+        compiled = {"cache": self.cache} if kind in COMPILED else {}
+        return {**self._given(name, table), **keyed, **compiled}
 
     def of_server(self, name: str) -> dict[str, Any]:
         """Return what the maker of a server is given."""
@@ -146,7 +152,7 @@ class Configuration(msgspec.Struct, frozen=True):
 
     def _given(self, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
         own = {key: value for key, value in table.items() if key not in ("kind", "policy")}
-        return {**own, "name": name, "project": str(self.project.absolute()), "cache": self.cache}
+        return {**own, "name": name, "project": str(self.project.absolute())}
 
 
 def read_configuration(folder: Path) -> Configuration:
