@@ -23,6 +23,7 @@ _MOST_DEPTH: Final = 64
 _UNCERTAIN: Final = frozenset(("anyOf", "oneOf", "allOf", "patternProperties", "if", "$dynamicRef"))
 """Keywords beside which ``properties`` does not name every member."""
 
+_WHOLE: Final = frozenset(("integer",))
 _NAMES: Final = {
     "array": "a list",
     "boolean": "true or false",
@@ -168,7 +169,8 @@ def param_faults(value: object, promise: Promise, path: Path, expected: Expected
     made = expected(value) if isinstance(value, str) else False
     given = frozenset((kind_of(value),)) if isinstance(made, bool) else made
     wanted = kinds_of(promise)
-    if given is not None and wanted is not None and not fits(given, wanted):
+    broken = isinstance(value, float) and not value.is_integer() and wanted == _WHOLE
+    if given is not None and wanted is not None and (broken or not fits(given, wanted)):
         source = "this is" if made is False else "the expression comes to"
         yield PlanFault(path, f"{source} {told(given)}", f"{told(wanted)} is wanted", f"give {told(wanted)}")
     elif made is False:
