@@ -27,7 +27,7 @@ from ..driver.places import find_places
 from ..driver.shape import is_table, kind_name, shape_faults
 from ..errors import WorldSchemaError
 from .compiled import AgentPin, Budget
-from .errors import ProfileInvalid
+from .errors import ExpressionInvalid, ProfileInvalid
 from .money import parse_usd
 from .tables import BudgetTable, Duration, Money, Name
 
@@ -40,6 +40,8 @@ SECTIONS: Final = ("blocks", "semantic", "episodic", "history", "summaries")
 _DURATION_PART: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
 _UNIT_US: Final = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _RULE: Final = re.compile(r"^(?P<skill>\S+)(?: if (?P<expression>.+))?$", re.DOTALL)
+
+_SKILL: Final = re.compile(r"^[a-z][a-z0-9_.-]{0,127}(@[0-9A-Za-z.+-]{1,32})?$")
 
 SkillPattern = Annotated[
     str,
@@ -265,10 +267,22 @@ def _rule_faults(table: ProfileTable) -> Iterator[Fault]:
                 ("grants", "writable", index), f"{folder!r} is no database of the profile", why, "add it to databases"
             )
     for index, rule in enumerate(table.tainted):
-        found = _RULE.match(rule)
-        if found is None or not re.match(_pattern(), found["skill"]):
-            why = "it is SKILL, or SKILL if EXPRESSION"
-            yield _fault(("tainted", index), f"{rule!r} is no rule about outside values", why, 'write "notify"')
+        yield from _taint_faults(rule, ("tainted", index))
+
+
+def _taint_faults(rule: str, path: Keys) -> Iterator[Fault]:
+    """Yield what is wrong with a rule about outside values."""
+    found = _RULE.match(rule)
+    if found is None or not _SKILL.match(found["skill"]):
+        why = "it is SKILL, or SKILL if EXPRESSION"
+        yield _fault(path, f"{rule!r} is no rule about outside values", why, 'write "notify"')
+    elif found["expression"]:
+        from .cel import check  # Loads the engine of expressions, which few profiles need.
+
+        try:
+            check(found["expression"], ("params", "labels"))
+        except ExpressionInvalid as error:
+            yield _fault(path, f"{rule!r}: {error.what}", error.why, error.fix)
 
 
 def is_unicode(document: object) -> bool:
@@ -282,10 +296,6 @@ def is_unicode(document: object) -> bool:
 
 def _fault(path: Keys, what: str, why: str, fix: str) -> Fault:
     return Fault(WorldSchemaError, path, what, why, fix)
-
-
-def _pattern() -> str:
-    return r"^(\*|[a-z][a-z0-9_.-]{0,127}\*?)(@[0-9A-Za-z.+-]{1,32})?$"
 
 
 def _named(patterns: tuple[str, ...], name: str, version: str) -> bool:
