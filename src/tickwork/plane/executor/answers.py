@@ -32,7 +32,7 @@ def take(work: Work, answer: Answer) -> None:
     if call.asked == Asked.SKILL:
         scope = work.scope(call.scope)
         scope.busy -= 1
-        if call.undoable and answer.failure is None:
+        if call.undoable and answer.failure is None and _is_json(answer.output):
             scope.undo += (Undo(call.scope, call.step, call.index, answer.output),)
         work.closing.append(call.scope)
     item = work.items.get(call.item)
@@ -42,6 +42,14 @@ def take(work: Work, answer: Answer) -> None:
         planning.hear(work, call.asked, answer)
     elif item is not None:
         _hear(work, call, answer)
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        value_of(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _hear(work: Work, call: OpenCall, answer: Answer) -> None:
@@ -94,15 +102,16 @@ def _finish(work: Work, number: int, result: bytes, labels: tuple[str, ...]) -> 
     """End an item well, with what its step says that its output is."""
     item = work.items[number]
     prepared = work.step_of(item)
+    try:
+        value = value_of(result)
+    except (ValueError, RecursionError):
+        fail_item(work, number, failure_of(SkillOutputInvalid.code, "the output is no JSON", "skill"), again=False)
+        return
     if not prepared.step.outputs:
         end_item(work, number, StepStatus.SUCCEEDED, output=result, labels=labels)
         return
-    try:
-        given = variables(work, item.scope, prepared.outputs_reads, item)
-        given["result"] = msgspec.json.decode(result)
-    except msgspec.DecodeError:
-        fail_item(work, number, failure_of(SkillOutputInvalid.code, "the output is no JSON", "skill"), again=False)
-        return
+    given = variables(work, item.scope, prepared.outputs_reads, item)
+    given["result"] = value
     output = render(value_of(prepared.step.outputs), given)
     if isinstance(output, Failure):
         fail_item(work, number, output, again=False)

@@ -14,7 +14,7 @@ from ..calls import MAX_OUTPUT_BYTES, Failure
 from ..errors import ExpressionFailed, ExpressionInvalid, OutputTooLarge
 from ..json_text import write_json
 from .state import Item, StepStatus
-from .work import Work, failure_of, value_of
+from .work import Work, failure_of, list_of, value_of
 
 OUTSIDE: Final = "outside:"
 """What the labels of values begin with that come from outside."""
@@ -65,7 +65,7 @@ def _iteration(work: Work, item: Item) -> Any:
     """Return the value of the list that an iteration is for."""
     each = work.step(item.scope, item.step).each
     assert each is not None, "only a step over a list has iterations"
-    return value_of(each.values)[item.index]
+    return list_of(each.values)[item.index]
 
 
 def labels_of(work: Work, number: int, reads: Iterable[int], *more: Iterable[str]) -> tuple[str, ...]:
@@ -96,6 +96,10 @@ def _came_to_nothing(error: ExpressionFailed | ExpressionInvalid) -> Failure:
     return failure_of(error.code, f"{error.what} ({error.why})" if error.why else error.what)
 
 
+def _cannot_be_written(error: ValueError | RecursionError) -> Failure:
+    return failure_of(ExpressionFailed.code, f"what the expressions come to cannot be written ({error})")
+
+
 def evaluate(source: str, given: dict[str, Any]) -> Any:
     """Return the value of an expression, or the failure it came to."""
     try:
@@ -110,8 +114,8 @@ def render(template: Any, given: dict[str, Any]) -> bytes | Failure:
         raw = write_json(templates.resolve(template, given))
     except (ExpressionFailed, ExpressionInvalid) as error:
         return _came_to_nothing(error)
-    except ValueError as error:
-        return failure_of(ExpressionFailed.code, f"what the expressions come to cannot be written ({error})")
+    except (ValueError, RecursionError) as error:
+        return _cannot_be_written(error)
     if len(raw) > MAX_OUTPUT_BYTES:
         text = f"what the expressions come to has {len(raw):,} bytes, and {MAX_OUTPUT_BYTES:,} are allowed"
         return failure_of(OutputTooLarge.code, text)
@@ -124,6 +128,8 @@ def render_text(text: str, given: dict[str, Any]) -> str | Failure:
         value = templates.resolve(text, given)
     except (ExpressionFailed, ExpressionInvalid) as error:
         return _came_to_nothing(error)
+    except (ValueError, RecursionError) as error:
+        return _cannot_be_written(error)
     if isinstance(value, str):
         return value
     return failure_of(ExpressionFailed.code, f"{text!r} has to come to a text, not to {type(value).__name__}")

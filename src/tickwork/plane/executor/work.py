@@ -27,6 +27,7 @@ again, is on top of it."""
 
 _KEPT_VALUES: Final = 512
 _KEPT_BYTES: Final = 64 * 1024
+_KEPT_LISTS: Final = 8
 
 Ready = tuple[int, int, int, int]
 """What can go on: scope, step, iteration and item, 0 for one that is to be begun. Its order is that of the plan."""
@@ -279,6 +280,12 @@ def value_of(raw: bytes) -> Any:
         msgspec.DecodeError: It is no JSON.
     """
     return _kept(raw) if len(raw) <= _KEPT_BYTES else msgspec.json.decode(raw)
+
+
+@lru_cache(_KEPT_LISTS)
+def list_of(raw: bytes) -> Any:
+    """Return what a list of JSON holds that every iteration over it asks for. Nobody changes it."""
+    return msgspec.json.decode(raw)
 
 
 def failure_of(code: str, message: str, source: str = "run") -> Failure:
