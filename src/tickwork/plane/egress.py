@@ -15,7 +15,7 @@ import ssl
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpcore2
 import httpx2
@@ -249,7 +249,7 @@ class _Backend(httpcore2.NetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 fault = error
                 continue
-            return _Stream(stream, self._attempt)
+            return _bounded(stream, self._attempt)
         raise fault
 
     def connect_unix_socket(
@@ -259,12 +259,15 @@ class _Backend(httpcore2.NetworkBackend):
         raise httpcore2.ConnectError
 
 
-class _Stream(httpcore2.NetworkStream):
-    """A connection on which nothing outlasts the deadline."""
+class _Stream:
+    """A connection on which nothing outlasts the deadline; whatever else it knows, the one that it wraps says."""
 
     def __init__(self, inner: httpcore2.NetworkStream, attempt: _Attempt) -> None:
         self._inner = inner
         self._attempt = attempt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what has come."""
@@ -276,19 +279,15 @@ class _Stream(httpcore2.NetworkStream):
         self._attempt.connected = True
         self._inner.write(buffer, timeout=limit)
 
-    def close(self) -> None:
-        """Let the connection go."""
-        self._inner.close()
-
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         """Return the same connection under TLS, with the other side proven to be ``server_hostname``."""
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, self._attempt.left_s()), self._attempt)
+        return _bounded(self._inner.start_tls(ssl_context, server_hostname, self._attempt.left_s()), self._attempt)
 
-    def get_extra_info(self, info: str) -> Any:
-        """Return what the connection knows of itself."""
-        return self._inner.get_extra_info(info)
+
+def _bounded(inner: httpcore2.NetworkStream, attempt: _Attempt) -> httpcore2.NetworkStream:
+    return cast("httpcore2.NetworkStream", _Stream(inner, attempt))
 
 
 class _Body(httpx2.SyncByteStream):

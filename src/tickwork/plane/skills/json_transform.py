@@ -86,9 +86,9 @@ class _Counting(_Interpreter):  # type: ignore[misc]
 
     left = MOST_MADE
 
-    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
+    def visit(self, node: Any, *args: Any) -> Any:
         """Return what a part of the expression comes to."""
-        value: Any = _Interpreter.visit(self, node, *args, **kwargs)
+        value: Any = _Interpreter.visit(self, node, *args)
         if node["type"] in _MAKERS:
             self.left -= weigh(value, self.left)
         return value

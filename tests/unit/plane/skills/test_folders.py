@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import missing
 from tickwork.plane.errors import OutputTooLarge, PathRefused, PlaneError, SkillFailed
 from tickwork.plane.skills import folders as folders_module
 from tickwork.plane.skills.folders import Entry, Folders, fits
@@ -18,7 +19,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     if request.param == "by path":
         monkeypatch.setattr(folders_module, "WITHIN", False)
     elif not folders_module.WITHIN:
-        pytest.skip("this system opens no names within folders")
+        missing("this system opens no names within folders")
     root = tmp_path / "project"
     (root / "docs" / "deep").mkdir(parents=True)
     (root / "docs" / "a.md").write_text("alpha")

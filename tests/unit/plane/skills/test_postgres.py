@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import need
+from tests.support import missing, need
 from tests.unit.plane.skills.calling import answer, failure, found, output
 from tickwork.plane.profile import GrantsTable
 
@@ -22,9 +22,8 @@ WRITABLE = GrantsTable(writable=("secret:SHOP",))
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the address of a real server with one table, on a socket of its own."""
     postgres = Path(need("postgres")).resolve()
-    pytest.importorskip("psycopg")
     if os.name == "nt":
-        pytest.skip("the server listens on a socket of a folder")
+        missing("the server listens on a socket of a folder")
     # The path of a socket is short, which that of a test's own folder is not.
     folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))
     somebody = _somebody(folder)
