@@ -127,7 +127,7 @@ def main() -> None:
     if way == "floods":
         sys.stderr.write("x" * (1 << 20))
     if way == "stays":
-        child = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        child = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()"
         Path("child").write_text(str(subprocess.Popen([sys.executable, "-S", "-c", child]).pid))
     for line in sys.stdin:
         request = json.loads(line)

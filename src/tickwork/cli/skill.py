@@ -9,6 +9,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "list": "List the skills of this machine, with what each reaches and changes.",
     "show": "Show what a skill takes and gives, and what is known of it.",
     "call": "Call a skill once, outside of any plan.",
+    "accept": "Accept what a server of skills offers now, and show what has changed.",
 }
 """Every subcommand with its one line; ``NAME`` lies in ``skill_NAME.py`` as ``app``. Order: as help shows them."""
 

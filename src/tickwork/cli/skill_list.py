@@ -31,7 +31,13 @@ def list_skills(
     able = list[Found]()
     unable = list[tuple[str, PlaneError]]()
     with open_registry() as registry:
-        for name in registry.names(servers=servers):
+        names = registry.names()
+        for server in registry.servers() if servers else ():
+            try:
+                names += registry.names_of(server)
+            except PlaneError as error:
+                unable.append((server, error))
+        for name in sorted(names):
             try:
                 able.append(registry.find(name))
             except PlaneError as error:
