@@ -70,7 +70,8 @@ def _proposed(work: Work, answer: Answer) -> None:
     work.planned = codec.encode(compiled)
     work.prepared = prepare(work.context.spec.config, work.planned)
     given = value_of(work.prepared.assignment.inputs)
-    open_root(work, write_json({**inputs, **given}) if inputs else work.prepared.assignment.inputs, answer.labels)
+    # What was given as text has become what the plan declares, so the planner's word holds.
+    open_root(work, write_json({**given, **inputs}) if inputs else work.prepared.assignment.inputs, answer.labels)
 
 
 def _read_plan(work: Work, output: bytes) -> tuple[Compiled, Mapping[str, Any]] | Failure:

@@ -6,7 +6,7 @@ Invariants:
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Final, cast
 
@@ -22,16 +22,17 @@ from ...records import Effect, Encoding, Result
 from ..calls import Answer, Failure, ProposeRequest, SkillCall
 from ..compiled import Assignment, Budget, Compiled, SkillPin
 from ..compiling import Constraints, compile_plan
-from ..errors import PlaneError, PlannerFailed
+from ..errors import PlaneError, PlannerFailed, SkillNotFound
 from ..json_text import read_json, write_json
 from ..llm.port import Account, ModelPort
 from ..plan_inputs import take_inputs
 from ..profile import PlannerTable
 from ..secrets import Secrets
 from ..skills.performing import PROVIDER, REFUSED
-from ..skills.registry import Registry
+from ..skills.registry import Found, Registry
 from ..tables import PlanTable
 from . import llm, template
+from .extract import read_value
 from .planner import Desk, Planner, Purse, SkillCard, Task
 
 GROUP: Final = "tickwork.planners"
@@ -110,7 +111,8 @@ class Proposer:
         if not isinstance(draft.table, PlanTable):
             raise PlannerFailed(f"the planner {request.planner} gave a {type(draft.table).__name__} and no plan")
         compiled = codec.encode(self.check(draft.table))
-        taken = take_inputs(draft.table.inputs, {**draft.inputs, **inputs})
+        given = {name: _declared(draft.table, name, value) for name, value in inputs.items()}
+        taken = take_inputs(draft.table.inputs, {**draft.inputs, **given})
         return write_json({"compiled": base64.b64encode(compiled).decode(), "inputs": taken})
 
     def check(self, table: PlanTable) -> Compiled:
@@ -122,7 +124,7 @@ class Proposer:
         allowed = {(pin.name, pin.version) for pin in self._assignment.allowed}
         steps = self._settings.max_steps
         constraints = Constraints(lambda name, version: (name, version) in allowed, self._budget(), steps)
-        return compile_plan(table, self._skills, constraints)
+        return compile_plan(table, _Allowed(self._skills, allowed), constraints)
 
     def _budget(self) -> Budget:
         """Return what the run may use: the tighter one of its own limits and its agent's."""
@@ -133,6 +135,38 @@ class Proposer:
     def _failed(self, call: SkillCall, request: ProposeRequest, desk: Desk, failure: Failure) -> Answer:
         account, transcript = desk.account, desk.transcript(request.planner)
         return Answer(call.number, failure=failure, usage=account.usage, transcript=transcript)
+
+
+class _Allowed:
+    """The skills of a run, as a compiler finds them: whoever is told of a fault is told of no others."""
+
+    def __init__(self, skills: Registry, allowed: Collection[tuple[str, str]]) -> None:
+        self._skills = skills
+        self._allowed = sorted(f"{name}@{version}" for name, version in allowed)
+
+    def find(self, reference: str) -> Found:
+        """Return the skill of a reference.
+
+        Raises:
+            SkillNotFound: TW7003, the run has none of that name. PlaneError: It cannot be made.
+        """
+        name = reference.partition("@")[0]
+        if not any(known.partition("@")[0] == name for known in self._allowed):
+            fix = choose(reference, self._allowed, "the profile allows none")
+            raise SkillNotFound(f"there is no skill called {name}", fix=fix)
+        return self._skills.find(reference)
+
+
+def _declared(table: PlanTable, name: str, value: Any) -> Any:
+    """Return a given input as the plan declares it: whoever gave it as a text did not know the plan yet."""
+    item = table.inputs.get(name)
+    if item is None or item.type == "string" or not isinstance(value, str):
+        return value
+    try:
+        return read_value(item, value)
+    except ValueError:
+        # What is wrong with it is told with the faults of the other inputs.
+        return value
 
 
 def _tighter(one: int, other: int) -> int:

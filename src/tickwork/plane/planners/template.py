@@ -135,7 +135,7 @@ def _missing(match: Match, task: Task) -> PlannerFailed:
         f"{name} ({table.inputs[name].type}): {table.inputs[name].description or 'no description'}" for name in missing
     ]
     plural = "s" if len(missing) > 1 else ""
-    options = " ".join(f"--set {name}=..." for name in missing)
+    options = " ".join(f"--input {name}=..." for name in missing)
     example = f"; it is asked for as: {table.examples[0]}" if table.examples else ""
     return PlannerFailed(
         f"the plan {table.name} needs the parameter{plural} {', '.join(missing)}, which the goal does not name",

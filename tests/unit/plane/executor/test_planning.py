@@ -39,7 +39,7 @@ def test_what_is_remembered_goes_to_the_planner_and_its_plan_is_run() -> None:
     stage.answer(
         (2, proposed(made(step("a", params={"v": "${inputs.n}", "m": "${inputs.m}"})), inputs={"m": 3, "n": 9}))
     )
-    assert params_of(stage.issued[2]) == {"v": 2, "m": 3}
+    assert params_of(stage.issued[2]) == {"v": 9, "m": 3}
     assert stage.finish().status == "succeeded"
 
 

@@ -78,6 +78,12 @@ def test_defaults_are_filled_in(registry: Registry) -> None:
     assert plan_of(answer)[1] == {"field": "name", "people": []}
 
 
+def test_what_was_given_as_text_becomes_what_the_plan_declares(registry: Registry) -> None:
+    planners = shipped({"pick": table(PICK)})
+    answer = ask(proposer(registry, planners), "template", "Pick the name of everybody", people='[{"name": "Ann"}]')
+    assert plan_of(answer)[1] == {"field": "name", "people": [{"name": "Ann"}]}
+
+
 def test_an_input_that_the_plan_does_not_have_is_a_fault(registry: Registry) -> None:
     planners = shipped({"pick": table(PICK)})
     answer = ask(proposer(registry, planners), "template", "Pick the name of everybody", place="Oslo")
@@ -142,13 +148,27 @@ class Own:
         if isinstance(self.made, Exception):
             raise self.made
         desk.notes["why"] = f"asked for {task.goal} with {task.skills[0].name}"
-        return Draft(self.made)  # type: ignore[arg-type]
+        return Draft(self.made, {"field": "age"})  # type: ignore[arg-type]
 
 
 def test_an_own_planner_is_asked_by_its_name(registry: Registry) -> None:
-    answer = ask(proposer(registry, {"own": Own(table(PICK))}), "own", "x", field="name")
-    assert plan_of(answer)[0].plans[0].name == "pick"
+    answer = ask(proposer(registry, {"own": Own(table(PICK))}), "own", "x")
+    compiled, inputs = plan_of(answer)
+    assert (compiled.plans[0].name, inputs["field"]) == ("pick", "age")
     assert json.loads(answer.transcript)["notes"]["why"] == "asked for x with json_transform@1"
+
+
+def test_no_planner_changes_what_was_given(registry: Registry) -> None:
+    answer = ask(proposer(registry, {"own": Own(table(PICK))}), "own", "x", field="name")
+    assert plan_of(answer)[1]["field"] == "name"
+
+
+def test_faults_name_no_skill_that_the_run_does_not_have(registry: Registry) -> None:
+    unknown = table({**PICK, "steps": [{"id": "a", "skill": "file_raed@1"}]})
+    answer = ask(proposer(registry, {"own": Own(unknown)}), "own", "x")
+    assert answer.failure is not None
+    assert "json_transform@1" in answer.failure.message
+    assert "file_read" not in answer.failure.message
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_parameter_that_the_goal_does_not_name_is_asked_for() -> None:
     with pytest.raises(PlannerFailed, match="needs the parameter station") as caught:
         TemplatePlanner(PLANS).propose(task("Forecast the temperature"), desk())
     assert "A weather station." in caught.value.why
-    assert "--set station=..." in caught.value.fix
+    assert "--input station=..." in caught.value.fix
 
 
 def test_a_parameter_that_was_given_need_not_be_named() -> None:
