@@ -127,7 +127,7 @@ def _raising(error: Exception) -> Made:
         (AddressRefused("inside"), "TW7024", "policy", False),
         (SkillRefused("no"), "TW7005", "policy", False),
         (ProviderFailed("down"), "TW7017", "provider", True),
-        (JournalBusy("held", where="/home/somebody/a.twk"), "TW2003", "skill", False),
+        (JournalBusy("held", where="/srv/own/a.twk"), "TW2003", "skill", False),
         (ValueError("/etc/passwd at 12:00"), "TW7008", "skill", True),
         (KeyError("token"), "TW7008", "skill", True),
     ],
@@ -138,7 +138,7 @@ def test_whatever_a_skill_raises_is_its_answer(error: Exception, code: str, sour
     assert failure is not None
     assert (failure.code, failure.source, failure.retryable) == (code, source, retryable)
     assert answer.usage.tokens_in == 1, "what was spent until then is spent"
-    assert not {"/etc/passwd", "12:00", "token", "/home"} & set(failure.message.split())
+    assert not {"/etc/passwd", "12:00", "token", "/srv/own/a.twk"} & set(failure.message.split())
 
 
 def test_a_failure_says_when_it_may_be_tried_again() -> None:
