@@ -9,14 +9,16 @@ Source: PEP 249.
 # The stubs of apsw name a type that exists only from Python 3.12 on, which leaves every method partly unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
 from .faults import store_busy
+from .files import beside
 from .sqlite import connect as open_connection
 from .sqlite import reading
 
@@ -31,6 +33,12 @@ BUSY_MS: Final = 10_000
 """How long a writer waits for another process's transaction, which takes milliseconds."""
 
 _CHECKPOINT_PAGES: Final = 4000
+
+_MARK_EVERY: Final = 4
+"""Tries, of a millisecond each, after which whoever waits for the right to write says so again."""
+
+_YIELD_MS: Final = 3
+"""How long whoever reads that pauses: long enough for one more try."""
 
 Value = None | int | float | str | bytes
 Row = tuple[Any, ...]
@@ -105,13 +113,17 @@ class Database:
 
     def __init__(self, path: Path, *, write: bool = True, create: bool = False, vfs: str | None = None) -> None:
         self.path = path
+        self._wanted = str(beside(path, "-wanted"))
         flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
         mode = "rwc" if create else "rw" if write else "ro"
+        if not write and not os.access(path.parent, os.W_OK) and not beside(path, "-wal").exists():
+            # Where nobody can write, nobody is about to; the log's index could not be made here.
+            mode += "&immutable=1"
         with reading(path):
             self._connection = open_connection(
                 path, vfs=vfs, options=f"mode={mode}", flags=flags | (apsw.SQLITE_OPEN_CREATE if create else 0)
             )
-            self._connection.set_busy_timeout(BUSY_MS)
+            self._connection.set_busy_handler(self._wait)
             self._connection.pragma("foreign_keys", 1)
             if write:
                 self._connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
@@ -120,6 +132,25 @@ class Database:
                 self._connection.pragma("query_only", 1)
                 self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._durable = write
+
+    def _wait(self, times: int) -> bool:
+        """Wait for another process's transaction; return whether to try again.
+
+        SQLite's own way waits ever longer, and so hardly ever meets the moment between two commits of a process that
+        does nothing else. Here whoever waits leaves a mark, and whoever comes upon it lets others go first.
+        """
+        if times >= BUSY_MS:
+            return False
+        if times % _MARK_EVERY == 1:
+            with suppress(OSError):
+                os.close(os.open(self._wanted, os.O_CREAT | os.O_WRONLY, 0o666))
+        apsw.sleep(1)
+        return True
+
+    def _let_others_go(self) -> None:
+        with suppress(OSError):
+            os.unlink(self._wanted)
+            apsw.sleep(_YIELD_MS)
 
     def to_wal(self) -> bool:
         """Let readers and a writer work beside each other from now on; return whether this file system can."""
@@ -132,6 +163,8 @@ class Database:
         Raises:
             JournalBusy: TW2003, another process has been writing for too long.
         """
+        if os.path.exists(self._wanted):
+            self._let_others_go()
         if durable != self._durable:
             self._connection.pragma("synchronous", "full" if durable else "normal")
             self._durable = durable

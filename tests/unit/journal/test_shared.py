@@ -1,6 +1,7 @@
 """journal/shared.py: many runs in one database, one commit for all of them, several processes."""
 
 import hashlib
+import os
 import random
 import subprocess
 import sys
@@ -356,3 +357,39 @@ def test_a_loss_of_power_leaves_what_was_durable(tmp_path: Path) -> None:
 def test_a_store_is_trusted_only_with_a_new_sqlite() -> None:
     assert dbapi.sqlite_version_info >= (3, 51, 3)
     assert apsw.SQLITE_VERSION_NUMBER >= 3_051_003
+
+
+def test_a_store_where_nobody_can_write_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SharedJournals.open(path, create=True) as journals:
+        fill(journals.create("r_1", HEADER, ENVIRONMENT), 3)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with SharedJournals.open(path, write=False) as journals:
+        assert journals.open_run("r_1").length() == 3
+    assert [one.name for one in path.parent.iterdir()] == ["state.db"]
+
+
+@pytest.mark.slow
+def test_a_process_that_writes_without_pause_lets_others_write_too(journals: SharedJournals, path: Path) -> None:
+    done = threading.Event()
+
+    def write_on() -> None:
+        while not done.is_set():
+            with journals.transaction(durable=False) as database:
+                database.query("UPDATE journal_barrier SET barriers = barriers + 1")
+
+    busy = threading.Thread(target=write_on)
+    busy.start()
+    with another(path) as second:
+        for frame in frames(10):
+            run = second.create(f"r_{frame.tick}", HEADER, ENVIRONMENT)
+            run.flush()
+        assert len(second.runs()) == 10
+    done.set()
+    busy.join()
+
+
+def test_whoever_finds_that_another_waits_lets_it_go_first_once(journals: SharedJournals, path: Path) -> None:
+    mark = path.with_name("state.db-wanted")
+    mark.touch()
+    journals.create("r_1", HEADER, ENVIRONMENT).flush()
+    assert not mark.exists()
