@@ -14,7 +14,7 @@ from ..calls import MAX_OUTPUT_BYTES, Failure
 from ..errors import ExpressionFailed, ExpressionInvalid, OutputTooLarge
 from ..json_text import write_json
 from .state import Item, StepStatus
-from .work import Work, failure_of, list_of, value_of
+from .work import Work, failure_of, value_of
 
 OUTSIDE: Final = "outside:"
 """What the labels of values begin with that come from outside."""
@@ -65,7 +65,7 @@ def _iteration(work: Work, item: Item) -> Any:
     """Return the value of the list that an iteration is for."""
     each = work.step(item.scope, item.step).each
     assert each is not None, "only a step over a list has iterations"
-    return list_of(each.values)[item.index]
+    return value_of(each.values)[item.index]
 
 
 def labels_of(work: Work, number: int, reads: Iterable[int], *more: Iterable[str]) -> tuple[str, ...]:

@@ -26,8 +26,9 @@ MOST_OPEN: Final = 2048
 again, is on top of it."""
 
 _KEPT_VALUES: Final = 512
-_KEPT_BYTES: Final = 64 * 1024
-_KEPT_LISTS: Final = 8
+_SMALL_BYTES: Final = 64 * 1024
+_KEPT_LARGE: Final = 6
+"""Decoded values that stay at hand: the inputs of a plan and the list of a step are asked for by every iteration."""
 
 Ready = tuple[int, int, int, int]
 """What can go on: scope, step, iteration and item, 0 for one that is to be begun. Its order is that of the plan."""
@@ -269,7 +270,12 @@ class Work:
 
 
 @lru_cache(_KEPT_VALUES)
-def _kept(raw: bytes) -> Any:
+def _small(raw: bytes) -> Any:
+    return msgspec.json.decode(raw)
+
+
+@lru_cache(_KEPT_LARGE)
+def _large(raw: bytes) -> Any:
     return msgspec.json.decode(raw)
 
 
@@ -277,15 +283,9 @@ def value_of(raw: bytes) -> Any:
     """Return what JSON of the run holds. Nobody changes it: it may be the same object each time.
 
     Raises:
-        msgspec.DecodeError: It is no JSON.
+        ValueError, RecursionError: It is no JSON, or too deep.
     """
-    return _kept(raw) if len(raw) <= _KEPT_BYTES else msgspec.json.decode(raw)
-
-
-@lru_cache(_KEPT_LISTS)
-def list_of(raw: bytes) -> Any:
-    """Return what a list of JSON holds that every iteration over it asks for. Nobody changes it."""
-    return msgspec.json.decode(raw)
+    return _small(raw) if len(raw) <= _SMALL_BYTES else _large(raw)
 
 
 def failure_of(code: str, message: str, source: str = "run") -> Failure:
