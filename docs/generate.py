@@ -25,6 +25,8 @@ from tickwork.cli.app import build_app, command_words
 from tickwork.cli.config import Settings
 from tickwork.driver import tables
 from tickwork.driver.world import world_schema
+from tickwork.plane import tables as plan_tables
+from tickwork.plane.plan_text import plan_schema
 
 FOLDER: Final = Path(__file__).resolve().parent / "reference"
 
@@ -135,6 +137,48 @@ All must come to one head, or the command ends with [TW5005](../errors/TW5005.md
 first.
 """
 
+PLAN_OPENING: Final = """# The plan
+
+A plan is one file of TOML or JSON, UTF-8. Unknown keys are refused, with the nearest name that exists. The same rules
+are published as a [JSON Schema](plan.schema.json) for editors and language models: `tickwork plan schema` prints it,
+and `#:schema plan.schema.json` in the first line of a TOML file tells an editor of it. [Plans](../guides/plans.md)
+begins at the beginning, and has what expressions may read and call.
+
+A name is lower-case letters, digits and `_`, at most 64 characters, and begins with a letter. Durations are texts such
+as `250ms`, `30s` or `1h30m`; money is a text of US dollars such as `0.25`.
+"""
+
+PLAN_SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct] | None, str], ...]] = (
+    ("The file", plan_tables.PlanTable, "Keys at the top; the tables are described below."),
+    ("`[inputs.NAME]`", plan_tables.InputTable, "One without a default has to be given, unless it is optional."),
+    (
+        "`[[steps]]`",
+        plan_tables.StepTable,
+        (
+            "Exactly one of `skill`, `wait` and `plan`. A step begins when what it depends on has ended, as `join`\n"
+            "says; an expression that reads `steps.NAME` makes it depend on that step too."
+        ),
+    ),
+    (
+        "`retry`",
+        plan_tables.RetryTable,
+        (
+            "A key of a step. The wait before attempt n + 1 is `initial` times `factor` to the power n - 1, at most\n"
+            "`longest`; with `jitter` it is a share of that, between a half and the whole, drawn from the run's seed."
+        ),
+    ),
+    ("`wait`", plan_tables.WaitTable, "A key of a step. Exactly one of `timer`, `signal` and `input`."),
+    ("`approval`", plan_tables.ApprovalTable, "A key of a step. Who decides is shown exactly what would be called."),
+    ("`fallback`, `compensate`", plan_tables.CallTable, "Keys of a step."),
+    ("`cache`", plan_tables.CacheTable, "A key of a step; for pure and idempotent skills alone."),
+    ("`[budget]`", plan_tables.BudgetTable, "The agent's own limits hold beside these."),
+    (
+        "`[plans.NAME]`",
+        None,
+        "A plan of its own, with all keys of one. Its steps may run plans that lie around it, too.",
+    ),
+)
+
 RECORDS_OPENING: Final = """# Records
 
 The nouns of `tickwork.records`: frozen data, written as arrays of their fields in this order. A field may be appended
@@ -166,6 +210,11 @@ Sections = tuple[tuple[str, type[msgspec.Struct] | None, str], ...]
 def world_page() -> str:
     """Return the page of the world file."""
     return _sections(WORLD_OPENING, WORLD_SECTIONS)
+
+
+def plan_page() -> str:
+    """Return the page of plans."""
+    return _sections(PLAN_OPENING, PLAN_SECTIONS)
 
 
 def scripts_page() -> str:
@@ -208,15 +257,14 @@ def _values(shape: shapes.Type) -> str:
         case shapes.Metadata():
             return _values(shape.type)
         case shapes.UnionType():
-            return " or ".join(dict.fromkeys(_values(option) for option in shape.types))
+            options = [option for option in shape.types if not isinstance(option, shapes.NoneType)]
+            return " or ".join(dict.fromkeys(map(_values, options)))
         case shapes.LiteralType():
             return ", ".join(f'`"{value}"`' if isinstance(value, str) else f"`{value}`" for value in shape.values)
-        case shapes.IntType():
-            return _integers(shape)
+        case shapes.IntType() | shapes.FloatType():
+            return _numbers(shape)
         case shapes.StrType():
-            return {None: "text", tables.NAME_PATTERN: "name", tables.PEER_PATTERN: "name"}.get(
-                shape.pattern, '`"file:Class"`'
-            )
+            return _texts(shape)
         case shapes.BoolType():
             return "`true`, `false`"
         case shapes.VarTupleType():
@@ -227,8 +275,26 @@ def _values(shape: shapes.Type) -> str:
             return "any value" if isinstance(shape, shapes.AnyType) else "table"
 
 
-def _integers(shape: shapes.IntType) -> str:
-    assert shape.ge is not None, "every integer of a world has a lower bound"
+_TEXTS: Final[Mapping[str | None, str]] = {
+    None: "text",
+    tables.NAME_PATTERN: "name",
+    tables.PEER_PATTERN: "name",
+    plan_tables.NAME_PATTERN: "name",
+    plan_tables.DURATION_PATTERN: "duration",
+    plan_tables.MONEY_PATTERN: "money",
+    plan_tables.SKILL_PATTERN: "skill",
+    plan_tables.VERSION_PATTERN: "version",
+}
+
+
+def _texts(shape: shapes.StrType) -> str:
+    return _TEXTS.get((shape.pattern or "").removeprefix("^$|") or None, '`"file:Class"`')
+
+
+def _numbers(shape: shapes.IntType | shapes.FloatType) -> str:
+    if isinstance(shape, shapes.FloatType):
+        return "number" if shape.ge is None else f"{shape.ge:g} to {shape.le:g}"
+    assert shape.ge is not None, "every integer of a table has a lower bound"
     bounded = shape.le is not None and shape.le < tables.MAX_INTEGER
     return f"{shape.ge:,} to {shape.le:,}" if bounded else f"{shape.ge:,} or more"
 
@@ -239,6 +305,8 @@ def _default(field: shapes.Field) -> str:
         return "required"
     if value is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT:
         # A key that may be left unset, which means something else than any value.
+        return ""
+    if value is None:
         return ""
     if value is msgspec.NODEFAULT or value in ({}, (), "") or isinstance(value, msgspec.Struct):
         return "empty"
@@ -327,6 +395,8 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "cli.md": cli_page,
     "records.md": records_page,
     "agent-tests.md": scripts_page,
+    "plan.md": plan_page,
+    "plan.schema.json": lambda: plan_schema().decode(),
     "settings.md": settings_page,
     "world.md": world_page,
     "world.schema.json": lambda: world_schema().decode(),

@@ -19,7 +19,7 @@ EPILOGUE: Final = """Begin with:
 
     tickwork plan validate report.toml
     tickwork plan graph report.toml
-    tickwork plan dry-run report.toml --set city=JFK
+    tickwork plan dry-run report.toml --input city=JFK
 
 A plan is a file of TOML or JSON, or the name of one in .tickwork/plans."""
 

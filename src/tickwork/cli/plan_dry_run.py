@@ -14,9 +14,9 @@ from .plans import ForProfile, PlanReference, Settings, compile_file, find_plan,
 
 EXAMPLES: Final = """Examples:
 
-    tickwork plan dry-run report.toml --set city=JFK
+    tickwork plan dry-run report.toml --input city=JFK
     tickwork plan dry-run report.toml --profile analyst --params
-    tickwork plan dry-run report.toml --set city=JFK -o json
+    tickwork plan dry-run report.toml --input city=JFK -o json
 
 Steps of one wave can run at once. What follows from the inputs is worked out;
 what a call decides is shown as the expression that will read it. Nothing is
@@ -32,7 +32,7 @@ def dry_run(
     plan: PlanReference,
     /,
     *,
-    set: Settings = None,
+    input: Settings = None,
     goal: Annotated[str, Parameter(help="What expressions read as goal.")] = "",
     params: Annotated[bool, Parameter(negative="", help="Show the parameters of every call in full.")] = False,
     profile: ForProfile = "",
@@ -42,7 +42,7 @@ def dry_run(
     file = find_plan(plan)
     found = find_profile(profile)
     compiled = compile_file(file, found)
-    inputs = take_inputs(file.table.inputs, read_settings(set, file.table.inputs))
+    inputs = take_inputs(file.table.inputs, read_settings(input, file.table.inputs))
     rehearsal = rehearse(compiled, inputs, goal or file.table.goal, pin_of(found))
     if output != "text":
         totals = {

@@ -28,7 +28,7 @@ ForProfile = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    Parameter(name="--set", negative="", help="NAME=VALUE, an input of the plan; JSON where it is no text."),
+    Parameter(name=["--input", "--set"], negative="", help="NAME=VALUE, an input; JSON where it is no text."),
 ]
 
 
@@ -81,7 +81,7 @@ def compile_file(plan: PlanFile, profile: Profile | None) -> Compiled:
 
 
 def read_settings(given: Sequence[str] | None, tables: Mapping[str, InputTable]) -> dict[str, Any]:
-    """Return inputs as ``--set`` gives them: as they are for a text, and JSON for everything else.
+    """Return inputs as ``--input`` gives them: as they are for a text, and JSON for everything else.
 
     Raises:
         UsageFault: TW1001, no NAME=VALUE, or no JSON where the input is no text.
@@ -90,7 +90,7 @@ def read_settings(given: Sequence[str] | None, tables: Mapping[str, InputTable])
     for text in given or ():
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise UsageFault(f"{text!r} is no NAME=VALUE", fix="write --set NAME=VALUE")
+            raise UsageFault(f"{text!r} is no NAME=VALUE", fix="write --input NAME=VALUE")
         table = tables.get(name)
         if table is None or table.type == "string":
             inputs[name] = value
@@ -98,8 +98,10 @@ def read_settings(given: Sequence[str] | None, tables: Mapping[str, InputTable])
         try:
             inputs[name] = read_json(value)
         except ValueError as error:
-            fix = f"write JSON: --set {name}={_EXAMPLES[table.type]}"
-            raise UsageFault(f"{value!r} is no {table.type}", where=f"--set {name}", why=str(error), fix=fix) from error
+            fix = f"write JSON: --input {name}={_EXAMPLES[table.type]}"
+            raise UsageFault(
+                f"{value!r} is no {table.type}", where=f"--input {name}", why=str(error), fix=fix
+            ) from error
     return inputs
 
 

@@ -86,7 +86,7 @@ def given_faults(tables: Mapping[str, InputTable], given: Mapping[str, Any]) -> 
         if name in given:
             yield from value_faults(given[name], table, ("inputs", name))
         elif is_required(table):
-            fix = f"give it: --set {name}=VALUE"
+            fix = f"give it: --input {name}=VALUE"
             yield PlanFault(("inputs", name), f"the input {name} is missing", table.description, fix)
 
 

@@ -127,11 +127,11 @@ def test_a_plan_is_drawn(plan: str) -> None:
 
 def test_a_dry_run_shows_calls_in_order_and_does_nothing(folder: Path, plan: str) -> None:
     before = sorted(path.name for path in folder.iterdir())
-    answer = call("plan", "dry-run", plan, "--set", "city=JFK")
+    answer = call("plan", "dry-run", plan, "--input", "city=JFK")
     assert answer.status == 0
     assert '{"expression":"city","value":{"city":"JFK","days":3}}' in answer.out
     assert "costs at most" in answer.out
-    rows = call("plan", "dry-run", plan, "--set", "city=JFK", "--set", "days=9", "-o", "json").rows("steps")
+    rows = call("plan", "dry-run", plan, "--input", "city=JFK", "--input", "days=9", "-o", "json").rows("steps")
     assert [(row["path"], row["wave"], row["when"], row["asks"]) for row in rows] == [
         ("pick", 1, "true", []),
         ("many", 2, "true", ["step"]),
@@ -152,7 +152,7 @@ def test_a_dry_run_shows_calls_in_order_and_does_nothing(folder: Path, plan: str
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(plan: str, settings: tuple[str, ...], status: int, words: str) -> None:
-    given = [word for setting in settings for word in ("--set", setting)]
+    given = [word for setting in settings for word in ("--input", setting)]
     answer = call("plan", "dry-run", plan, *given)
     assert (answer.status, words in answer.err) == (status, True), answer.err
 
