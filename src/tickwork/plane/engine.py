@@ -126,6 +126,7 @@ class Engine:
         self._lent = _Lent(self._threads)
         self._bell = Event()
         self._live: dict[str, Live] = {}
+        self._begun: list[Live] = []
         self._polled_ns = self._renewed_ns = store.clock.elapsed_ns()
         self.outcomes: dict[str, Outcome] = {}
 
@@ -141,7 +142,7 @@ class Engine:
             KeyReused: TW7021. RunNotFound: TW7011.
         """
         header = plan_header(assignment, seed=seed)
-        with self.store.writing_quickly(durable=not work):
+        with self.store.writing_quickly(durable=True):
             row, made = self.runs.submit(new, owner=self._owner.name if work else "", durable=not work)
             if not made:
                 return row, False
@@ -149,13 +150,16 @@ class Engine:
                 new_environment(self._options, parent=new.parent_id if new.relation == "rerun" else ""), run_id=row.id
             )
             journal = self.store.journals.create(row.id, codec.encode(header), codec.encode(environment))
-        if work:
-            try:
-                dispatch = self._dispatch(row, header, assignment)
-                self._live[row.id] = begin_live(row, journal, header, self._waits, dispatch, self._options)
-            except BaseException:
-                journal.close()  # What is not written yet never will be.
-                raise
+            if work:
+                try:
+                    dispatch = self._dispatch(row, header, assignment)
+                    live = begin_live(row, journal, header, self._waits, dispatch, self._options)
+                    live.advance()  # Its first frame is in the transaction that its row is in.
+                except BaseException:
+                    journal.close()  # What is not written yet never will be.
+                    raise
+                self._live[row.id] = live
+                self._begun.append(live)
         return row, True
 
     def take(self, run_id: str) -> None:
@@ -252,6 +256,8 @@ class Engine:
     def round(self) -> bool:
         """Advance every run that can go by one tick; return whether there was any."""
         self._poll()
+        if self._begun:
+            self._release_begun()
         moved = list[Live]()
         for live in list(self._live.values()):
             if live.can_go:
@@ -276,6 +282,13 @@ class Engine:
                 if self._told is not None:
                     self._told(live)
         return bool(moved)
+
+    def _release_begun(self) -> None:
+        """Let go what the first ticks of runs asked for, which is durable since they were submitted."""
+        begun, self._begun = self._begun, []
+        for live in begun:
+            if live.row.id in self._live:
+                live.release()
 
     def _commit(self, moved: Collection[Live]) -> None:
         """Make the frames of a round durable, with all that belongs to them, where something depends on it."""

@@ -154,7 +154,7 @@ class Goals:
             parent_id=parent.id if parent is not None else "",
             relation="rerun" if parent is not None else "",
         )
-        with self._engine.store.begin(durable=not wish.work) as connection:
+        with self._engine.store.begin() as connection:
             if not _is_known(connection, wish.key):
                 # Who asks again for a run that is there begins none.
                 self._profiles.admit(profile.name, connection)

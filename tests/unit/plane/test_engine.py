@@ -362,3 +362,23 @@ def test_no_effect_is_lost_or_repeated_however_often_the_process_is_killed(tmp_p
     moments = random.Random(11)
     lives = [survive(tmp_path / str(number), moments) for number in range(8)]
     assert sum(lives) > len(lives)
+
+
+@pytest.mark.slow
+def test_a_thousand_equal_submissions_at_once_make_one_run(tmp_path: Path) -> None:
+    with engine_in(tmp_path, Deeds()):
+        pass
+    children = list[int]()
+    for number in range(4):
+        child = os.fork()
+        if not child:
+            with engine_in(tmp_path, Deeds()) as engine:
+                found = {engine.submit(NewRun(key="k"), task(THREE, x=1), work=False)[0].id for _ in range(250)}
+            (tmp_path / f"found{number}").write_text(" ".join(found), encoding="utf-8")
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    found = {(tmp_path / f"found{number}").read_text(encoding="utf-8") for number in range(4)}
+    with engine_in(tmp_path, Deeds()) as engine:
+        assert found == {row.id for row in engine.runs.page()}
+        assert len(found) == len(engine.store.journals.runs()) == 1

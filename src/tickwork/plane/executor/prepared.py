@@ -13,7 +13,7 @@ import msgspec
 
 from ...kinds import EffectClass
 from .. import templates
-from ..compiled import Assignment, Budget, Call, Compiled, Plan, RetryRule, SkillPin, Step
+from ..compiled import AgentPin, Assignment, Budget, Call, Compiled, Plan, RetryRule, SkillPin, Step
 from ..json_text import read_json
 from .rows import Rows, make_rows
 from .state import StepState
@@ -21,8 +21,11 @@ from .state import StepState
 _KEPT: Final = 1024
 """Runs of one process whose plans stay prepared; a plan that is not is prepared again, in milliseconds."""
 
-_assignments: Final = msgspec.msgpack.Decoder(Assignment)
+_KEPT_PLANS: Final = 64
+"""A plan of some thousand steps takes megabytes once it is prepared."""
+
 _compiled: Final = msgspec.msgpack.Decoder(Compiled)
+_compilations: Final = msgspec.msgpack.Decoder(Compiled | None)
 _OWN_RETRY: Final = RetryRule(max=2)
 """For a step that says ``on_error = "retry"`` and nothing else, of a skill that says nothing about it."""
 
@@ -151,24 +154,36 @@ class Permission(msgspec.Struct, frozen=True):
     condition: str
 
 
+class PreparedPlans:
+    """The plans of a run, each prepared when it is first asked for. Runs of equal plans share them."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self._plans: dict[int, PreparedPlan] = {}
+
+    def plan(self, number: int) -> PreparedPlan:
+        """Return a plan."""
+        found = self._plans.get(number)
+        if found is None:
+            found = self._plans[number] = PreparedPlan(self.compiled.plans[number], self.compiled.pins)
+        return found
+
+
 class Prepared:
     """An assignment, its plan and what follows from them."""
 
-    def __init__(self, assignment: Assignment, compiled: Compiled | None) -> None:
+    def __init__(self, assignment: Assignment, plans: PreparedPlans | None) -> None:
         self.assignment = assignment
-        self.compiled = compiled
-        self._plans: dict[int, PreparedPlan] = {}
+        self.compiled = plans.compiled if plans is not None else None
+        self._plans = plans
         self.limits = self._limits()
         self.limited = any(_limits(budget) for budget in self._budgets())
         self.permissions = tuple(_permission(text) for text in assignment.agent.tainted)
 
     def plan(self, number: int) -> PreparedPlan:
         """Return a plan, prepared when it is first asked for."""
-        assert self.compiled is not None, "a plan is begun once there is one"
-        found = self._plans.get(number)
-        if found is None:
-            found = self._plans[number] = PreparedPlan(self.compiled.plans[number], self.compiled.pins)
-        return found
+        assert self._plans is not None, "a plan is begun once there is one"
+        return self._plans.plan(number)
 
     def _limits(self) -> Budget:
         """Return the limits of the run: of each kind the lowest that is given anywhere."""
@@ -218,8 +233,46 @@ def prepare(config: bytes, planned: bytes) -> Prepared:
         config: The encoded assignment.
         planned: The planner's plan, encoded; empty where the assignment holds one, or there is none yet.
     """
-    assignment = _assignments.decode(config)
-    return Prepared(assignment, _compiled.decode(planned) if planned else assignment.compiled)
+    given = _shallow.decode(config)
+    plans = _prepare_plans(planned or bytes(given.compiled))
+    own = plans.compiled if plans is not None and not planned else None
+    return Prepared(
+        Assignment(
+            given.goal,
+            given.inputs,
+            given.agent,
+            own,
+            given.allowed,
+            given.planner,
+            given.budget,
+            given.prices,
+            given.remember,
+        ),
+        plans,
+    )
+
+
+class _Shallow(msgspec.Struct, frozen=True, array_like=True):
+    """An assignment whose plan is not decoded: equal bytes are an equal plan, which is prepared already."""
+
+    goal: str
+    inputs: bytes
+    agent: AgentPin
+    compiled: msgspec.Raw = msgspec.Raw(b"\xc0")
+    allowed: tuple[SkillPin, ...] = ()
+    planner: str = ""
+    budget: Budget = Budget()
+    prices: str = ""
+    remember: bool = False
+
+
+_shallow: Final = msgspec.msgpack.Decoder(_Shallow)
+
+
+@lru_cache(_KEPT_PLANS)
+def _prepare_plans(raw: bytes) -> PreparedPlans | None:
+    compiled = _compilations.decode(raw)
+    return PreparedPlans(compiled) if compiled is not None else None
 
 
 def decode_compiled(raw: bytes) -> Compiled:
