@@ -52,6 +52,9 @@ _CLOSED_6: Final = tuple(
 
 _LOOPBACK: Final = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 
+LOCAL: Final = "localhost"
+"""The name of this machine for itself, which no resolver may give to another. Source: RFC 6761, 6.3."""
+
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)
 """The upper half of an interface that tunnels to the IPv4 address in the lower half. Source: RFC 5214, 6.1."""
 
@@ -181,7 +184,8 @@ class EgressPolicy(msgspec.Struct, frozen=True):
     Attributes:
         hosts: ``api.example.com``, ``*.example.com`` for what lies below it, ``*`` for any; with ``:8080`` or ``:*`` on
             that port or any, else on the usual one alone. Order: does not matter.
-        loopback: Whether they may be addresses of this machine.
+        loopback: Whether they may be addresses of this machine, written as such or as ``localhost``. Another name that
+            leads there was given that address by somebody else, and stays refused.
         networks: Private networks that they may lie in, as ``10.1.0.0/16``.
         redirects: How many are followed.
     """
@@ -214,7 +218,7 @@ class EgressPolicy(msgspec.Struct, frozen=True):
             AddressRefused: TW7024.
         """
         granted = [ipaddress.ip_network(text, strict=False) for text in self.networks]
-        if self.loopback:
+        if self.loopback and (host == LOCAL or host.endswith(f".{LOCAL}") or _literal(host) is not None):
             granted += _LOOPBACK
         for address in addresses:
             inside = any(address.version == network.version and address in network for network in granted)

@@ -145,6 +145,15 @@ def test_loopback_and_networks_are_granted_apart() -> None:
             policy.check_target(parse_url(url))
 
 
+def test_only_names_of_this_machine_lead_to_it() -> None:
+    policy, here = EgressPolicy(hosts=("*",), loopback=True), [ipaddress.ip_address("127.0.0.1")]
+    for host in ("localhost", "a.localhost", "127.0.0.1"):
+        policy.check_addresses(host, here)
+    for host in ("rebound.example", "notlocalhost", "localhost.example"):
+        with pytest.raises(AddressRefused):
+            policy.check_addresses(host, here)
+
+
 def test_one_address_that_is_closed_closes_the_host() -> None:
     both = [ipaddress.ip_address("1.1.1.1"), ipaddress.ip_address("127.0.0.1")]
     with pytest.raises(AddressRefused):

@@ -2,6 +2,7 @@ import datetime
 import gzip
 import socket
 import ssl
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.unit.plane.skills.calling import CLOCK, Server, reply
 from tickwork.plane.egress import Egress, EgressPolicy, Resolve, Response, resolve_name
 from tickwork.plane.errors import AddressRefused, OutputTooLarge, PlaneError, SkillFailed, SkillTimeout
 
-HERE = EgressPolicy(hosts=("*:*",), loopback=True)
+HERE = EgressPolicy(hosts=("*:*",), networks=("127.0.0.0/8", "::1/128"))
 
 
 def ask(
@@ -205,6 +206,19 @@ def test_a_name_without_an_address_is_told_as_unsent() -> None:
         assert told.value.unsent
 
 
+def test_a_resolver_that_hangs_ends_at_the_deadline() -> None:
+    gate = threading.Event()
+
+    def hang(host: str, port: int) -> list[str]:
+        gate.wait()
+        return []
+
+    with pytest.raises(SkillTimeout) as told:
+        ask("http://slow.example/", resolve=hang, deadline_ms=20)
+    gate.set()
+    assert told.value.unsent
+
+
 def test_the_second_address_is_tried_where_the_first_does_not_answer() -> None:
     with Server(reply(b"v4")) as server:
         assert ask(f"http://both.example:{server.port}/", resolve=lambda host, port: ["::1", "127.0.0.1"]).body == b"v4"
@@ -258,8 +272,6 @@ def _over_tls(path: Path, names: list[str | None]) -> socket.socket:
 
 
 def test_tls_is_spoken_with_the_name_and_not_with_the_address(authority: tuple[Path, ssl.SSLContext]) -> None:
-    import threading
-
     path, trust = authority
     names = list[str | None]()
     with _over_tls(path, names) as listening:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickwork.plane.json_text import MAX_DEPTH, read_json, write_json
@@ -13,6 +13,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(VALUES)
 def test_what_is_written_is_read_again(value: object) -> None:
     assert read_json(write_json(value)) == value

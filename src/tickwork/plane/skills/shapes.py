@@ -13,6 +13,7 @@ from typing import Any, Final
 import pydantic
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
+from ..extras import missing_package
 from ..json_text import read_json, write_json
 
 MOST_FAULTS: Final = 20
@@ -83,14 +84,18 @@ class SchemaShape:
     """A JSON Schema as a shape, of draft 2020-12 unless it names another. Values stay plain: objects, lists, texts.
 
     Raises:
+        GoalsMissing: TW7020, the package jsonschema is not installed.
         ValueError: It is no schema, refers to another document, or has a pattern that cannot be matched in linear
             time.
     """
 
     def __init__(self, schema: Mapping[str, Any] | bool) -> None:
         # Neither package says all of its types, so both are taken as they come.
-        schemas: Any = import_module("jsonschema")
-        references: Any = import_module("referencing")
+        try:
+            schemas: Any = import_module("jsonschema")
+            references: Any = import_module("referencing")
+        except ImportError as error:
+            raise missing_package(error) from error
         self._errors: Any = import_module("jsonschema.exceptions")
         self._unresolvable: type[Exception] = import_module("referencing.exceptions").Unresolvable
         self._schema = schema if isinstance(schema, bool) else dict(schema)
