@@ -7,7 +7,7 @@ Invariants:
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -32,7 +32,7 @@ from .plan_inputs import read_inputs, take_inputs
 from .store.runs import NewRun, RunRow, Runs
 from .store.store import Store
 
-OPERATOR = "operator"
+OPERATOR: Final = "operator"
 """Source of the inputs that a change becomes."""
 
 
