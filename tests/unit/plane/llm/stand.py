@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -25,6 +25,7 @@ class Answer(msgspec.Struct):
         chunks: The body as it is sent.
         cut: Whether the connection ends before the body does.
         silent: Whether the connection ends before anything is said.
+        hangs: Whether nothing follows the chunks, and the connection stays.
     """
 
     status: int = 200
@@ -32,6 +33,7 @@ class Answer(msgspec.Struct):
     chunks: Sequence[bytes] = ()
     cut: bool = False
     silent: bool = False
+    hangs: bool = False
 
 
 class Heard(msgspec.Struct):
@@ -48,6 +50,7 @@ class Stand:
     def __init__(self, *answers: Answer) -> None:
         self.heard = list[Heard]()
         self._answers = list(answers)
+        self._leaving = threading.Event()
         stand = self
 
         class Page(BaseHTTPRequestHandler):
@@ -66,13 +69,14 @@ class Stand:
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
-    def __enter__(self) -> "Stand":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -96,6 +100,9 @@ class Stand:
             for chunk in answer.chunks:
                 page.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
                 page.wfile.flush()
+            if answer.hangs:
+                self._leaving.wait(10)
+                return
             page.wfile.write(b"ff\r\n..." if answer.cut else b"0\r\n\r\n")
         except OSError:
             # Whoever has heard enough goes away.

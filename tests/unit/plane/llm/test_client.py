@@ -191,6 +191,25 @@ def test_a_deadline_that_has_passed_sends_nothing() -> None:
         assert stand.heard == []
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        msgspec.structs.replace(streamed(anthropic_events("hello")[:4]), hangs=True),
+        Answer(chunks=(b'{"content":',), hangs=True),
+        Answer(429, chunks=(b'{"error":',), hangs=True),
+    ],
+    ids=["stream", "body", "failure"],
+)
+def test_an_answer_that_never_ends_is_given_up_at_its_time(answer: Answer) -> None:
+    with Stand(answer) as stand:
+        used = account()
+        with pytest.raises(ProviderFailed) as caught:
+            client_for(stand, timeout="50ms").complete(HI, used)
+        assert len(stand.heard) == 1
+    assert caught.value.retryable
+    assert (used.usage.cost_micros > 0) is (answer.status == 200)
+
+
 def test_a_machine_that_was_not_granted_is_not_reached() -> None:
     with Stand(anthropic_whole("x")) as stand:
         with pytest.raises(AddressRefused):
