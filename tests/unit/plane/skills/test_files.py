@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plane.skills.calling import answer, failure, found, output
+from tests.unit.plane.skills.calling import CLOCK, Server, answer, failure, found, output, reply
+from tickwork.plane.artifacts import ArtifactShelf, Folder
 from tickwork.plane.calls import MAX_OUTPUT_BYTES
 from tickwork.plane.errors import SkillInvalid
 from tickwork.plane.profile import GrantsTable
+from tickwork.plane.store.store import Store
 
 GRANTS = GrantsTable(read=("docs",), write=("out",))
 
@@ -93,9 +95,24 @@ def test_what_cannot_be_written_is_refused(project: Path, given: dict[str, Any])
 
 
 def test_a_file_becomes_an_artifact(project: Path) -> None:
-    told = answer("file_read", {"path": "docs/b.bin", "format": "artifact"}, GRANTS, project=project).failure
-    assert told is not None
-    assert told.code == "TW7005", "there is nowhere to keep it here"
+    given = {"path": "docs/b.bin", "format": "artifact"}
+    assert failure("file_read", given, GRANTS, project=project).startswith("TW7005"), "there is nowhere to keep it"
+    (project / "docs" / "b.bin").write_bytes(b"x" * (MAX_OUTPUT_BYTES + 1))
+    with Store.open(project / "state.db", CLOCK) as store:
+        shelf = ArtifactShelf(store, Folder(project / "kept"), CLOCK)
+        made = answer("file_read", given, GRANTS, project=project, artifacts=shelf.of("run-1", "load"))
+        assert made.failure is None
+        assert [(one.name, one.size) for one in made.artifacts] == [("b.bin", MAX_OUTPUT_BYTES + 1)]
+        assert shelf.get(made.artifacts[0].digest) == b"x" * (MAX_OUTPUT_BYTES + 1)
+        assert made.artifacts[0].digest.hex().encode() in made.output
+        with Server(reply(b"png", "content-type: image/png")) as server:
+            given = {"url": f"http://{server.place}/a", "keep_as": "a.png"}
+            kept = answer("http_call", given, server.grants, project=project, artifacts=shelf.of("run-1", "load"))
+        assert [(one.name, one.mime, one.size) for one in kept.artifacts] == [("a.png", "image/png", 3)]
+        bad = {**given, "keep_as": "../a"}
+        with Server(reply(b"png")) as server:
+            bad["url"] = f"http://{server.place}/"
+            assert failure("http_call", bad, server.grants, artifacts=shelf.of("run-1", "load")).startswith("TW7025")
 
 
 def test_neither_has_anything_to_configure() -> None:
