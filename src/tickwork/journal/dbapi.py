@@ -114,6 +114,7 @@ class Database:
     def __init__(self, path: Path, *, write: bool = True, create: bool = False, vfs: str | None = None) -> None:
         self.path = path
         self._wanted = str(beside(path, "-wanted"))
+        self._marked = False
         flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
         mode = "rwc" if create else "rw" if write else "ro"
         if not write and not os.access(path.parent, os.W_OK) and not beside(path, "-wal").exists():
@@ -142,6 +143,7 @@ class Database:
         if times >= BUSY_MS:
             return False
         if times % _MARK_EVERY == 1:
+            self._marked = True
             with suppress(OSError):
                 os.close(os.open(self._wanted, os.O_CREAT | os.O_WRONLY, 0o666))
         apsw.sleep(1)
@@ -172,6 +174,14 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
         except apsw.BusyError:
             raise store_busy(self.path) from None
+        finally:
+            self._remove_mark()
+
+    def _remove_mark(self) -> None:
+        if self._marked:
+            self._marked = False
+            with suppress(OSError):
+                os.unlink(self._wanted)
 
     def begin_reading(self) -> None:
         """Begin a transaction that reads: all of it sees the database as it is at its first statement."""
