@@ -134,7 +134,7 @@ def _approval_rows(story: StepStory) -> Iterator[tuple[object, ...]]:
 def _write_step(story: StepStory) -> None:
     facts: list[tuple[str, object]] = [
         ("step", story.path),
-        ("title", story.title),
+        *([("title", story.title)] if story.title else []),
         ("status", f"{story.status} ({story.reason})" if story.reason else story.status),
         ("began", "not yet" if story.began < 0 else f"tick {story.began}"),
         ("ended", "not yet" if story.ended < 0 else f"tick {story.ended}"),

@@ -66,7 +66,7 @@ def begin(work: Work, number: int, place: int) -> None:
     given = variables(work, number, prepared.reads)
     if step.when:
         wanted = evaluate(step.when, given)
-        work.note(work.path(number, place), "condition", f"{step.when} is {wanted!r}")
+        work.note(work.path(number, place), "condition", f"{step.when} is {_shown(wanted)}")
         if wanted is False:
             end_step(work, number, place, _skipped(work.step(number, place), "condition"))
             return
@@ -81,6 +81,10 @@ def begin(work: Work, number: int, place: int) -> None:
         _begin_failing(work, number, place, values, f"`for_each` of {step.id!r} has to come to a list")
     else:
         _begin_each(work, number, place, list(values))
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "neither true nor false"
 
 
 def _begin_item(work: Work, number: int, place: int, index: int = -1) -> int:
