@@ -1,11 +1,13 @@
 """cli/skill and its commands."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import ROOT
 from tests.unit.cli.program import call
 
 PAIR = json.dumps({"value": [1, 2], "expression": "[1]"})
@@ -109,3 +111,19 @@ def test_a_secret_of_the_environment_is_put_in_and_taken_out(folder: Path, monke
         answer = call(*words, "--secret", "TOKEN")
     assert "you said secret:TOKEN" in answer.out
     assert b"x-token: tok-0123456" in server.heard[0]
+
+
+@pytest.mark.slow
+def test_what_a_server_offers_is_accepted_by_name(folder: Path) -> None:
+    script = ROOT / "tests" / "servers" / "strange.py"
+    server = "[servers.s]\ncommand = {}\n"
+    configure(folder, server.format(json.dumps([sys.executable, "-I", "-S", str(script), "plain"])))
+    assert [row["name"] for row in document("skill", "list", "--servers")["skills"]].count("s.echo") == 1
+    assert call("skill", "accept", "s").out == "nothing has changed\n"
+    configure(folder, server.format(json.dumps([sys.executable, "-I", "-S", str(script), "other"])))
+    assert call("skill", "show", "s.echo").status == 69
+    assert document("skill", "accept", "s")["changes"][0] == "b is new"
+    assert call("skill", "show", "s.echo").status == 0
+    assert call("skill", "accept", "t").status == 8
+    configure(folder, server.format(json.dumps([sys.executable, "-I", "-S", str(script), "exits"])))
+    assert "s cannot be used: the server s ended" in call("skill", "list", "--servers").err

@@ -4,7 +4,8 @@ The agent begins anew for every call: its first turn, with its configuration, th
 it asks for. It sees no clock, no network, no file and no other agent, and so equal parameters give equal results.
 
 Invariants:
-    * A module is the one whose digest the configuration names, or it is not run.
+    * A module is the one whose digest the configuration names, or it is not run. The digest is of the module as its
+      author built it: signing it makes no other one of it.
     * A call ends: after its fuel, or after its turns.
     * The module runs in a process of its own, which holds nothing that is worth taking.
 """
@@ -21,6 +22,7 @@ from msgspec import Meta
 from ... import codec
 from ...errors import TickworkError
 from ...kinds import EffectClass, Encoding, FrameKind, Operation, Status
+from ...packages.signature import strip_signature
 from ...records import AGAIN, DIRECT, OUTSIDE, UNTIL_MESSAGE, Limits, Message, Outcome, Turn
 from ...sandbox.admission import Admitted, admit
 from ...sandbox.manifest import Capabilities
@@ -47,12 +49,21 @@ FAULTS: Final[Mapping[int, str]] = {
     Status.DEPTH_LIMIT: "called itself too deeply",
     Status.MEMORY_LIMIT: "asked for more memory than it may have",
 }
-TEXT: Final = {
+TEXT: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {"text": {"type": "string"}},
     "required": ["text"],
     "additionalProperties": False,
 }
+
+
+KEPT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"artifact": {"type": "string"}, "size": {"type": "integer"}},
+    "required": ["artifact", "size"],
+    "additionalProperties": False,
+}
+_GIVEN: Final[Mapping[str, dict[str, Any]]] = {"text": TEXT, "artifact": KEPT}
 
 
 class WasmKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +72,8 @@ class WasmKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         version: Empty for the beginning of the digest, so that another module is another version.
         takes, gives: ``json``: the parameters are the message's body, and an answer's body the result. ``text``:
-            both are ``{"text": ...}``.
+            both are ``{"text": ...}``. ``artifact``: the answer is kept, and the result says where.
+        artifact, mime: What an answer is kept as.
         input, output: JSON Schemas, in place of any JSON.
         fuel: Of a whole call. Units: wasmtime fuel.
         config: Body of the frame with which the agent begins.
@@ -72,7 +84,9 @@ class WasmKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Annotated[str, Meta(pattern=r"^([0-9A-Za-z.+-]{1,32})?$")] = ""
     description: str = ""
     takes: Literal["json", "text"] = "json"
-    gives: Literal["json", "text"] = "json"
+    gives: Literal["json", "text", "artifact"] = "json"
+    artifact: Annotated[str, Meta(max_length=200)] = ""
+    mime: Annotated[str, Meta(pattern=r"^[a-z0-9.+-]+/[a-z0-9.+-]+$")] = "application/octet-stream"
     input: dict[str, Any] = {}
     output: dict[str, Any] = {}
     config: dict[str, Any] = {}
@@ -100,7 +114,7 @@ class WasmSkill:
         )
         self.shapes: tuple[Shape, Shape] = (
             SchemaShape(TEXT if keys.takes == "text" else keys.input),
-            SchemaShape(TEXT if keys.gives == "text" else keys.output),
+            SchemaShape(_GIVEN.get(keys.gives, keys.output)),
         )
 
     @classmethod
@@ -116,11 +130,16 @@ class WasmSkill:
                 SchemaShape(schema)
             except ValueError as error:
                 raise fault_of_key(config, side, str(error)) from None
-        if (keys.takes == "text" and keys.input) or (keys.gives == "text" and keys.output):
+        if (keys.takes != "json" and keys.input) or (keys.gives != "json" and keys.output):
             raise fault_of_key(config, "input", "a schema is for JSON", fix='leave it out, or write takes = "json"')
+        if (keys.gives == "artifact") != bool(keys.artifact):
+            fix = 'write gives = "artifact" and artifact = "NAME"'
+            raise fault_of_key(config, "artifact", "an artifact has a name, and nothing else has", fix=fix)
         path = Path(str(config.get("project", "."))) / keys.module
         try:
-            wasm = path.read_bytes()
+            wasm = strip_signature(path.read_bytes(), keys.module)
+        except TickworkError as error:
+            raise SkillInvalid(error.what, where=f"skills.{name}.module", why=error.why, fix=error.fix) from error
         except OSError as error:
             raise fault_of_key(config, "module", f"{keys.module} cannot be read: {error.strerror}") from error
         digest = f"sha256:{hashlib.sha256(wasm).hexdigest()}"
@@ -152,6 +171,10 @@ class WasmSkill:
             )
         with self._lock:
             answer = self._converse(body, Encoding.BYTES if is_text else Encoding.JSON)
+        if self._keys.gives == "artifact":
+            kept = context.artifacts.put(self._keys.artifact, self._keys.mime, answer)
+            context.kept.append(kept)
+            return {"artifact": kept.digest.hex(), "size": kept.size}
         try:
             return {"text": answer.decode()} if self._keys.gives == "text" else read_json(answer)
         except ValueError as error:

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -6,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT
-from tests.unit.plane.skills.calling import failure, found, output
+from tests.unit.plane.skills.calling import answer, failure, found, output
 from tickwork.kinds import EffectClass
+from tickwork.packages.signature import sign_module
+from tickwork.plane.calls import ArtifactRef
 from tickwork.plane.errors import SkillInvalid
 
 MODULES = ROOT / "tests" / "modules"
@@ -38,6 +41,38 @@ def test_equal_parameters_give_equal_results_whoever_asks() -> None:
     for thread in threads:
         thread.join()
     assert said == ["x" * 1000] * 4
+    skill.skill.close()  # type: ignore[attr-defined]
+
+
+class Shelf:
+    """Keeps one artifact."""
+
+    body = b""
+
+    def put(self, name: str, mime: str, body: bytes, *, type: str = "file") -> ArtifactRef:
+        self.body = body
+        return ArtifactRef(name, b"\x02" * 32, len(body), mime, type)
+
+    def get(self, digest: bytes) -> bytes:
+        return self.body
+
+
+def test_an_answer_may_be_kept_as_an_artifact() -> None:
+    shelf = Shelf()
+    more = {"takes": "text", "gives": "artifact", "artifact": "said.txt", "mime": "text/plain"}
+    skill = found("a", MODULES, **keys("echo.wasm", **more))
+    made = answer(skill, {"text": "hello"}, artifacts=shelf)
+    skill.skill.close()  # type: ignore[attr-defined]
+    assert json.loads(made.output) == {"artifact": "02" * 32, "size": 5}
+    assert [(kept.name, kept.mime) for kept in made.artifacts] == [("said.txt", "text/plain")]
+    assert shelf.body == b"hello"
+
+
+def test_a_signature_makes_no_other_module(tmp_path: Path) -> None:
+    raw = (MODULES / "echo.wasm").read_bytes()
+    (tmp_path / "echo.wasm").write_bytes(sign_module(raw, bytes(32)))
+    skill = found("a", tmp_path, **keys("echo.wasm"))
+    assert output(skill, [1]) == [1]
     skill.skill.close()  # type: ignore[attr-defined]
 
 
@@ -78,6 +113,7 @@ def test_an_agent_that_does_not_answer_well_fails_the_call(
         ({"input": {"type": 7}}, "no JSON Schema"),
         ({"takes": "text", "input": {"type": "object"}}, "a schema is for JSON"),
         ({"fuel": 0}, "fuel"),
+        ({"gives": "artifact"}, "an artifact has a name"),
     ],
 )
 def test_a_module_that_is_not_configured_as_one_is_refused(more: dict[str, Any], told: str) -> None:
