@@ -7,6 +7,9 @@
     [skills.orders.policy]          # What holds instead of the kind's own rule.
     approval = "params.sql.contains('salary')"
 
+    [skills.shout]                  # One that a file of the project brings.
+    kind = "shout.py:Shout"
+
     [servers.everything]            # Skills called everything.NAME.
     command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
 

@@ -26,6 +26,7 @@ from ..errors import PlaneError, SkillInvalid, SkillNotFound
 from ..extras import missing_package
 from ..json_text import write_json
 from .configuration import Configuration, PolicyTable
+from .own import FileMaker, names_file
 from .skill import Skill, SkillMaker, Traits
 
 GROUP: Final = "tickwork.skills"
@@ -257,6 +258,8 @@ class Registry:
             return self._makers[kind]
         if kind in KINDS:
             return cast("SkillMaker", load_object(KINDS[kind]))
+        if names_file(kind):
+            return FileMaker(kind, name)
         if kind != name:
             fix = choose(kind, [*KINDS, *self._makers], "install the package that brings it")
             raise SkillInvalid(f"there is no kind of skills called {kind}", where=f"skills.{name}.kind", fix=fix)
