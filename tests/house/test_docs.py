@@ -18,10 +18,7 @@ REFERENCE = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
 """Every command with its options; another test compares it with the program."""
 
 GROUPS = sorted(set(re.findall(r"^## tickwork ([a-z-]+) ", REFERENCE, flags=re.MULTILINE)))
-COMMAND = re.compile(
-    rf"(?:^\$ |`)tickwork ((?:(?:{'|'.join(GROUPS)}) )?[a-z][a-z-]*)([^`
-]*)", flags=re.MULTILINE
-)
+COMMAND = re.compile(rf"(?:^\$ |`)tickwork ((?:(?:{'|'.join(GROUPS)}) )?[a-z][a-z-]*)([^`\n]*)", flags=re.MULTILINE)
 
 
 def _links(page: Path) -> list[Path]:
