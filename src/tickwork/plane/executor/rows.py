@@ -1,7 +1,7 @@
 """Long rows of values of which a turn changes few, kept in blocks so that the others are not copied."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -62,4 +62,9 @@ class Draft(Generic[T]):
         """Return the rows as they are now, frozen."""
         if not self._changed:
             return self._rows
-        return tuple(tuple(block) for block in self._blocks)
+        blocks = self._blocks
+        for number in self._changed:
+            blocks[number] = tuple(blocks[number])
+        self._changed.clear()
+        self._rows = frozen = tuple(cast("list[tuple[T, ...]]", blocks))
+        return frozen

@@ -83,6 +83,7 @@ class Work:
         self._own_scopes = set[int]()
         self._own_items = set[int]()
         self._drafts: dict[int, Draft[StepState]] = {}
+        self._plans: dict[int, PreparedPlan] = {}
         self._random: Random | None = None
 
     def freeze(self) -> PlanState:
@@ -159,7 +160,10 @@ class Work:
 
     def plan(self, scope: int) -> PreparedPlan:
         """Return the plan of a scope."""
-        return self.prepared.plan(self.scopes[scope].plan)
+        found = self._plans.get(scope)
+        if found is None:
+            found = self._plans[scope] = self.prepared.plan(self.scopes[scope].plan)
+        return found
 
     def step_of(self, item: Item) -> PreparedStep:
         """Return the step that an item is of."""
