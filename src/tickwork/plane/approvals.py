@@ -180,11 +180,11 @@ class Approvals:
         if not decided:
             return
         by = tuple(sorted(one.by for one in view.votes if one.decision in _same_side(decided)))
-        arguments = None
+        arguments: Any = None
         if decided == "complete":
-            arguments = msgspec.Raw(value or b"null")
+            arguments = read_json(value or b"null")
         elif decided == "modify":
-            arguments = msgspec.Raw(view.arguments)
+            arguments = read_json(view.arguments)
         answer = msgspec.json.encode(ApprovalDecision(decided, by, comment, arguments))
         values = {"decision": decided, "comment": comment}
         connection.execute(update(approval).where(approval.c.id == view.id).values(**values))

@@ -274,9 +274,11 @@ def live_once(work: Callable[[], None]) -> bool:
     if not child:
         try:
             work()
-        finally:
             os._exit(0)
+        finally:
+            os._exit(1)
     _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or not status, "it failed in another way than by being killed"
     return not os.WIFSIGNALED(status)
 
 

@@ -1,0 +1,132 @@
+"""plane/approvals.py: who decides, when that is a decision, and that it is one for good."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.unit.plane.stores import open_store
+from tickwork.errors import UsageFault
+from tickwork.plane.approvals import CHOICES, Approvals, ApprovalView
+from tickwork.plane.calls import ApprovalDecision, ApprovalRequest
+from tickwork.plane.errors import DeciderRefused, SkillInputInvalid, WaitClosed, WaitNotFound
+from tickwork.plane.store.store import Store
+from tickwork.plane.waits import NewWait, Waits
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path)[0] as store:
+        yield store
+
+
+def ask(store: Store, effect: str = "e", **fields: object) -> ApprovalView:
+    """Open an approval, and return it."""
+    given = {"kind": "step", "step": "pay", "skill": "pay@1", "arguments": {"usd": 3}, **fields}
+    asked = msgspec.json.decode(msgspec.json.encode(given), type=ApprovalRequest)
+    Waits(store).look("r", effect, NewWait("approval", "pay", b"{}", approval=asked))
+    return Approvals(store).list()[-1]
+
+
+def answer(store: Store, effect: str = "e") -> ApprovalDecision | None:
+    looked = Waits(store).look("r", effect, NewWait("approval", "pay", b"{}"))
+    return None if looked.answer is None else msgspec.json.decode(looked.answer, type=ApprovalDecision)
+
+
+def test_one_who_agrees_decides(store: Store) -> None:
+    view = ask(store)
+    decided, changed = Approvals(store).decide(view.id, "grant", by="ann", comment="fine")
+    assert (decided.status, decided.decision, changed) == ("answered", "grant", True)
+    assert answer(store) == ApprovalDecision("grant", ("ann",), "fine")
+
+
+def test_the_same_answer_again_changes_nothing_and_another_is_refused(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store)
+    first = approvals.decide(view.id, "grant", by="ann")[0]
+    assert approvals.decide(view.id, "grant", by="ann") == (first, False)
+    for by, decision in (("ann", "deny"), ("ben", "grant"), ("ben", "deny")):
+        with pytest.raises(WaitClosed):
+            approvals.decide(view.id, decision, by=by)
+    with pytest.raises(WaitNotFound):
+        approvals.decide("w_other", "grant", by="ann")
+
+
+def test_several_have_to_agree(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["ann", "ben", "eve"], need=2)
+    assert approvals.decide(view.id, "grant", by="ann")[0].status == "open"
+    assert not approvals.decide(view.id, "grant", by="ann")[1]
+    with pytest.raises(WaitClosed):
+        approvals.decide(view.id, "deny", by="ann")
+    with pytest.raises(DeciderRefused):
+        approvals.decide(view.id, "grant", by="carl")
+    assert approvals.decide(view.id, "deny", by="ben")[0].status == "open"
+    assert approvals.decide(view.id, "grant", by="eve")[0].decision == "grant"
+    assert answer(store) == ApprovalDecision("grant", ("ann", "eve"))
+
+
+def test_who_makes_agreement_impossible_decides(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["ann", "ben", "eve"], need=2)
+    assert approvals.decide(view.id, "deny", by="ann")[0].status == "open"
+    assert approvals.decide(view.id, "deny", by="eve", comment="no")[0].decision == "deny"
+    assert answer(store) == ApprovalDecision("deny", ("ann", "eve"), "no")
+
+
+def test_anybody_may_refuse_where_nobody_is_named(store: Store) -> None:
+    assert Approvals(store).decide(ask(store, need=2).id, "deny", by="ann")[0].decision == "deny"
+
+
+def test_edited_arguments_are_agreed_to_anew(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["ann", "ben"], need=2)
+    approvals.decide(view.id, "grant", by="ann")
+    edited = approvals.decide(view.id, "modify", by="ben", value={"usd": 2})[0]
+    assert (edited.status, edited.edited, edited.arguments, edited.missing) == ("open", True, b'{"usd":2}', 1)
+    approvals.decide(view.id, "grant", by="ann")
+    found = answer(store)
+    assert found is not None
+    assert (found.decision, found.by, found.arguments) == ("modify", ("ann", "ben"), {"usd": 2})
+
+
+def test_edited_arguments_are_an_object(store: Store) -> None:
+    with pytest.raises(SkillInputInvalid):
+        Approvals(store).decide(ask(store).id, "modify", by="ann", value=[1])
+    assert Approvals(store).list()[0].votes == ()
+
+
+def test_a_decision_is_handed_on(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["ann"])
+    with pytest.raises(DeciderRefused):
+        approvals.delegate(view.id, "dora", by="ben")
+    handed, changed = approvals.delegate(view.id, "dora", by="ann")
+    assert (handed.allowed, changed) == (("dora",), True)
+    assert not approvals.delegate(view.id, "dora", by="ann")[1]
+    with pytest.raises(WaitClosed):
+        approvals.decide(view.id, "grant", by="ann")
+    assert approvals.decide(view.id, "grant", by="dora")[0].decision == "grant"
+    with pytest.raises(WaitClosed):
+        approvals.delegate(view.id, "eve", by="dora")
+
+
+@pytest.mark.parametrize("kind", sorted(CHOICES))
+def test_each_kind_takes_what_can_be_said_to_it_and_nothing_else(store: Store, kind: str) -> None:
+    approvals = Approvals(store)
+    for decision in ("grant", "deny", "modify", "skip", "complete"):
+        view = ask(store, f"{kind}{decision}", kind=kind, error="TW7008 no")
+        value = {"usd": 1} if decision in ("modify", "complete") else None
+        if decision in view.choices:
+            assert approvals.decide(view.id, decision, by="ann", value=value)[0].decision == decision
+        else:
+            with pytest.raises(UsageFault):
+                approvals.decide(view.id, decision, by="ann", value=value)
+    given = answer(store, f"{kind}complete")
+    assert given is None or given.arguments == {"usd": 1}
+
+
+def test_approvals_are_listed_by_run_and_status(store: Store) -> None:
+    approvals = Approvals(store)
+    one, two = ask(store, "one"), ask(store, "two")
+    approvals.decide(one.id, "grant", by="ann")
+    assert [view.id for view in approvals.list()] == [two.id]
+    assert [view.id for view in approvals.list(status="", run_id="r")] == [one.id, two.id]
+    assert approvals.list(run_id="other") == []
+    assert approvals.find(two.id[:8]).step == "pay"
