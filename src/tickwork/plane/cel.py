@@ -457,7 +457,8 @@ def _failed(source: str, message: str, variables: Mapping[str, object]) -> Expre
     if "Iteration budget" in message:
         why = "loops may go round 10,000 times together"
         return ExpressionFailed("too many rounds", where=where, why=why, fix="leave the work to a skill")
-    return ExpressionFailed("the expression comes to no value", where=where, why=message.partition(": ")[2] or message)
+    why = message.partition(": ")[2] or message
+    return ExpressionFailed(f"the expression comes to no value: {why}", where=where, fix="look at what it reads")
 
 
 def _missing(paths: tuple[Path, ...], variables: Mapping[str, object]) -> tuple[str, str] | None:
