@@ -32,6 +32,9 @@ from tickwork.sandbox.manifest import Manifest, append_manifest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SHIPPED: Final = ("examples/", "tests/tour/")
+PINNED: Final = "examples/goals/"
+"""Modules of skills: whoever configures one names its digest, and nobody looks at who signed it."""
+
 INDEX: Final = ROOT / "sdk" / "modules.toml"
 
 
@@ -145,7 +148,8 @@ def build_all(entries: Sequence[Entry], index: Path = INDEX) -> None:
 def sign_all(entries: Sequence[Entry], key: bytes) -> None:
     """Sign the committed modules of agents that people run; the others are parts of tests."""
     for entry in entries:
-        if entry.module.relative_to(ROOT).as_posix().startswith(SHIPPED):
+        place = entry.module.relative_to(ROOT).as_posix()
+        if place.startswith(SHIPPED) and not place.startswith(PINNED):
             present = entry.module.read_bytes()
             signed = sign_module(present, key, name=entry.name)
             if signed != present:

@@ -1,4 +1,4 @@
-"""Every module that is shipped is signed with Tickwork's key, for its name and for what it asks."""
+"""Every module that is shipped for worlds is signed with Tickwork's key, for its name and for what it asks."""
 
 import tomllib
 from pathlib import Path
@@ -11,6 +11,9 @@ from tickwork.packages.judge import judge
 from tickwork.packages.trust import PUBLISHERS, load_trust
 
 FOLDERS = ("examples", "tests/tour")
+PINNED = "examples/goals"
+"""Modules of skills, which are named with their digests and are believed for nothing else."""
+
 LISTED = tomllib.loads((ROOT / "sdk" / "modules.toml").read_text(encoding="utf-8"))["modules"]
 
 
@@ -20,7 +23,8 @@ def shipped() -> list[Path]:
     found += [
         Path(entry["project"]) / f"{_name(entry['project'])}.wasm" for entry in LISTED.values() if "project" in entry
     ]
-    return sorted(path for path in found if path.as_posix().startswith(FOLDERS))
+    names = {path: path.as_posix() for path in found}
+    return sorted(path for path, name in names.items() if name.startswith(FOLDERS) and not name.startswith(PINNED))
 
 
 def _name(folder: str) -> str:
