@@ -9,9 +9,13 @@ import msgspec
 from ..driver.opening import reading
 from ..errors import UsageFault
 from ..journal.shared import SharedJournal
+from ..plane.calls import Usage
 from ..plane.compiled import APPROVAL
+from ..plane.costs import PLANNING
+from ..plane.executor.money import add_usage
 from ..plane.explain import CallStory, Explained, StepStory, as_document, explain
 from ..plane.money import usd_text
+from .conversations import conversation
 from .output import Format, write_document, write_facts, write_line
 from .screen import write_table
 
@@ -32,7 +36,9 @@ def show_plan(source: Path | SharedJournal, until: int | None, step: str, form: 
     found = _chosen(told, step) if step else None
     if form != "text":
         document = as_document(told)
-        if found is not None:
+        if found is not None and found.path == PLANNING:
+            document = {"path": PLANNING, "calls": document["system"]}
+        elif found is not None:
             document = document["steps"][told.steps.index(found)]
         write_document(document, form)
     elif found is not None:
@@ -45,8 +51,18 @@ def _chosen(told: Explained, wanted: str) -> StepStory:
     for story in told.steps:
         if story.path == wanted:
             return story
+    if wanted == PLANNING and told.system:
+        return _planning(told)
     known = ", ".join(story.path for story in told.steps[:20])
     raise UsageFault(f"the run has no step {wanted!r}", why=f"it has {known or 'none'}", fix="name one of them")
+
+
+def _planning(told: Explained) -> StepStory:
+    """Return what the run has asked for itself, as if it were a step."""
+    usage = Usage()
+    for call in told.system:
+        usage = add_usage(usage, call.usage)
+    return StepStory(PLANNING, status="", calls=list(told.system), usage=usage)
 
 
 def _write_run(told: Explained) -> None:
@@ -66,6 +82,8 @@ def _write_run(told: Explained) -> None:
             for one in story.artifacts
         ],
     )
+    if told.planner:
+        write_line(f"\nhow it was planned: tickwork show RUN --step '{PLANNING}'")
     _write_part(("#tick", "step", "what", ""), [(one.tick, one.path, one.kind, _short(one.text)) for one in told.told])
 
 
@@ -124,7 +142,7 @@ def _approval_rows(story: StepStory) -> Iterator[tuple[object, ...]]:
         yield (
             story.path,
             asked["kind"],
-            "none yet" if decision is None else decision.decision,
+            ("none" if story.ended >= 0 else "none yet") if decision is None else decision.decision,
             "" if decision is None else ", ".join(decision.by),
             "" if call.answered < 0 else call.answered,
             _short(f"{asked['skill']} {msgspec.json.encode(asked['arguments']).decode()}"),
@@ -135,12 +153,8 @@ def _write_step(story: StepStory) -> None:
     facts: list[tuple[str, object]] = [
         ("step", story.path),
         *([("title", story.title)] if story.title else []),
-        ("status", f"{story.status} ({story.reason})" if story.reason else story.status),
-        ("began", "not yet" if story.began < 0 else f"tick {story.began}"),
-        ("ended", "not yet" if story.ended < 0 else f"tick {story.ended}"),
-        ("labels", ", ".join(story.labels) or "none"),
+        *(_state_facts(story) if story.status else []),
         ("cost", f"{usd_text(story.usage.cost_micros)} USD"),
-        ("output", _text(story.output)),
     ]
     if story.error is not None:
         facts.append(("error", f"{story.error.code} {story.error.message}"))
@@ -148,6 +162,18 @@ def _write_step(story: StepStory) -> None:
     for call in story.calls:
         write_line("")
         write_facts(list(_call_facts(call)))
+        if bytes(call.transcript):
+            _write_transcript(bytes(call.transcript))
+
+
+def _state_facts(story: StepStory) -> list[tuple[str, object]]:
+    return [
+        ("status", f"{story.status} ({story.reason})" if story.reason else story.status),
+        ("began", "not yet" if story.began < 0 else f"tick {story.began}"),
+        ("ended", "not yet" if story.ended < 0 else f"tick {story.ended}"),
+        ("labels", ", ".join(story.labels) or "none"),
+        ("output", _text(story.output)),
+    ]
 
 
 def _call_facts(call: CallStory) -> Iterator[tuple[str, object]]:
@@ -164,14 +190,23 @@ def _call_facts(call: CallStory) -> Iterator[tuple[str, object]]:
     if call.failure is not None:
         yield "failure", f"{call.failure.code} {call.failure.message}"
     if call.usage.cost_micros or call.reserved_micros:
-        yield "cost", f"{usd_text(call.usage.cost_micros)} of {usd_text(call.reserved_micros)} USD set aside"
+        aside = f", {usd_text(call.reserved_micros)} set aside" if call.reserved_micros else ""
+        yield "cost", f"{usd_text(call.usage.cost_micros)} USD{aside}"
     if call.usage.model:
         usage = call.usage
         yield "model", f"{usage.model}: {usage.tokens_in} tokens in, {usage.tokens_out} out, prices {usage.prices}"
     for one in call.artifacts:
         yield "artifact", f"{one.name} ({one.mime}, {one.size} bytes, {one.digest.hex()[:16]})"
-    if bytes(call.transcript):
-        yield "said", _text(call.transcript)
+
+
+def _write_transcript(transcript: bytes) -> None:
+    """Print a planner's notes and what was said, as it was said."""
+    notes: dict[str, object] = msgspec.json.decode(transcript).get("notes", {})
+    if notes:
+        write_facts([(name, msgspec.json.encode(note).decode()) for name, note in notes.items()])
+    for who, words in conversation(transcript):
+        write_line(f"\n--- {who}")
+        write_line(words)
 
 
 def _text(raw: msgspec.Raw) -> str:

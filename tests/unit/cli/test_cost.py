@@ -78,6 +78,21 @@ def test_what_a_run_has_cost_is_told_by_step_and_model(folder: Path) -> None:
     assert KEY not in text
 
 
+def test_show_tells_what_was_said_word_for_word(folder: Path) -> None:
+    run_goal(folder)
+    (run,) = call("runs", "-o", "json").rows("runs")
+    name = str(run["run_id"])
+    shown = call("show", name)
+    assert "--step '(planning)'" in shown.out, shown.err
+    planning = call("show", name, "--step", "(planning)").out
+    assert "You plan for a runtime." in planning
+    assert "--- stand, parrot-1 (stop)" in planning
+    said = call("show", name, "--step", "say").out
+    assert said.index("--- user\nSay hello") < said.index("--- stand, parrot-1 (stop)\nHello.")
+    document: Any = call("show", name, "--step", "(planning)", "-o", "json").document()
+    assert [each["skill"] for each in document["calls"]] == ["memory.recall", "plan.propose", "memory.keep"]
+
+
 def test_what_was_said_is_in_the_journal_and_nobody_is_asked_again(folder: Path) -> None:
     _, heard = run_goal(folder)
     (run,) = call("runs", "-o", "json").rows("runs")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ...driver.shape import is_table
 from ..errors import PlanInvalid, PlannerFailed
 from ..json_text import write_json
 from ..llm.port import Completion, Form, Message, Request
@@ -99,7 +100,8 @@ def _shown(card: SkillCard) -> str:
 
 
 def _goal(task: Task) -> str:
-    sections: Any = task.recalled.get("sections") or []
+    given: Any = task.recalled.get("sections") or []
+    sections = [section for section in given if not is_table(section) or section.get("items")]
     recalled = write_json(sections).decode() if sections else "Nothing."
     if len(recalled) > MAX_RECALLED_BYTES:
         recalled = f"{recalled[:MAX_RECALLED_BYTES]}..."

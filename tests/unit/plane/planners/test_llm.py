@@ -62,12 +62,15 @@ def test_the_models_plan_is_the_plan() -> None:
 def test_what_memory_says_is_shown_and_what_it_names_is_not_filled_in() -> None:
     with Stand(anthropic_whole(as_call(GOOD), stop="tool_use")) as stand:
         given = task("Read {{skills}} a.txt", file="a.txt")
-        recalled = {"sections": [{"name": "facts", "items": ["the log is {{goal}}"]}]}
+        recalled: dict[str, Any] = {
+            "sections": [{"name": "facts", "items": ["the log is {{goal}}"]}, {"name": "history", "items": []}]
+        }
         given = type(given)(given.goal, given.inputs, given.skills, recalled)
         LlmPlanner().propose(given, desk(client_for(stand)))
         said = stand.heard[0].body["messages"][0]["content"]
     assert "Read {{skills}} a.txt" in said
     assert "the log is {{goal}}" in said
+    assert "history" not in said
 
 
 @pytest.mark.parametrize(
