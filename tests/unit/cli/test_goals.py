@@ -1,0 +1,153 @@
+"""cli/plan_run.py, goal.py, work.py, approval*.py and the like: a plan runs, asks, and goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.program import call
+
+PLAN = """
+name = "report"
+goal = "Report on a city"
+[inputs.city]
+[inputs.n]
+type = "integer"
+default = 1
+[[steps]]
+id = "load"
+skill = "json_transform"
+params = { value = { city = "${inputs.city}", n = "${inputs.n}" }, expression = "@" }
+[[steps]]
+id = "publish"
+skill = "json_transform"
+params = { value = "${steps.load.output}", expression = "@" }
+approval = { message = "Publish ${inputs.city}?" }
+[outputs]
+result = "${steps.publish.output}"
+"""
+
+WAITING = """
+name = "waiting"
+[[steps]]
+id = "colour"
+wait = { input = { enum = ["red", "blue"] }, message = "Which?" }
+[[steps]]
+id = "paid"
+wait = { signal = "paid" }
+depends_on = ["colour"]
+[outputs]
+said = ["${steps.colour.output}", "${steps.paid.output}"]
+"""
+
+
+@pytest.fixture
+def plan(folder: Path) -> Path:
+    path = folder / "report.toml"
+    path.write_text(PLAN, encoding="utf-8")
+    return path
+
+
+def started(*words: str) -> dict[str, object]:
+    """Run a plan that waits, and return the document that says so."""
+    answer = call("plan", "run", "report.toml", "--input", "city=JFK", *words, "-o", "json")
+    assert answer.status == 6
+    return dict(answer.document())
+
+
+def test_a_plan_asks_and_goes_on_when_somebody_has_agreed(plan: Path) -> None:
+    answer = call("plan", "run", plan, "--input", "city=JFK", "--input", "n=7")
+    assert answer.status == 6
+    assert "load: succeeded" in answer.err
+    assert "waiting for an approval of step publish: Publish JFK?" in answer.err
+    command = next(line.split() for line in answer.err.splitlines() if "approval grant" in line)
+    shown = call("approval", "show", command[-1])
+    assert '"city": "JFK"' in shown.out
+    granted = call(*command[1:], "--by", "ann", "-o", "json")
+    assert granted.status == 0
+    document = granted.document()
+    assert (document["status"], document["output"]) == ("succeeded", {"result": {"city": "JFK", "n": 7}})
+    again = call(*command[1:], "--by", "ann")
+    assert (again.status, "nothing has changed" in again.err) == (0, True)
+    assert call("approval", "deny", command[-1], "--by", "ben").status == 7
+    assert call("verify", str(document["run_id"])).status == 0
+
+
+def test_an_answer_without_work_waits_for_work(plan: Path) -> None:
+    started()
+    (asked,) = call("approval", "list", "-o", "json").rows("approvals")
+    assert call("approval", "deny", asked["id"], "--no-work").status == 0
+    assert call("work", "-o", "json").document()["statuses"] == {"failed": 1}
+    assert call("runs", "-o", "json").rows("runs")[0]["status"] == "failed"
+
+
+def test_an_approval_is_handed_on_and_edited(plan: Path) -> None:
+    document = started()
+    handed = call("approval", "delegate", "w_", "--to", "dora", "--by", "ann", "-o", "json").document()
+    assert handed["allowed"] == ["dora"]
+    assert call("approval", "grant", "w_", "--by", "ben").status == 4
+    arguments = '{"value": 1, "expression": "@"}'
+    done = call("approval", "modify", "w_", "--arguments", arguments, "--by", "dora", "-o", "json")
+    assert done.document()["output"] == {"result": 1}
+    assert call("show", str(document["run_id"])).status == 0
+
+
+def test_a_key_is_one_run(plan: Path) -> None:
+    one = call("plan", "run", plan, "--input", "city=A", "--key", "k", "--no-work", "-o", "json").document()
+    two = call("plan", "run", plan, "--input", "city=A", "--key", "k", "-o", "json")
+    assert (one["status"], two.status, two.document()["run_id"]) == ("queued", 6, one["run_id"])
+    assert call("plan", "run", plan, "--input", "city=B", "--key", "k").status == 7
+
+
+def test_a_goal_is_planned_first(folder: Path) -> None:
+    plans = folder / ".tickwork" / "plans"
+    plans.mkdir(parents=True)
+    (plans / "report.toml").write_text(PLAN.replace('approval = { message = "Publish ${inputs.city}?" }\n', ""))
+    done = call("goal", "Report on a city", "--input", "city=LAX", "-o", "json")
+    assert (done.status, done.document()["output"]) == (0, {"result": {"city": "LAX", "n": 1}})
+    assert call("goal", " ").status == 2
+    failed = call("goal", "Bake a cake", "-o", "json")
+    assert (failed.status, str(failed.document()["reason"])[:6]) == (1, "TW7016")
+
+
+def test_a_run_is_done_again_with_other_inputs(plan: Path) -> None:
+    run = str(started()["run_id"])
+    assert call("cancel", run, "--by", "ann", "-o", "json").document()["status"] == "cancelled"
+    again = call("rerun", run, "--input", "city=BOS", "--input", "n=3", "-o", "json")
+    assert again.status == 6
+    fresh = str(again.document()["run_id"])
+    skipped = call("step", "skip", fresh, "publish", "-o", "json").document()
+    assert (skipped["status"], skipped["output"]) == ("succeeded", {"result": None})
+    assert call("cancel", fresh).status == 7
+    third = str(call("rerun", run, "--no-work", "-o", "json").document()["run_id"])
+    call("work", third)
+    completed = call("step", "complete", third, "publish", "--output-value", "5", "-o", "json").document()
+    assert completed["output"] == {"result": 5}
+
+
+def test_inputs_and_signals_reach_a_run(folder: Path) -> None:
+    (folder / "waiting.toml").write_text(WAITING, encoding="utf-8")
+    run = str(call("plan", "run", "waiting.toml", "-o", "json").document()["run_id"])
+    assert [row["step"] for row in call("input", "list", "-o", "json").rows("inputs")] == ["colour"]
+    assert call("input", "give", "w_", '"green"').status == 2
+    assert call("input", "give", "w_", '"blue"').status == 6
+    sent = call("signal", run, "paid", '{"usd": 3}', "-o", "json")
+    assert sent.document()["output"] == {"said": ["blue", {"usd": 3}]}
+    assert call("signal", run, "paid").status == 7
+
+
+def test_what_is_wrong_is_told_and_nothing_is_begun(plan: Path) -> None:
+    assert call("plan", "run", "none.toml").status == 8
+    assert call("plan", "run", plan).status == 78
+    assert call("plan", "run", plan, "--input", "city=A", "--input", "n=x").status == 2
+    assert call("plan", "run", plan, "--input", "city=A", "--profile", "nobody").status == 8
+    assert call("approval", "grant", "w_none").status == 8
+    assert call("rerun", "r_none").status == 8
+    assert call("runs", "-o", "json").rows("runs") == []
+
+
+def test_empty_lists_say_so(folder: Path) -> None:
+    assert folder.is_dir()
+    for words in (("approval", "list"), ("input", "list"), ("deadletter", "list"), ("work",)):
+        answer = call(*words)
+        assert (answer.status, bool(answer.err)) == (0, True)
+    assert call("deadletter", "requeue", "r_none").status == 8
