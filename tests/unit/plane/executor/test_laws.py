@@ -1,5 +1,6 @@
 """Laws that hold for every plan, over plans that are drawn."""
 
+import hashlib
 import random
 from collections import Counter
 
@@ -106,6 +107,12 @@ def test_a_plan_of_two_thousand_steps_has_one_head_too() -> None:
 @pytest.mark.slow
 def test_a_chain_of_two_thousand_steps_comes_to_its_end() -> None:
     assert play(chain(2000)).output == {"s1999": {"n": 1999}}
+
+
+def test_this_version_of_the_executor_leaves_what_it_always_left() -> None:
+    """Whoever changes what a turn leaves gives the executor's entry another number, or old runs do not verify."""
+    left = hashlib.sha256(b"".join(b"".join(shuffled(seed).outboxes) for seed in range(12)))
+    assert (EXECUTOR_ENTRY, left.hexdigest()[:16]) == ("tickwork:plan-1", "af4eec7d4800587c")
 
 
 def test_the_same_turn_twice_leaves_the_same_outbox() -> None:
