@@ -22,6 +22,7 @@ from ..driver.opening import new_environment
 from ..driver.options import Options
 from ..driver.performers import Dispatch
 from ..errors import TickworkError
+from ..journal.shared import SharedJournal
 from ..records import Header
 from .budgets import Ledger
 from .compiled import Assignment
@@ -169,18 +170,29 @@ class Engine:
             RunNotFound: TW7011. RunBusy: TW7028, a living process works on it, or it has ended.
         """
         row = self.runs.claim(run_id, self._owner.name)
-        if row.attempts > MOST_ATTEMPTS:
-            self._bury(row, f"it was begun {row.attempts} times and ended without a word each time")
-            return
         try:
-            self._live[row.id] = self._open(row)
+            journal = self.store.journals.open_run(row.id, write=True)
+            if self._is_stuck(row, journal.length()):
+                journal.close()
+                self._bury(
+                    row, f"{row.attempts} processes in a row that took it died, the last without getting further"
+                )
+            else:
+                self._live[row.id] = self._open(row, journal)
         except StoreFailed:
             raise
         except TickworkError as error:
             self._bury(row, f"{error.code}: {error.what}")
 
-    def _open(self, row: RunRow) -> Live:
-        journal = self.store.journals.open_run(row.id, write=True)
+    def _is_stuck(self, row: RunRow, length: int) -> bool:
+        """Return whether process after process dies of a run; note how far it came where one got further."""
+        if row.attempts and length > row.ticks:
+            known = (row.cost_micros, row.tokens_in, row.tokens_out, row.calls)
+            self.runs.note(row, Progress(RUNNING, "", None, length, bool(row.degraded), *known))
+            return False
+        return row.attempts > MOST_ATTEMPTS
+
+    def _open(self, row: RunRow, journal: SharedJournal) -> Live:
         try:
             header = codec.decode_header(journal.header()[0])
             assignment = read_assignment(header)
