@@ -81,11 +81,13 @@ class Constraints(msgspec.Struct, frozen=True):
         allows: Whether a skill of a name and version may be used.
         budget: What one run may use.
         max_steps: Steps that a plan may have, those of plans inside it included.
+        skills: Names of skills that may be used, where they are known, for the texts of faults.
     """
 
     allows: Callable[[str, str], bool] = allow_all
     budget: Budget = Budget()
     max_steps: int = MAX_STEPS
+    skills: tuple[str, ...] = ()
 
 
 FREE: Final = Constraints()
@@ -254,10 +256,11 @@ class _Compiler:
             given, made = found.skill.shapes
             wants, gives = given.schema(), made.schema()
         except PlaneError as error:
-            return PlanFault((), error.what, "; ".join(filter(None, (error.why, error.where))), error.fix)
+            fix = choose(reference.partition("@")[0], self.constraints.skills, error.fix)
+            return PlanFault((), error.what, "; ".join(filter(None, (error.why, error.where))), fix)
         pin = found.pin
         if not self.constraints.allows(pin.name, pin.version):
-            fix = "use a skill that it may use, or let its owner allow this one"
+            fix = choose(pin.name, self.constraints.skills, "use another, or let the agent's owner allow this one")
             return PlanFault((), f"the agent may not use {pin.name}", "its profile says which it may use", fix)
         if pin not in self.pins:
             self.pins.append(pin)

@@ -247,6 +247,9 @@ def test_what_the_agent_may_not_use_is_refused() -> None:
     assert found["steps[1].skill"].startswith("the agent may not use fetch")
     found = faults(step("a", on_error="fallback", fallback={"skill": "send"}), constraints=only)
     assert "steps[0].fallback.skill" in found
+    named = Constraints(lambda name, _version: name == "echo", skills=("echo", "count"))
+    assert "allowed: count, echo" in faults(step("a", "fetch"), constraints=named)["steps[0].skill"]
+    assert 'did you mean "echo"' in faults(step("a", "ecko"), constraints=named)["steps[0].skill"]
 
 
 def test_a_plan_that_may_cost_more_than_there_is_is_refused() -> None:
