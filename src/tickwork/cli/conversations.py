@@ -1,21 +1,18 @@
 """What was said to a language model and what it said, for people to read: the words as they are, and no JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 from ..driver.shape import is_array, is_table
 
 
-def conversation(transcript: bytes) -> Iterator[tuple[str, str]]:
+def conversation(transcript: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield who said what. Order: time.
 
     What was said before stands in the next request again, and is not told again.
     """
-    document: Any = msgspec.json.decode(transcript)
     told = list[tuple[str, str]]()
-    for exchange in document.get("exchanges", ()):
+    for exchange in transcript.get("exchanges", ()):
         request = exchange["request"]
         said = [("system", request["system"])] if "system" in request else []
         said += [(str(turn.get("role")), turn.get("content")) for turn in request.get("messages", ())]

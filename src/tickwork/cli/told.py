@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from ..driver.opening import reading
+from ..driver.shape import is_table
 from ..errors import UsageFault
 from ..journal.shared import SharedJournal
 from ..plane.calls import Usage
@@ -200,11 +201,15 @@ def _call_facts(call: CallStory) -> Iterator[tuple[str, object]]:
 
 
 def _write_transcript(transcript: bytes) -> None:
-    """Print a planner's notes and what was said, as it was said."""
-    notes: dict[str, object] = msgspec.json.decode(transcript).get("notes", {})
-    if notes:
+    """Print a planner's notes and what was said, as it was said. What is no conversation is printed as it is."""
+    document: object = msgspec.json.decode(transcript)
+    if not is_table(document) or "exchanges" not in document:
+        write_facts([("said", transcript.decode(errors="replace"))])
+        return
+    notes = document.get("notes")
+    if is_table(notes) and notes:
         write_facts([(name, msgspec.json.encode(note).decode()) for name, note in notes.items()])
-    for who, words in conversation(transcript):
+    for who, words in conversation(document):
         write_line(f"\n--- {who}")
         write_line(words)
 

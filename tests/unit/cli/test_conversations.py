@@ -1,10 +1,10 @@
-import json
+from typing import Any
 
 from tickwork.cli.conversations import conversation
 
 
-def transcript(*exchanges: object) -> bytes:
-    return json.dumps({"exchanges": exchanges}).encode()
+def transcript(*exchanges: object) -> dict[str, Any]:
+    return {"exchanges": exchanges}
 
 
 def exchange(messages: list[object], text: str | None, **request: object) -> dict[str, object]:
@@ -44,4 +44,4 @@ def test_what_a_model_asks_for_is_told_too() -> None:
     asked = exchange([], "")
     asked["said"] = {"text": "", "finish": "calls", "calls": [{"id": "1", "name": "look", "arguments": '{"q":1}'}]}
     assert list(conversation(transcript(asked))) == [("p, m (calls)", '\nlook({"q":1})')]
-    assert list(conversation(b"{}")) == []
+    assert list(conversation({})) == []
