@@ -131,7 +131,8 @@ def hear(work: Work, number: int, asked: int, answer: Answer) -> None:
         item.approved_by = ", ".join(filter(None, (item.approved_by, people)))
         work.push_item(number)
         return
-    text = f"{people or 'nobody'} did not agree" + (f": {decision.comment}" if decision.comment else "")
+    text = f"{people} did not agree" if people else "nobody agreed"
+    text += f": {decision.comment}" if decision.comment else ""
     fail_item(work, number, failure_of(SkillRefused.code, text, "person"), again=False)
 
 

@@ -84,6 +84,12 @@ def test_a_step_that_people_do_not_agree_to_has_failed_for_good() -> None:
     assert stage.logs == ["a failed: TW7005 ann did not agree: too late"]
 
 
+def test_time_that_decides_is_told_of() -> None:
+    stage = asking(on_error="continue")
+    stage.answer(("a", {"decision": "deny", "comment": "time is over"}))
+    assert stage.logs == ["a failed: TW7005 nobody agreed: time is over"]
+
+
 @pytest.mark.parametrize("found", [Failure("TW7009", "nobody came"), 5, {"decision": "perhaps"}])
 def test_without_a_decision_nothing_is_called(found: object) -> None:
     stage = asking()
