@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.unit.plane.executor.props import BREAK, BROKE, Stage, assign, params_of, plan, play, step, usual
+from tests.unit.plane.executor.props import BREAK, BROKE, PINS, Stage, assign, params_of, plan, play, step, usual
 from tickwork.plane.calls import Failure, SkillCall
 from tickwork.plane.compiled import Wait
 
@@ -163,3 +163,31 @@ def test_more_than_can_be_out_at_once_waits_its_turn() -> None:
 
 def test_a_plan_without_steps_has_succeeded() -> None:
     assert play(assign(plan())).ending.status == "succeeded"
+
+
+def test_a_call_says_what_it_may_be_answered_with_and_how_long_it_may_take() -> None:
+    pins = (msgspec.structs.replace(PINS[0], timeout_ms=900), *PINS[1:])
+    steps = (
+        step("named", cache_key="rows-${inputs.day}", cache_ms=5000, timeout_ms=70),
+        step("own", params={"x": 1}, cache_ms=5000),
+        step("same", params={"x": 1}, cache_ms=5000),
+        step("other", params={"x": 2}, cache_ms=5000),
+        step("none"),
+    )
+    stage = Stage(assign(plan(*steps), inputs={"day": "mon"}, pins=pins))
+    named, own, same, other, none = stage.issued
+    assert (named.cache_key, named.cache_ms, named.timeout_ms) == ("rows-mon", 5000, 70)
+    assert own.cache_key == same.cache_key != other.cache_key
+    assert (none.cache_key, none.cache_ms, none.timeout_ms) == ("", 0, 900)
+
+
+def test_a_cache_key_that_comes_to_nothing_fails_the_step_before_it_is_called() -> None:
+    stage = Stage(assign(plan(step("a", cache_key="${inputs.absent}", cache_ms=5))))
+    assert stage.issued == []
+    assert stage.ending is not None
+
+
+def test_a_step_in_another_class_is_another_effect() -> None:
+    stage = Stage(assign(plan(step("a"), step("b", effect_class=2), step("c", skill=4))))
+    assert stage.effects == ["echo@1", "echo@1#unsafe", "pay@1"]
+    assert [asked.skill for asked in stage.issued] == ["echo@1", "echo@1", "pay@1"]
