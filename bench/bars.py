@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from .authoring import NEW_BARS, SAVE_BARS, new_agents, saves
 from .bus import messages
+from .goals import PLAN_BARS, plans
 from .journals import folds, journal
 from .measure import Effort, Line, say
 from .models import FAULT_BARS, OVERHEAD_BARS, RATE_BARS, faults, overheads, rates
@@ -42,6 +43,7 @@ GROUPS: Final = (
     Group(OVERHEAD_BARS, overheads),
     Group(RATE_BARS, rates),
     Group(FAULT_BARS, faults),
+    Group(PLAN_BARS, plans),
     Group(NEW_BARS, new_agents),
     Group(SAVE_BARS, saves),
 )

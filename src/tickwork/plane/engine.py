@@ -172,11 +172,11 @@ class Engine:
         row = self.runs.claim(run_id, self._owner.name)
         try:
             journal = self.store.journals.open_run(row.id, write=True)
-            if self._is_stuck(row, journal.length()):
+            if row.attempts and journal.length() > row.ticks:
+                row = self._noted(row, journal.length())
+            if row.attempts > MOST_ATTEMPTS:
                 journal.close()
-                self._bury(
-                    row, f"{row.attempts} processes in a row that took it died, the last without getting further"
-                )
+                self._bury(row, f"{row.attempts} processes in a row that took it died and did not get any further")
             else:
                 self._live[row.id] = self._open(row, journal)
         except StoreFailed:
@@ -184,13 +184,12 @@ class Engine:
         except TickworkError as error:
             self._bury(row, f"{error.code}: {error.what}")
 
-    def _is_stuck(self, row: RunRow, length: int) -> bool:
-        """Return whether process after process dies of a run; note how far it came where one got further."""
-        if row.attempts and length > row.ticks:
-            known = (row.cost_micros, row.tokens_in, row.tokens_out, row.calls)
-            self.runs.note(row, Progress(RUNNING, "", None, length, bool(row.degraded), *known))
-            return False
-        return row.attempts > MOST_ATTEMPTS
+    def _noted(self, row: RunRow, length: int) -> RunRow:
+        """Note that a process which died has got a run further, and claim it as one that nobody has died of."""
+        known = (row.cost_micros, row.tokens_in, row.tokens_out, row.calls)
+        with self.store.writing_quickly(durable=False):
+            self.runs.let_go(row, Progress(RUNNING, "", None, length, bool(row.degraded), *known))
+            return self.runs.claim(row.id, self._owner.name)
 
     def _open(self, row: RunRow, journal: SharedJournal) -> Live:
         try:

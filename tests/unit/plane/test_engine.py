@@ -31,7 +31,7 @@ from tickwork.plane.dead_letters import DeadLetters
 from tickwork.plane.engine import Engine
 from tickwork.plane.errors import RunBusy, RunNotFound
 from tickwork.plane.orders import Orders
-from tickwork.plane.store.runs import NewRun
+from tickwork.plane.store.runs import DEAD, NewRun
 from tickwork.plane.waits import Waits
 
 THREE = plan_of(
@@ -124,6 +124,22 @@ def test_a_run_whose_workers_die_again_and_again_is_set_aside(tmp_path: Path) ->
             engine.runs.claim(run_id, f"dead{number}")
         engine.work([run_id])
         assert status_of(engine, run_id) == "dead_lettered"
+
+
+def test_a_run_that_gets_further_is_gone_on_with_however_often_its_workers_die(tmp_path: Path) -> None:
+    deeds, plan = Deeds(), plan_of(*(step(f"s{n}", "pure", *([n - 1] if n else [])) for n in range(30)))
+    with engine_in(tmp_path, deeds) as engine:
+        run_id = engine.submit(NewRun(), task(plan), work=False)[0].id
+    for number in range(1, 12):
+        with engine_in(tmp_path, deeds) as engine:
+            engine.take(run_id)
+            for _ in range(2):
+                engine.round()
+            engine.store.journals.flush(durable=True)
+            assert engine.runs.get(run_id).status == "running", number
+    with engine_in(tmp_path, deeds) as engine:
+        engine.work([run_id])
+        assert status_of(engine, run_id) == "succeeded"
 
 
 # -- waiting -----------------------------------------------------------------------------------------------------------
@@ -347,7 +363,9 @@ def survive(folder: Path, moments: random.Random) -> int:
         lives += 1
         with engine_in(folder, deeds) as engine:
             row = engine.runs.get(run_id)
-            if not row.open:
+            if row.status == DEAD:
+                DeadLetters(engine.store).requeue(run_id)  # Several lives in a row ended before their first frame.
+            elif not row.open:
                 break
             people_decide(engine, folder / "deeds")
     assert row.status == "succeeded", row.reason
