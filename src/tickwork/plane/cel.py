@@ -27,7 +27,7 @@ from .json_text import MAX_DEPTH
 NAMES: Final = ("error", "goal", "index", "inputs", "item", "labels", "params", "result", "steps")
 """Variables that there are anywhere. Which of them there are in one place, says who checks an expression there."""
 
-NAMED: Final = ("inputs", "steps")
+NAMED: Final = ("steps",)
 """Variables of which one member at a time is read, so that it is known which."""
 
 MAX_SOURCE: Final = 4096
@@ -87,7 +87,7 @@ class Compiled(msgspec.Struct, frozen=True):
     loops: tuple[Pattern, ...] = ()
 
 
-def check(source: str, names: Container[str] = ("goal", *NAMED)) -> None:
+def check(source: str, names: Container[str] = ("goal", "inputs", "steps")) -> None:
     """Make sure that an expression can be evaluated where some variables are known.
 
     Raises:

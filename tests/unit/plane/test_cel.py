@@ -46,6 +46,7 @@ def fails(source: str, variables: dict[str, Any] | None = None) -> PlaneError:
         ("double(inputs.n) * inputs.r", 4.5),
         ("inputs.n > 2.5", True),
         ("inputs.none == null", True),
+        ('"city" in inputs && inputs["ci" + "ty"] == "JFK"', True),
         ("inputs.big", 2**63),
         ("has(steps.load.output.nothing)", False),
         ('has(inputs.city) && inputs.city.startsWith("J")', True),
@@ -99,7 +100,8 @@ def test_an_expression_comes_to_plain_json(source: str, expected: Any) -> None:
         ("", "TW7022", ("cannot be read",)),
         ("steps", "TW7022", ("steps is read as a whole", "steps.NAME")),
         ("steps.map(s, s)", "TW7022", ("steps is read as a whole",)),
-        ("inputs[goal]", "TW7022", ("inputs is read as a whole",)),
+        ("steps[goal].output", "TW7022", ("steps is read as a whole",)),
+        ("inputs[goal]", "TW7023", ("no value",)),
         ('"%s".format([1])', "TW7022", ("format cannot be used",)),
         ("google.protobuf.Int32Value{value: 1}", "TW7022", ("cannot be made here",)),
         ('timestamp(0).getHours("Europe/Berlin")', "TW7022", ("time zone", '"+02:00"')),
@@ -294,6 +296,26 @@ def test_threads_may_evaluate_at_once() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_what_needs_no_engine_comes_to_what_the_engine_says() -> None:
+    drawn = random.Random(3)
+    tree: Any = {"a": [1, {"b": "x", "c": [[], {"a": None}]}], "b": {"a": 1.5, "c": True}, "c": "text"}
+    came = 0
+    for _ in range(2000):
+        path = "inputs" + "".join(drawn.choice((".a", ".b", ".c", "[0]", "[1]")) for _ in range(drawn.randrange(1, 5)))
+        if path.startswith("inputs["):
+            continue
+        found: list[Any] = []
+        for source in (path, f"dyn({path})"):
+            try:
+                found.append(value(source, {"inputs": tree}))
+                came += 1
+            except ExpressionFailed:
+                found.append(ExpressionFailed)
+        assert found[0] == found[1], path
+        assert cel.compile_expression(path).direct
+    assert came > 200
 
 
 def test_what_an_expression_reads_is_known() -> None:

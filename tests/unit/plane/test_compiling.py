@@ -32,6 +32,10 @@ def faults(*steps: dict[str, Any], constraints: Constraints = FREE, **more: Any)
     return {fault.as_row()["path"]: fault.told() for fault in found}
 
 
+def test_all_inputs_may_be_handed_on_at_once() -> None:
+    assert plan_of(step("a", params={"value": "${inputs}"}), inputs={"city": {}}).steps[0].after == ()
+
+
 def test_a_plan_becomes_what_the_executor_runs() -> None:
     whole = compiled(
         step("load", "fetch", params={"url": "${inputs.url}"}, retry={"max": 3, "initial": "2s", "factor": 1.5}),
