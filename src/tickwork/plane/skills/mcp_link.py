@@ -109,7 +109,7 @@ class Link:
             return
         if not in_time:
             self._fate.hung = True
-            self._fate.end(f"did not introduce itself within {within_ms:,} ms")
+            self._fate.end("did not introduce itself in time")
         fault = self._fault
         self.close()
         raise self._broken(fault)
@@ -187,7 +187,7 @@ class Link:
             fault = future.exception(within_ms / 1000)
         except TimeoutError:
             future.cancel()
-            raise self._failed(f"did not answer within {within_ms:,} ms") from None
+            raise self._failed("did not answer in time") from None
         except CancelledError:
             raise self._broken(None) from None
         if fault is None:
