@@ -24,7 +24,7 @@ from ..secrets import Revealed, SecretBox, Secrets
 from .anthropic import KEY_HEADER, Anthropic
 from .failing import cut, of_status, shown, unreachable, unreadable
 from .openai import OpenAI
-from .port import Account, Completion, Exchange, Gathering, Outgoing, Request, Tokens, Wire, formed
+from .port import Account, Bound, Completion, Exchange, Gathering, Outgoing, Request, Tokens, Wire, formed
 from .pricing import Pricing, added
 from .settings import Chosen, Settings, read_settings
 from .sse import StreamReader
@@ -101,8 +101,8 @@ class Client:
                 return completion
         raise AssertionError("the last attempt returns or raises")
 
-    def bound(self, request: Request) -> int | None:
-        """Return what an answer costs at most; None where nobody knows. Units: micro-dollars."""
+    def bound(self, request: Request) -> Bound:
+        """Return what an answer uses at most."""
         chosen, outgoing = self._asked(request)
         return self.pricing.bound(chosen, outgoing, request.max_tokens)
 

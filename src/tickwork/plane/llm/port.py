@@ -204,6 +204,13 @@ class Account(msgspec.Struct):
         return msgspec.json.encode({"exchanges": self.exchanges}) if self.exchanges else b""
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """What an answer uses at most. Units: tokens, micro-dollars; None where nobody knows what it costs."""
+
+    tokens: int
+    micros: int | None = None
+
+
 class ModelPort(Protocol):
     """Language models by the names that this machine gives them."""
 
@@ -216,8 +223,8 @@ class ModelPort(Protocol):
         """
         ...
 
-    def bound(self, request: Request) -> int | None:
-        """Return what an answer costs at most; None where nobody knows. Units: micro-dollars."""
+    def bound(self, request: Request) -> Bound:
+        """Return what an answer uses at most."""
         ...
 
 

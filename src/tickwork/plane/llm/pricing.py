@@ -9,7 +9,7 @@ from ...clock import Clock
 from ..calls import Usage
 from ..money import parse_usd
 from ..prices import OWN, Prices, Rates, Used
-from .port import Outgoing, Tokens
+from .port import Bound, Outgoing, Tokens
 from .settings import Chosen
 
 OVERHEAD_TOKENS: Final = 1_000
@@ -37,10 +37,10 @@ class Pricing:
         """Return the version of the table that a model's price is from."""
         return OWN if self._own(chosen) is not None else self._table().version
 
-    def bound(self, chosen: Chosen, outgoing: Outgoing, max_tokens: int) -> int | None:
-        """Return what a request costs at most; None where nobody knows. Units: micro-dollars."""
-        rates = self.rates(chosen)
-        return None if rates is None else rates.bound(most_input(outgoing), max_tokens)
+    def bound(self, chosen: Chosen, outgoing: Outgoing, max_tokens: int) -> Bound:
+        """Return what a request uses at most."""
+        rates, read = self.rates(chosen), most_input(outgoing)
+        return Bound(read + max_tokens, None if rates is None else rates.bound(read, max_tokens))
 
     def charged(self, chosen: Chosen, outgoing: Outgoing, max_tokens: int, tokens: Tokens) -> Usage:
         """Return what one request has used: as it was counted, or its bound where it was not."""

@@ -13,7 +13,7 @@ from ...clock import Clock
 from ..calls import Usage
 from ..compiled import PROPOSE, Budget, Compiled
 from ..errors import BudgetExceeded, ProviderFailed
-from ..llm.port import Account, Completion, ModelPort, Request
+from ..llm.port import Account, Bound, Completion, ModelPort, Request
 from ..money import usd_text
 from ..profile import PlannerTable
 from ..tables import PlanTable
@@ -133,18 +133,19 @@ def ask(task: Task, desk: Desk, request: Request) -> Completion:
     before = desk.account.usage
     bound = desk.models.bound(request)
     _admit(task, before, bound)
-    desk.notes.setdefault(SET_ASIDE, []).append(bound or 0)
+    micros = bound.micros or 0
+    desk.notes.setdefault(SET_ASIDE, []).append(micros)
     key = f"{desk.key}:{len(desk.account.exchanges)}"
     if desk.purse is None:
         return desk.models.complete(request, desk.account)
-    desk.purse.reserve(key, bound or 0, "", PROPOSE)
+    desk.purse.reserve(key, micros, "", PROPOSE)
     try:
         return desk.models.complete(request, desk.account)
     finally:
-        desk.purse.settle(key, bound or 0, _since(before, desk.account.usage))
+        desk.purse.settle(key, micros, _since(before, desk.account.usage))
 
 
-def _admit(task: Task, used: Usage, bound: int | None) -> None:
+def _admit(task: Task, used: Usage, bound: Bound) -> None:
     """Refuse a request whose bound is beyond what the run has left.
 
     Nothing else of the run is under way while it is planned, so what is left is the limit less what planning has used.
@@ -152,16 +153,21 @@ def _admit(task: Task, used: Usage, bound: int | None) -> None:
     limit = task.budget.hard_micros
     if 0 <= task.budget.calls <= used.requests:
         raise BudgetExceeded("planning has used all calls of the run", fix="raise `calls` of the budget")
+    tokens = used.tokens_in + used.tokens_out + bound.tokens
+    if 0 <= task.budget.tokens < tokens:
+        what = f"planning may come to {tokens:,} tokens, and {task.budget.tokens:,} are allowed"
+        raise BudgetExceeded(what, fix="raise `tokens` of the budget, or use the template planner")
     if limit < 0:
         return
-    if bound is None:
+    if bound.micros is None:
         raise BudgetExceeded(
             "nobody knows what the language model costs, and the run has a limit of money",
             fix="give the model its prices in .tickwork/providers.toml, or `free = true`",
         )
-    if used.cost_micros + bound > limit:
+    if used.cost_micros + bound.micros > limit:
+        left = usd_text(max(0, limit - used.cost_micros))
         raise BudgetExceeded(
-            f"planning may cost ${usd_text(bound)} more, and ${usd_text(max(0, limit - used.cost_micros))} are left",
+            f"planning may cost ${usd_text(bound.micros)} more, and ${left} are left",
             why="money is set aside before a language model is asked",
             fix="raise the budget, name a cheaper model, or use the template planner",
         )

@@ -150,7 +150,7 @@ def test_a_broken_answer_is_asked_once_and_charged_at_its_bound(answer: Answer) 
         assert len(stand.heard) == 1
     assert caught.value.retryable
     assert used.usage.requests == 1
-    bound = client_for(stand).bound(HI)
+    bound = client_for(stand).bound(HI).micros
     assert bound is not None
     assert used.usage.cost_micros == bound > USUAL_BOUND
     assert len(used.exchanges[0].failure) <= 300
@@ -161,7 +161,7 @@ def test_an_answer_that_nobody_counted_is_charged_at_its_bound() -> None:
         used = account()
         client = client_for(stand, "openai")
         client.complete(HI, used)
-        assert used.usage.cost_micros == client.bound(HI)
+        assert used.usage.cost_micros == client.bound(HI).micros
 
 
 def test_a_streamed_answer_ends_where_it_is_too_long() -> None:

@@ -192,6 +192,13 @@ def test_calls_of_the_run_are_calls_to_the_model_too() -> None:
         assert len(stand.heard) == 1
 
 
+def test_tokens_are_set_aside_too() -> None:
+    with Stand(anthropic_whole(json.dumps(UNKNOWN))) as stand:
+        with pytest.raises(BudgetExceeded, match="10,000 are allowed"):
+            LlmPlanner().propose(task("Read a.txt", Budget(tokens=10_000)), desk(client_for(stand)))
+        assert stand.heard == []
+
+
 def test_what_was_spent_before_a_failure_is_known() -> None:
     with Stand(anthropic_whole(json.dumps(UNKNOWN)), failing(401)) as stand:
         at = desk(client_for(stand))
