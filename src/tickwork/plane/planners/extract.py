@@ -115,16 +115,22 @@ def _listed(text: str) -> list[str]:
 
 
 def _by_example(table: PlanTable, text: str) -> tuple[str, dict[str, Any]]:
-    """Return the first example that a goal is an instance of, with its parameters; else those of the best part."""
-    best: tuple[str, dict[str, Any]] = "", {}
-    for example in table.examples:
-        for whole in (True, False):
-            values = _instance(table, example, text, whole=whole)
-            if values is not None and whole:
-                return example, values
-            if values is not None and len(values) > len(best[1]):
-                best = "", values
-    return best
+    """Return the example that a goal is an instance of, with its parameters; else the parameters of the best part.
+
+    Of several examples the one with the most words of its own is taken; of as many, the first.
+    """
+    whole = [(example, _instance(table, example, text, whole=True)) for example in table.examples]
+    fitting = [(example, values) for example, values in whole if values is not None]
+    if fitting:
+        return max(fitting, key=lambda pair: own_words(pair[0]))
+    parts = (_instance(table, example, text, whole=False) for example in table.examples)
+    nothing: dict[str, Any] = {}
+    return "", max((values for values in parts if values is not None), key=len, default=nothing)
+
+
+def own_words(example: str) -> int:
+    """Return how many words of an example are no parameters: the more, the more it says."""
+    return len(plain_example(example).split())
 
 
 def _instance(table: PlanTable, example: str, text: str, *, whole: bool) -> dict[str, Any] | None:

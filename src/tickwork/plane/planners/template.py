@@ -13,7 +13,7 @@ import msgspec
 from ...infer.embeddings import Embedder, HashedNgrams, cosine
 from ..errors import PlannerFailed
 from ..tables import PlanTable
-from .extract import Extracted, extract, plain_example
+from .extract import Extracted, extract, own_words, plain_example
 from .planner import Desk, Draft, Task
 
 NAME: Final = "template"
@@ -97,7 +97,10 @@ class TemplatePlanner:
         return Draft(best.table, best.extracted.values)
 
     def rank(self, task: Task, plans: Sequence[PlanTable]) -> list[Match]:
-        """Return plans by how near they are to a goal. Order: nearest first, ties by name."""
+        """Return plans by how near they are to a goal.
+
+        Order: nearest first; of goals' instances those whose example says more; ties by name.
+        """
         texts = [_texts(table) for table in plans]
         told = [task.goal, *(text for said in texts for text in said)]
         if isinstance(self._embedder, HashedNgrams):
@@ -112,7 +115,11 @@ class TemplatePlanner:
             if extracted.example:
                 likeness, text = 1.0, extracted.example
             matches.append(Match(likeness, table, text, extracted))
-        return sorted(matches, key=lambda match: (-match.likeness, match.table.name))
+        return sorted(matches, key=_order)
+
+
+def _order(match: Match) -> tuple[float, int, str]:
+    return -match.likeness, -own_words(match.extracted.example), match.table.name
 
 
 def _texts(table: PlanTable) -> list[str]:

@@ -58,6 +58,16 @@ def test_the_order_of_the_plans_makes_no_difference_and_ties_go_by_name() -> Non
         assert planner.propose(task("forecast the temperature"), desk()).table.name == "a"
 
 
+def test_an_example_that_says_more_goes_before_one_that_fits_everything() -> None:
+    anything = table(
+        {"name": "anything", "examples": ["What {question}?", "How {question}?"], "inputs": {"question": {}}}
+    )
+    planner = TemplatePlanner({**PLANS, "anything": anything})
+    warm = planner.propose(task("How warm will it be at LGA?"), desk())
+    assert (warm.table.name, warm.inputs) == ("forecast", {"station": "LGA"})
+    assert planner.propose(task("How long is the sea?"), desk()).inputs == {"question": "long is the sea"}
+
+
 def test_only_plans_that_the_agent_may_use_are_looked_at() -> None:
     at = desk(plans=["incident"])
     with pytest.raises(PlannerFailed, match="nearest is incident"):
