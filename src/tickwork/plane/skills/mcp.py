@@ -39,6 +39,7 @@ from .shapes import ModelShape, SchemaShape
 from .skill import CallContext, Shape, Traits
 
 CALL_MS: Final = 60_000
+MOST_DESCRIPTION: Final = 2000
 MOST_TEXT: Final = 500
 """Characters of what a server says about its failure that are kept."""
 
@@ -187,11 +188,10 @@ class McpServer:
         return failed
 
     def close(self) -> None:
-        """Let the server go."""
-        with self._lock:
-            if self._link is not None:
-                self._link.close()
-                self._link = None
+        """Let the server go, also one that is just being begun: whoever waits for it is told."""
+        link = self._link
+        if link is not None:
+            link.close()
 
     def _offered(self, *, again: bool = False) -> dict[str, Offer]:
         """Return the offers by name. What a server offers the first time is accepted."""
@@ -203,13 +203,18 @@ class McpServer:
         return self._offers
 
     def _look(self, context: CallContext) -> tuple[Link, list[Offer]]:
-        """Return a server that answers, and what it offers. One that hangs is started anew, once."""
+        """Return a server that answers, and what it offers.
+
+        One that hangs is started anew, once, unless others wait for what they have asked it: it may be busy with that.
+        """
         link = self._talk(context.left_ms(self._start_ms))
         # Half of the time is left for another attempt, and for the call itself.
         within = max(1, min(self._start_ms, context.left_ms(CALL_MS) // 2))
         try:
             return link, link.offers(within)
         except ServerFailed:
+            if link.calls and not link.lost:
+                raise
             link.hang_up()
         link = self._talk(context.left_ms(self._start_ms))
         return link, link.offers(context.left_ms(self._start_ms))
@@ -220,11 +225,9 @@ class McpServer:
                 return self._link
             if self._link is not None:
                 self._link.close()
-            self._link = None
-            link = Link(self.name, self._connect, __version__, hide=self._hidden)
-            link.open(within_ms)
-            self._link = link
-            return link
+            self._link = Link(self.name, self._connect, __version__, hide=self._hidden)
+            self._link.open(within_ms)
+            return self._link
 
     def _hidden(self, text: str) -> str:
         return self.shown.hide(text.encode(errors="replace")).decode(errors="replace")
@@ -240,7 +243,7 @@ class McpSkill:
         self.traits = Traits(
             f"{server.name}.{name}",
             offer.version,
-            offer.description,
+            _shown(offer.description),
             EffectClass.UNSAFE,
             side_effects=True,
             outside=True,
@@ -305,6 +308,11 @@ def _keep(block: Block, context: CallContext, name: str) -> dict[str, Any]:
     ref = context.artifacts.put(title[:200], block.mime, body, type=_TYPES.get(block.kind, "file"))
     context.kept.append(ref)
     return {"mime": block.mime, "size": len(body), "artifact": ref.digest.hex()}
+
+
+def _shown(description: str) -> str:
+    """Return what a server says of a skill, without characters that people do not see and models do."""
+    return "".join(letter if letter.isprintable() else " " for letter in description[:MOST_DESCRIPTION]).strip()
 
 
 def _read(config: Mapping[str, Any]) -> McpKeys:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from ..errors import PlaneError, ServerFailed, SkillFailed, SkillInputInvalid
 from ..json_text import write_json
 from .mcp_pipes import Fate
-from .offers import MOST_OFFERS, MOST_SCHEMA_BYTES, Offer
+from .offers import MOST_OFFER_BYTES, MOST_OFFERS, Offer
 
 MOST_PAGES: Final = 100
 CLOSING_S: Final = 8.0
@@ -87,12 +87,20 @@ class Link:
         self._talk: asyncio.Task[None] | None = None
         self._fault: BaseException | None = None
         self._opened = threading.Event()
+        self._count = threading.Lock()
+        self._calls = 0
         self._thread = threading.Thread(target=self._run, name=f"tickwork-mcp-{name}", daemon=True)
+
+    @property
+    def calls(self) -> int:
+        """How many calls are being waited for."""
+        with self._count:
+            return self._calls
 
     @property
     def lost(self) -> bool:
         """Whether nothing can be said to the server any more."""
-        return bool(self._fate.reason) or not self._thread.is_alive()
+        return bool(self._fate.reason) or (self._opened.is_set() and not self._thread.is_alive())
 
     def open(self, within_ms: int) -> None:
         """Start the server and agree on a version of the protocol.
@@ -133,7 +141,13 @@ class Link:
         Raises:
             ServerFailed: TW7026. SkillInputInvalid: TW7006 and SkillFailed: TW7008, the server says so.
         """
-        return self._ask(lambda session: _called(session, tool, given, key), within_ms)
+        with self._count:
+            self._calls += 1
+        try:
+            return self._ask(lambda session: _called(session, tool, given, key), within_ms)
+        finally:
+            with self._count:
+                self._calls -= 1
 
     def close(self) -> None:
         """End the conversation, and the process."""
@@ -250,9 +264,9 @@ class Link:
 
 
 def _offer(tool: types.Tool) -> Offer:
-    if len(write_json([tool.input_schema, tool.output_schema])) > MOST_SCHEMA_BYTES:
+    if len(write_json([tool.description, tool.input_schema, tool.output_schema])) > MOST_OFFER_BYTES:
         # An offer that takes nothing, which no call of a plan that means it can fit.
-        return Offer(tool.name, "The schema is too large.", {"not": {}}, None)
+        return Offer(tool.name, "What it takes is described at too great a length.", {"not": {}}, None)
     return Offer(tool.name, tool.description or "", tool.input_schema, tool.output_schema)
 
 

@@ -22,7 +22,7 @@ from ..errors import SkillInvalid, StoreFailed
 from ..json_text import read_json, write_json
 
 MOST_OFFERS: Final = 1000
-MOST_SCHEMA_BYTES: Final = 256 << 10
+MOST_OFFER_BYTES: Final = 256 << 10
 MOST_NAME: Final = 64
 MOST_CHANGES: Final = 8
 """Changes that a text names."""

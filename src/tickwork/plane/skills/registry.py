@@ -142,6 +142,7 @@ class Registry:
         self._found: dict[str, Found] = {}
         self._servers: dict[str, Server] = {}
         self._lock = threading.RLock()
+        self._making: dict[str, threading.RLock] = {}
 
     @classmethod
     def load(cls, configuration: Configuration | None = None, *, installed: bool = True) -> Self:
@@ -203,7 +204,11 @@ class Registry:
             GoalsMissing: TW7020, a package that it needs is not installed.
         """
         wanted = parse_reference(reference)
+        # A server may take long to begin, and whoever asks for another skill does not wait for that.
         with self._lock:
+            key = wanted.name.partition(".")[0] if self._configuration.is_of_server(wanted.name) else ""
+            making = self._making.setdefault(key, threading.RLock())
+        with making:
             found = self._found.get(wanted.name)
             if found is None:
                 found = self._found[wanted.name] = self._make(wanted.name)

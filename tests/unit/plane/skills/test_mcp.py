@@ -1,6 +1,8 @@
+import contextlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,28 @@ def test_a_program_that_is_not_there_is_named(opened: Opener) -> None:
     with pytest.raises(ServerFailed, match=r"cannot be reached or started \(FileNotFoundError\)") as caught:
         opened("plain", command=["no-such-program"]).find("s.echo")
     assert caught.value.where == "servers.s"
+
+
+def test_a_server_that_is_slow_to_begin_keeps_nobody_else_waiting(opened: Opener, tmp_path: Path) -> None:
+    registry = opened("mute", start_timeout="20s")
+    waiting = threading.Thread(target=lambda: _ignored(registry), daemon=True)
+    waiting.start()
+    while not (tmp_path / "begun").exists():
+        pass
+    assert registry.find("json_transform").pin.name == "json_transform"
+    assert waiting.is_alive()
+    registry.close()
+    waiting.join()
+
+
+def _ignored(registry: Registry) -> None:
+    with contextlib.suppress(PlaneError):
+        registry.find("s.echo")
+
+
+def test_what_people_do_not_see_in_a_description_is_not_shown_to_models(opened: Opener) -> None:
+    skill = opened("invisible").find("s.echo")
+    assert skill.traits.description == "Say it again."
 
 
 def test_greetings_and_questions_of_a_server_do_no_harm(opened: Opener) -> None:
