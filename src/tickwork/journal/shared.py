@@ -555,6 +555,15 @@ class SharedJournal:
         else:
             self.no = no
 
+    @property
+    def lost(self) -> bool:
+        """Whether another process is its writer by now, so that what was last appended was not kept."""
+        return self._lost is not None
+
+    def lose(self) -> None:
+        """Take notice that another process is its writer, or is about to be."""
+        self._lost = run_taken_over(self.run, self.journals.path)
+
     def _keep(self) -> None:
         if self._lost is not None:
             raise self._lost

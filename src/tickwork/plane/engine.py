@@ -9,11 +9,11 @@ Invariants:
     * A run that waits for people or for a time beyond ``patience`` is let go: it is rows until somebody wakes it.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Event
-from typing import Any, Final, Protocol
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -77,6 +77,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 Told = Callable[[Live], None]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Lent(Executor):
@@ -85,7 +87,7 @@ class _Lent(Executor):
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._threads.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -223,11 +225,11 @@ class Engine:
 
     def _bury(self, row: RunRow, reason: str) -> None:
         """Set a run aside that cannot be gone on with, until a person looks at it."""
-        with self.store.begin() as connection:
+        progress = Progress(DEAD, reason[:500], ticks=row.ticks)
+        with suppress(RunBusy), self.store.begin() as connection:
             DeadLetters(self.store, self._tenant).add(connection, row.id, reason, row.attempts)
-            progress = Progress(DEAD, reason[:500], ticks=row.ticks)
             self.runs.let_go(row, progress)
-        self.outcomes[row.id] = Outcome(row.id, progress)
+            self.outcomes[row.id] = Outcome(row.id, progress)
 
     # Work.
 
@@ -271,7 +273,9 @@ class Engine:
             self._release_begun()
         moved = list[Live]()
         for live in list(self._live.values()):
-            if live.can_go:
+            if live.ended:
+                moved.append(live)  # A process died between its last frame and the end of its row.
+            elif live.can_go:
                 try:
                     live.advance()
                 except StoreFailed:
@@ -286,7 +290,7 @@ class Engine:
         if moved:
             self._commit(moved)
             for live in moved:
-                if live.ended:
+                if live.ended or live.journal.lost:
                     self._drop(live)
                 else:
                     live.release()
@@ -311,17 +315,29 @@ class Engine:
             return
         with self.store.writing_quickly(durable=True):
             for live in given:
-                for order in live.given:
-                    self._orders.taken(order, live.loop.machine.state.tick - 1)
+                with self._unless_lost(live):
+                    self.runs.note(live.row, live.progress(RUNNING))
+                    for order in live.given:
+                        self._orders.taken(order, live.loop.machine.state.tick - 1)
                 live.given.clear()
             for live in over:
-                progress = live.finish()
-                self.outcomes[live.row.id] = Outcome(live.row.id, progress, live.ending, live.loop.heads[0])
-                if live.asked:
-                    self._waits.cancel(live.row.id)
-                    # Only of a run that has been interrupted can money be left that nobody settles.
-                    self._ledger.close(live.row.id)
-                self.runs.let_go(live.row, progress)
+                with self._unless_lost(live):
+                    self.runs.let_go(live.row, live.progress())
+                    progress = live.finish()
+                    self.outcomes[live.row.id] = Outcome(live.row.id, progress, live.ending, live.loop.heads[0])
+                    if live.asked:
+                        self._waits.cancel(live.row.id)
+                        # Only of a run that has been interrupted can money be left that nobody settles.
+                        self._ledger.close(live.row.id)
+
+    @contextmanager
+    def _unless_lost(self, live: Live) -> Generator[None]:
+        """Change the row of a run; one that is another process's by now keeps nothing of what was to be written."""
+        try:
+            yield
+        except RunBusy:
+            self._drop(live)
+            live.journal.lose()
 
     def _let_wait(self, live: Live) -> None:
         """Let a run go that waits for rows, unless a time comes soon."""
@@ -333,8 +349,12 @@ class Engine:
         reason = ", ".join(f"{kind} {wait.step or wait.name}" for kind in kinds for wait in open_ if wait.kind == kind)
         progress = live.progress(WAITING, reason[:500], due)
         row = live.row
-        with self.store.writing_quickly(durable=True):
-            woken = self.runs.let_go(row, progress)
+        try:
+            with self.store.writing_quickly(durable=True):
+                woken = self.runs.let_go(row, progress)
+        except RunBusy:  # It is another process's by now.
+            self._drop(live)
+            return
         self._drop(live)
         self.outcomes[row.id] = Outcome(row.id, progress)
         if woken:
