@@ -1,11 +1,13 @@
 import json
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import environment, need
 from tests.unit.plane.skills.calling import Server, failure, output, reply
 from tickwork.plane.errors import ServerFailed
 from tickwork.plane.secrets import SecretBox
@@ -101,3 +103,23 @@ def test_a_transport_that_is_not_entered_connects_to_nothing() -> None:
     fate = Fate()
     addressed("http://127.0.0.1:1/", {}, fate)
     assert not fate.reason
+
+
+@pytest.mark.slow
+def test_a_published_server_is_spoken_to_over_http(tmp_path: Path) -> None:
+    script = need("mcp:server-everything")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["node", script, "streamableHttp"]
+    variables = {**environment(), "PORT": str(port)}
+    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b"listening" not in process.stderr.readline():
+            pass
+        table = {"url": f"http://127.0.0.1:{port}/mcp"}
+        with Registry.load(Configuration({}, {"h": table}, tmp_path), installed=False) as registry:
+            assert output(registry.find("h.get-sum"), {"a": 2, "b": 40})["text"] == "The sum of 2 and 40 is 42."
+            assert failure(registry.find("h.get-sum"), {"a": 2}).startswith("TW7006")
+            process.terminate()
+            process.communicate()
+            assert failure(registry.find("h.get-sum"), {"a": 2, "b": 40}).startswith("TW70")
