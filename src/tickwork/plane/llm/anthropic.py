@@ -63,7 +63,7 @@ class _Error(msgspec.Struct):
     message: str = ""
 
 
-class _Event(msgspec.Struct):
+class _Piece(msgspec.Struct):
     type: str
     index: int = 0
     message: _Message | None = None
@@ -74,7 +74,7 @@ class _Event(msgspec.Struct):
 
 
 _messages: Final = msgspec.json.Decoder(_Message)
-_events: Final = msgspec.json.Decoder(_Event)
+_pieces: Final = msgspec.json.Decoder(_Piece)
 
 
 class Anthropic:
@@ -167,26 +167,26 @@ class AnthropicGathering:
             ProviderFailed: TW7017, it is no such piece, or the provider reports a failure in it.
         """
         try:
-            event = _events.decode(sent.data)
+            piece = _pieces.decode(sent.data)
         except (msgspec.DecodeError, RecursionError) as error:
             raise unreadable(f"{error}: {sent.data}") from error
-        match event.type:
-            case "message_start" if event.message is not None:
-                self._model = event.message.model
-                self._usages.append(event.message.usage)
-            case "content_block_start" if event.content_block is not None:
-                self._open(event.index, event.content_block)
-            case "content_block_delta" if event.delta is not None:
-                return self._grow(event.index, event.delta)
+        match piece.type:
+            case "message_start" if piece.message is not None:
+                self._model = piece.message.model
+                self._usages.append(piece.message.usage)
+            case "content_block_start" if piece.content_block is not None:
+                self._open(piece.index, piece.content_block)
+            case "content_block_delta" if piece.delta is not None:
+                return self._grow(piece.index, piece.delta)
             case "content_block_stop":
-                self._block(event.index).closed = True
-            case "message_delta" if event.delta is not None:
-                self._reason = event.delta.stop_reason or self._reason
-                self._usages.append(event.usage)
+                self._block(piece.index).closed = True
+            case "message_delta" if piece.delta is not None:
+                self._reason = piece.delta.stop_reason or self._reason
+                self._usages.append(piece.usage)
             case "message_stop":
                 self._ended = True
             case "error":
-                raise told(event.error.type if event.error else "", event.error.message if event.error else "")
+                raise told(piece.error.type if piece.error else "", piece.error.message if piece.error else "")
             case _:
                 pass
         return ""
