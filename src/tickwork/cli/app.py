@@ -68,6 +68,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "memory": "Show and change what profiles remember, and what of it a planner is shown.",
     "artifact": "List, show and export what runs have left.",
     "trust": "Show and change whom this machine believes: keys, revocations, approved updates.",
+    "allow": "Let the settings and the store of this folder hold, after a look at them.",
     "doctor": "Look whether this machine has what Tickwork needs, with a fix for each finding.",
 }
 """Every command with its one line. Order: as help shows them."""

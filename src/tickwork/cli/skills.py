@@ -10,6 +10,7 @@ from ..plane.secrets import SecretBox
 from ..plane.skills.configuration import read_configuration
 from ..plane.skills.registry import Found, Registry
 from .config import load_secrets, load_settings, module_cache
+from .consent import check_settings
 from .output import Document
 from .session import OWN
 
@@ -19,8 +20,9 @@ def open_registry() -> Generator[Registry]:
     """Yield the skills of this machine, as ``.tickwork/skills.toml`` of this folder has them.
 
     Raises:
-        SkillInvalid: TW7004.
+        SkillInvalid: TW7004. FolderRefused: TW7032, this user has not looked at the settings of this folder.
     """
+    check_settings()
     secrets, cache = SecretBox(load_secrets()), module_cache(load_settings())
     configuration = msgspec.structs.replace(read_configuration(OWN), secrets=secrets, cache=cache)
     with Registry.load(configuration) as registry:

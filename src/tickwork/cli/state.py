@@ -9,6 +9,7 @@ from ..clock import SystemClock
 from ..plane.artifacts import ArtifactShelf, Bytes, Folder
 from ..plane.store.store import Store
 from .config import Settings, load_settings
+from .consent import check_state, note_state
 from .session import OWN, writing
 from .sources import STATE
 
@@ -20,14 +21,16 @@ def open_state() -> Generator[Store]:
     """Yield the store of this folder, made where there is none; git is told to leave it alone.
 
     Raises:
-        StoreFailed: TW7018. StoreFormat: TW7019.
+        StoreFailed: TW7018. StoreFormat: TW7019. FolderRefused: TW7032, this user's commands have not made it.
     """
     note = OWN / ".gitignore"
     with writing(OWN):
+        check_state()
         OWN.mkdir(parents=True, exist_ok=True)
         if not note.exists():
             note.write_text("*\n", encoding="utf-8")
     with Store.open(STATE, SystemClock()) as store:
+        note_state()
         yield store
 
 

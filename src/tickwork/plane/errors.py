@@ -32,7 +32,8 @@
         ├── RunBusy                 TW7028  exit 7   another process works on the run
         ├── OutputTooLarge          TW7029  exit 1   a result larger than a step may have
         ├── StatementRefused        TW7030  exit 4   a statement that the grant does not cover
-        └── DeciderRefused          TW7031  exit 4   somebody who is not among those who decide
+        ├── DeciderRefused          TW7031  exit 4   somebody who is not among those who decide
+        └── FolderRefused           TW7032  exit 4   settings or a store that the user has not looked at
 
 What goes wrong inside a step is data: it becomes the step's error, with one of these codes, and the plan says what
 follows from it.
@@ -274,4 +275,11 @@ class DeciderRefused(PlaneError):
     """Somebody who is not among those who decide."""
 
     code = "TW7031"
+    exit_status = 4
+
+
+class FolderRefused(PlaneError):
+    """Settings or a store of a folder that its user has not looked at."""
+
+    code = "TW7032"
     exit_status = 4

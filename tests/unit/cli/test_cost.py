@@ -51,6 +51,7 @@ def run_goal(folder: Path, *words: str) -> tuple[Any, list[dict[str, Any]]]:
     (folder / ".tickwork").mkdir(exist_ok=True)
     with Stand(openai_whole(json.dumps(PLAN)), openai_whole("Hello.")) as stand:
         (folder / ".tickwork" / "providers.toml").write_text(PROVIDERS.replace("URL", stand.url))
+        assert call("allow").status == 0
         allowed = ["--allow", "llm_invoke", "--allow", "json_transform", "--planner", "llm", "--model", "parrot"]
         assert call("profile", "add", "talker", *allowed, *words).status == 0
         done = call("goal", "Say hello", "--profile", "talker", "-o", "json")

@@ -20,6 +20,7 @@ def document(*words: str) -> Any:
 def configure(folder: Path, text: str) -> None:
     (folder / ".tickwork").mkdir(exist_ok=True)
     (folder / ".tickwork" / "skills.toml").write_text(text)
+    assert call("allow").status == 0
 
 
 def test_the_list_names_what_can_be_used_and_what_cannot(folder: Path) -> None:

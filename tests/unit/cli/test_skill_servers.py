@@ -28,6 +28,7 @@ def test_a_server_that_breaks_its_word_fails_its_own_step_and_the_others_go_on(f
     own.mkdir(exist_ok=True)
     servers = "".join(f"[servers.{way}]\ncommand = {json.dumps([*STRANGE, way])}\n" for way in ways)
     (own / "skills.toml").write_text(servers)
+    assert call("allow").status == 0
     steps = "".join(STEP.format(id=way, timeout="200ms" if way == "hangs" else "20s") for way in ways)
     said = 'said = "${steps.plain.output.text}"'
     (folder / "all.toml").write_text(f'name = "all"\ngoal = "Say it everywhere"\n{steps}\n[outputs]\n{said}\n')
