@@ -56,6 +56,15 @@ def called(way: str, params: dict[str, Any]) -> dict[str, Any]:
         case "hangs":
             while True:
                 sys.stdin.readline()
+        case "babbles":
+            while True:
+                say(
+                    {
+                        "jsonrpc": "2.0",
+                        "method": "notifications/message",
+                        "params": {"level": "info", "data": "x" * 65536},
+                    }
+                )
         case "dies":
             os._exit(3)
         case "dies-once":

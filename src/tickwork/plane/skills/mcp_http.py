@@ -5,13 +5,17 @@ Invariants:
     * An answer that is read whole ends at its size.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import anyio
 import httpx2
+from anyio.streams.memory import MemoryObjectSendStream
 from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
 
 from .mcp_pipes import MOST_MESSAGE_BYTES, Fate
 
@@ -33,11 +37,29 @@ async def _addressed(url: str, headers: Mapping[str, str], fate: Fate) -> AsyncG
     # A packed answer could be a thousand times its size.
     lines = {"accept-encoding": "identity", **headers}
     client = httpx2.AsyncClient(transport=_Bounded(fate), headers=lines, timeout=limits, trust_env=False)
-    async with (
-        client,
-        streamable_http_client(url, http_client=client, max_sse_event_size=MOST_MESSAGE_BYTES) as streams,
-    ):
-        yield streams
+    talk = streamable_http_client(url, http_client=client, max_sse_event_size=MOST_MESSAGE_BYTES)
+    async with client, talk as (incoming, outgoing):
+        arriving, heard = anyio.create_memory_object_stream[Any](0)
+        task = asyncio.ensure_future(_hear(incoming, arriving, fate))
+        try:
+            yield heard, outgoing
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            heard.close()
+
+
+async def _hear(incoming: Any, arriving: MemoryObjectSendStream[Any], fate: Fate) -> None:
+    """Pass on what a server says, for as long as it is worth listening to."""
+    with arriving:
+        async for item in incoming:
+            if isinstance(item, SessionMessage) and not fate.hear(item.message, _size(item)):
+                return
+            await arriving.send(item)
+
+
+def _size(item: SessionMessage) -> int:
+    return len(item.message.model_dump_json(by_alias=True))
 
 
 class _Bounded(httpx2.AsyncBaseTransport):

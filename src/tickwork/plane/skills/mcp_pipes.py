@@ -23,10 +23,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.client import Transport
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, jsonrpc_message_adapter
 
 MOST_MESSAGE_BYTES: Final = 16 << 20
 """What one message may have: an image that becomes an artifact fits, a flood does not."""
+
+MOST_TALK_BYTES: Final = 4 << 20
+"""What a server may send between two answers: notes of how far it has come, questions. They are kept, at some times
+their size, until somebody has looked at them."""
 
 MOST_TOLD_BYTES: Final = 2048
 """How much of the end of what a server writes to its standard error is kept, for the text of an error."""
@@ -45,15 +49,25 @@ class Fate(msgspec.Struct):
         reason: Why nothing can be said to it any more; empty while it can.
         told: The end of what it wrote to its standard error.
         hung: Whether it did not answer, so that it is not asked to end but made to.
+        talk: What it has sent since it last answered. Units: bytes.
     """
 
     reason: str = ""
     told: bytes = b""
     hung: bool = False
+    talk: int = 0
 
     def end(self, reason: str) -> None:
         """Note a reason; the first one stays."""
         self.reason = self.reason or reason
+
+    def hear(self, message: JSONRPCMessage, size: int) -> bool:
+        """Return whether a message may be passed on: whoever only talks, and answers nothing, is not listened to."""
+        answers = isinstance(message, JSONRPCResponse | JSONRPCError)
+        self.talk = 0 if answers else self.talk + size
+        if self.talk > MOST_TALK_BYTES:
+            self.end(f"sent more than {MOST_TALK_BYTES:,} bytes that nobody asked for")
+        return self.talk <= MOST_TALK_BYTES
 
 
 class _Child(SubprocessStreamProtocol):
@@ -144,6 +158,8 @@ async def _read(pipe: asyncio.StreamReader, arriving: Incoming, fate: Fate) -> N
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
                 fate.end("sent what is no message")
+                return
+            if not fate.hear(message, len(line)):
                 return
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await arriving.send(SessionMessage(message))

@@ -110,6 +110,11 @@ def test_an_answer_without_end_is_cut_off(opened: Opener) -> None:
     assert text == "TW7026 the server s sent a message of more than 16,777,216 bytes"
 
 
+def test_a_server_that_only_talks_is_not_listened_to(opened: Opener) -> None:
+    text = failure(opened("babbles").find("s.echo"), SAY)
+    assert text == "TW7026 the server s sent more than 4,194,304 bytes that nobody asked for"
+
+
 def test_what_changed_nothing_may_be_tried_again_and_what_may_have_may_not(opened: Opener) -> None:
     died = answer(opened("dies").find("s.echo"), SAY).failure
     assert died is not None
