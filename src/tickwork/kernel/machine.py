@@ -461,7 +461,7 @@ class Machine:
     @property
     def idle(self) -> bool:
         """Whether nothing will happen any more unless something new comes from outside."""
-        return self.quiet and not self.state.effects
+        return not self.state.effects and self.quiet
 
     @property
     def quiet(self) -> bool:

@@ -90,7 +90,7 @@ class Live:
         """Whether its next tick has something to do, without waiting for anything."""
         if self.ended or self.dispatch.held:
             return False
-        return self.dispatch.look() if self.loop.starved else True
+        return self.dispatch.look() or not self.loop.starved
 
     @property
     def parked(self) -> bool:

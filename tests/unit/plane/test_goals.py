@@ -17,7 +17,7 @@ from tickwork.plane.goals import Goals, Wish
 from tickwork.plane.plan_text import parse_plan
 from tickwork.plane.profile import HARMLESS, ProfileTable, RateTable, SkillsTable
 from tickwork.plane.profiles import Profiles
-from tickwork.plane.skills.registry import Registry
+from tickwork.plane.skills.registry import Found, Registry
 from tickwork.plane.store.store import Store
 from tickwork.plane.workshop import Workshop
 
@@ -113,7 +113,11 @@ def test_a_skill_that_has_changed_since_the_run_began_is_not_called(
         run_id = goals.run_plan(PLAN, Wish({"n": 3}, work=False))[0].id
         found = registry.find("json_transform")
         changed = msgspec.structs.replace(found, pin=msgspec.structs.replace(found.pin, digest=bytes(32)))
-        monkeypatch.setattr(registry, "find", lambda _reference: changed)
+
+        def find(_reference: str) -> Found:
+            return changed
+
+        monkeypatch.setattr(registry, "find", find)
         engine.work([run_id])
         row = engine.runs.get(run_id)
         assert (row.status, row.reason[:6]) == ("failed", "TW7003")
