@@ -38,6 +38,7 @@ BROAD_EXCEPT_OWNERS = {
     Path("driver/natives.py"),
     Path("driver/performers.py"),
     Path("infer/words.py"),
+    Path("plane/asking.py"),
     Path("plane/deadlines.py"),
     Path("plane/planners/proposing.py"),
     Path("plane/skills/performing.py"),

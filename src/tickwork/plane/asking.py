@@ -12,7 +12,7 @@ import msgspec
 
 from .. import codec
 from ..driver.performers import Parked, Performer
-from ..errors import EffectUndecided
+from ..errors import EffectUndecided, TickworkError
 from ..records import Effect, Encoding, Result
 from .calls import (
     Answer,
@@ -25,6 +25,7 @@ from .calls import (
     TimerRequest,
 )
 from .compiled import APPROVAL, INPUT, SIGNAL, TIMER
+from .errors import SkillFailed, StoreFailed
 from .json_text import write_json
 from .waits import APPROVAL as APPROVAL_KIND
 from .waits import INPUT as INPUT_KIND
@@ -33,6 +34,11 @@ from .waits import TIMER as TIMER_KIND
 from .waits import NewWait, Waits, wait_id
 
 LOST: Final = "lost"
+
+AGAIN_US: Final = 1_000_000
+"""When a wait is looked at again whose row could not be read."""
+
+_MOST_TEXT: Final = 2000
 
 _calls: Final = msgspec.msgpack.Decoder(SkillCall)
 T = TypeVar("T")
@@ -48,6 +54,34 @@ def answered(effect: Effect, answer: Answer) -> Result:
     return Result(effect.number, 0, Encoding.MSGPACK, codec.encode(answer))
 
 
+class Answering:
+    """A performer whose every effect comes to an answer that says whose it is, whatever is raised within."""
+
+    def __init__(self, performer: Performer) -> None:
+        self._performer = performer
+
+    def perform(self, effect: Effect) -> Result | Parked:
+        """Return what the performer gives, or an answer that it failed."""
+        try:
+            given: object = self._performer.perform(effect)
+        except TickworkError as error:
+            return _broken(effect, str(error.code), str(error.what))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - Any fault of a performer is the effect's result.
+            return _broken(effect, SkillFailed.code, f"it could not be performed: {type(error).__name__}")
+        if isinstance(given, Parked) or (
+            isinstance(given, Result) and (given.number, given.code) == (effect.number, 0)
+        ):
+            return given
+        return _broken(effect, SkillFailed.code, "what performs it gave no answer")
+
+
+def _broken(effect: Effect, code: str, text: str) -> Result:
+    clean = text[:_MOST_TEXT].encode(errors="replace").decode()
+    return answered(effect, Answer(read_call(effect).number, failure=Failure(code, clean, source="run")))
+
+
 class WaitPerformer:
     """Performs the effects of one kind of waiting in one run."""
 
@@ -59,7 +93,11 @@ class WaitPerformer:
     def perform(self, effect: Effect) -> Result | Parked:
         """Return what was answered; park the effect while nothing was."""
         call = read_call(effect)
-        looked = self._waits.look(self._run, effect.key.hex(), self._read(call))
+        try:
+            looked = self._waits.look(self._run, effect.key.hex(), self._read(call))
+        except StoreFailed:
+            # Whoever is asked has not failed; should the store not come back, the run ends where it writes.
+            return Parked(self._waits.now_us() + AGAIN_US)
         if looked.failure is not None:
             return answered(effect, Answer(call.number, failure=looked.failure))
         if looked.answer is None:

@@ -24,6 +24,7 @@ from ..driver.performers import Dispatch
 from ..errors import TickworkError
 from ..journal.shared import SharedJournal
 from ..records import Header
+from .asking import Answering
 from .budgets import Ledger
 from .compiled import Assignment
 from .dead_letters import DeadLetters
@@ -209,7 +210,7 @@ class Engine:
     def _dispatch(self, row: RunRow, header: Header, assignment: Assignment) -> Dispatch:
         staff = self._staffing.staff(row, header, assignment)
         return Dispatch(
-            staff.performers,
+            {skill: Answering(performer) for skill, performer in staff.performers.items()},
             in_order=header.ordering == "issue",
             executor=self._lend,
             terms=staff.terms,

@@ -109,6 +109,10 @@ class Waits:
         self._tenant = tenant
         self._runs = Runs(store, tenant)
 
+    def now_us(self) -> int:
+        """Return the time by which rows are due. Units: microseconds since 1970."""
+        return self._store.clock.now_us()
+
     # What a run does.
 
     def look(self, run_id: str, effect: str, new: NewWait) -> Looked:

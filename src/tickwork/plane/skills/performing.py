@@ -9,7 +9,8 @@ Invariants:
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
@@ -30,6 +31,7 @@ from ..errors import (
     SkillOutputInvalid,
     SkillRefused,
     SkillTimeout,
+    StoreFailed,
 )
 from ..secrets import Revealed, SecretBox
 from .registry import Found
@@ -37,6 +39,9 @@ from .skill import Artifacts, CallContext
 
 MAX_MESSAGE: Final = 2000
 """Characters of a failure's text that are kept."""
+
+MOST_USED: Final = 1 << 53
+"""Tokens, or micro-dollars, of one call: more is not believed."""
 
 GRACE_MS: Final = 250
 """What a skill is given beyond its deadline, so that one that keeps to it can say itself what it was waiting for."""
@@ -159,7 +164,8 @@ class SkillPerformer:
         answer = self._paid(call, repeatable=repeatable)
         if cache_key and self._ports.cache is not None and answer.failure is None and not answer.artifacts:
             kept = Kept(answer.output, answer.labels)
-            self._ports.cache.keep(self._found.pin.digest, cache_key, kept, call.cache_ms)
+            with suppress(StoreFailed):  # Then it is made again the next time.
+                self._ports.cache.keep(self._found.pin.digest, cache_key, kept, call.cache_ms)
         return answer
 
     def _paid(self, call: SkillCall, *, repeatable: bool) -> Answer:
@@ -173,23 +179,32 @@ class SkillPerformer:
             purse.reserve(key, micros, call.path, call.skill)
         except BudgetExceeded as error:
             return Answer(call.number, failure=Failure(error.code, error.what, source="policy"), labels=call.labels)
+        except StoreFailed as error:
+            # Nothing was sent, so that any call may be made later.
+            return Answer(call.number, failure=Failure(error.code, error.what, True, "run"), labels=call.labels)
         answer = self._performed(call, repeatable=repeatable)
-        purse.settle(key, micros, answer.usage)
+        # What was done is answered for although its booking fails; the money then stays set aside.
+        with suppress(StoreFailed):
+            purse.settle(key, micros, answer.usage)
         return answer
 
     def _performed(self, call: SkillCall, *, repeatable: bool) -> Answer:
         """Return what comes of a call, whatever the skill raises."""
         secrets = Revealed(self._ports.secrets)
         context = self._context(call, secrets)
+        output, failure = b"null", None
         try:
-            output = self._call(call, context)
+            output = secrets.hide(self._call(call, context))
         except TickworkError as error:
-            return _failed(call, context, secrets, _failure(error, secrets, repeatable=repeatable))
+            failure = _failure(error, secrets, repeatable=repeatable)
         except Exception as error:  # noqa: BLE001 - Any fault of a skill is its answer, never the run's end.
             # The text of a stranger's exception may name anything; its kind names nothing.
             told = SkillFailed(f"the skill raised {type(error).__name__}")
-            return _failed(call, context, secrets, _failure(told, secrets, repeatable=repeatable))
-        return _answer(call, context, secrets, secrets.hide(output))
+            failure = _failure(told, secrets, repeatable=repeatable)
+        if (wrong := _put_right(context)) and failure is None:
+            told_wrong = SkillOutputInvalid(f"{self._found.traits.name} left {', '.join(wrong)} that cannot be read")
+            failure = _failure(told_wrong, secrets, repeatable=repeatable)
+        return _answer(call, context, secrets, output) if failure is None else _failed(call, context, secrets, failure)
 
     def _call(self, call: SkillCall, context: CallContext) -> bytes:
         """Return the output of a call, checked.
@@ -197,16 +212,16 @@ class SkillPerformer:
         Raises:
             TickworkError: It came to none.
         """
-        skill, traits = self._found.skill, self._found.traits
+        traits = self._found.traits
         try:
             given = self._given.check(call.params)
         except ValueError as error:
             raise SkillInputInvalid(f"parameters of {traits.name}: {error}") from None
         if traits.inline:
-            value = skill.call(given, context)
+            value = self._guarded(given, context)
         else:
             within = call.timeout_ms or traits.timeout_ms
-            value = self._within(lambda: skill.call(given, context), within)
+            value = self._within(lambda: self._guarded(given, context), within)
         try:
             output = self._made.render(value)
         except ValueError as error:
@@ -216,6 +231,21 @@ class SkillPerformer:
                 f"the result of {traits.name} has {len(output):,} bytes, and {MAX_OUTPUT_BYTES:,} are allowed"
             )
         return output
+
+    def _guarded(self, given: Any, context: CallContext) -> Any:
+        """Return what the skill returns. It cannot end this process or its thread by what it raises.
+
+        Raises:
+            Exception: Whatever the skill raises that is one.
+        """
+        try:
+            return self._found.skill.call(given, context)
+        except Exception:
+            raise
+        except BaseException as error:
+            if self._found.traits.inline and isinstance(error, KeyboardInterrupt):
+                raise  # Somebody has interrupted this process, whose own thread this may be.
+            raise SkillFailed(f"the skill raised {type(error).__name__}") from None
 
     def _within(self, function: Any, within_ms: int) -> Any:
         name = self._found.traits.name
@@ -251,8 +281,9 @@ class SkillPerformer:
         return codec.digest(codec.encode((bool(call.cache_key), what))).hex()
 
     def _cached(self, call: SkillCall, key: str) -> Answer | None:
-        cache = self._ports.cache
-        kept = cache.look(self._found.pin.digest, key, call.cache_ms) if cache is not None else None
+        cache, kept = self._ports.cache, None
+        with suppress(StoreFailed):
+            kept = cache.look(self._found.pin.digest, key, call.cache_ms) if cache is not None else None
         if kept is None:
             return None
         return Answer(call.number, kept.output, labels=tuple(sorted({*kept.labels, *call.labels})), cached=True)
@@ -263,8 +294,46 @@ def _failure(error: TickworkError, secrets: Revealed, *, repeatable: bool) -> Fa
     if isinstance(error, PlaneError):
         again, wait = error.retryable and (repeatable or error.unsent), error.retry_after_ms
     source = "policy" if error.code in REFUSED else "provider" if error.code in PROVIDER else "skill"
-    message = secrets.hide(error.what[:MAX_MESSAGE].encode(errors="replace")).decode(errors="replace")
-    return Failure(error.code, message, again, source, wait)
+    message = secrets.hide(str(error.what)[:MAX_MESSAGE].encode(errors="replace")).decode(errors="replace")
+    return Failure(str(error.code), message, bool(again), source, wait)
+
+
+def _put_right(context: CallContext) -> list[str]:
+    """Put what a skill has left beside its result right where it cannot be a part of an answer; return what was not."""
+    wrong = list[str]()
+    used: object = context.usage
+    if not _is_usage(used):
+        context.usage = Usage()
+        wrong.append("usage")
+    labels: object = context.labels
+    if not isinstance(labels, set) or not all(map(_is_text, cast("set[object]", labels))):
+        kept = cast("set[object]", labels) if isinstance(labels, set) else set[object]()
+        context.labels = {label for label in kept if isinstance(label, str) and _is_text(label)}
+        wrong.append("labels")
+    transcript: object = context.transcript
+    if not isinstance(transcript, bytes):
+        context.transcript = b""
+        wrong.append("a transcript")
+    kept_refs: object = context.kept
+    if not isinstance(kept_refs, list) or not all(
+        isinstance(one, ArtifactRef) for one in cast("list[object]", kept_refs)
+    ):
+        context.kept = []
+        wrong.append("artifacts")
+    return wrong
+
+
+def _is_usage(used: object) -> bool:
+    """Return whether this is what a call used: no number is below zero, which would be money won."""
+    if not isinstance(used, Usage):
+        return False
+    numbers = (used.tokens_in, used.tokens_out, used.tokens_cached, used.requests, used.cost_micros)
+    fits = all(type(number) is int and 0 <= number <= MOST_USED for number in numbers)
+    return fits and _is_text(used.model) and _is_text(used.prices)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
 
 
 def _answer(call: SkillCall, context: CallContext, secrets: Revealed, output: bytes) -> Answer:
