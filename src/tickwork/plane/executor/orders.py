@@ -57,6 +57,11 @@ def _cancel(work: Work, order: Order) -> None:
 
 def _change_input(work: Work, order: Order) -> None:
     """Give an input of the run's own plan another value; steps that have begun keep what they read."""
+    if work.stage in (Stage.RECALLING, Stage.PLANNING):
+        # Which inputs there are says the plan, which is still to come; it is begun with this value.
+        work.changed = write_json({**value_of(work.changed), order.step: order.output})
+        work.note("", "decided", f"input {order.step} changed by {order.by or 'nobody'}")
+        return
     root = min(work.scopes, default=0)
     known: dict[str, Any] = value_of(work.scopes[root].inputs) if root else {}
     if order.step not in known:

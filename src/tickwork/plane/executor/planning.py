@@ -70,8 +70,14 @@ def _proposed(work: Work, answer: Answer) -> None:
     work.planned = codec.encode(compiled)
     work.prepared = prepare(work.context.spec.config, work.planned)
     given = value_of(work.prepared.assignment.inputs)
-    # What was given as text has become what the plan declares, so the planner's word holds.
-    open_root(work, write_json({**given, **inputs}) if inputs else work.prepared.assignment.inputs, answer.labels)
+    # What was given as text has become what the plan declares, so the planner's word holds; what people have said since
+    # holds before it.
+    known = {**given, **inputs}
+    changed: Mapping[str, Any] = value_of(work.changed)
+    for name in sorted(changed.keys() - known.keys()):
+        work.note("", "refused", f"input {name!r}: the plan has no such input")
+    known |= {name: value for name, value in changed.items() if name in known}
+    open_root(work, write_json(known) if inputs or changed else work.prepared.assignment.inputs, answer.labels)
 
 
 def _read_plan(work: Work, output: bytes) -> tuple[Compiled, Mapping[str, Any]] | Failure:

@@ -248,6 +248,7 @@ class PlanState(msgspec.Struct, frozen=True, array_like=True):
         degraded: Whether a fallback stood in for a step.
         undone: Whether everything that was to be undone could be.
         told: Whether it has been told that the soft limit is passed.
+        changed: Inputs that people have given other values before there was a plan, as JSON.
     """
 
     stage: int = Stage.RUNNING
@@ -269,3 +270,4 @@ class PlanState(msgspec.Struct, frozen=True, array_like=True):
     degraded: bool = False
     undone: bool = True
     told: bool = False
+    changed: bytes = b"{}"

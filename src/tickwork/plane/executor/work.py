@@ -77,6 +77,7 @@ class Work:
         self.skill_calls = state.skill_calls
         self.status, self.output, self.failure = state.status, state.output, state.failure
         self.degraded, self.undone, self.told = state.degraded, state.undone, state.told
+        self.changed = state.changed
         self.ready: list[Ready] = []
         self.ended: deque[tuple[int, int]] = deque()
         self.closing: deque[int] = deque()
@@ -112,6 +113,7 @@ class Work:
             self.degraded,
             self.undone,
             self.told,
+            self.changed,
         )
 
     def flush(self, number: int) -> None:

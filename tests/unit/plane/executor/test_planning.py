@@ -43,6 +43,19 @@ def test_what_is_remembered_goes_to_the_planner_and_its_plan_is_run() -> None:
     assert stage.finish().status == "succeeded"
 
 
+@pytest.mark.parametrize("asked", [0, 1], ids=["before memory is asked", "before the plan is there"])
+def test_an_input_that_people_change_before_there_is_a_plan_is_what_the_plan_begins_with(asked: int) -> None:
+    stage = Stage(GOAL)
+    answers: list[Any] = [(1, None), (2, proposed(made(step("a", params={"v": "${inputs.n}"})), inputs={"n": 9}))]
+    for answer in answers[:asked]:
+        stage.answer(answer)
+    stage.order("input", "n", 11)
+    stage.order("input", "unknown", 3)
+    for answer in answers[asked:]:
+        stage.answer(answer)
+    assert params_of(stage.issued[2]) == {"v": 11}
+
+
 def test_a_memory_that_fails_keeps_nobody_from_planning() -> None:
     stage = Stage(GOAL)
     stage.answer((1, Failure("TW7018", "no store")))
