@@ -4,15 +4,18 @@ Everything is done by the command ``tickwork`` in that folder, so that whoever r
 """
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from tickwork.cli.app import run_command_line
 
 WAITING: Final = 6
 """Exit status of a command whose run waits for people."""
@@ -49,23 +52,27 @@ class Desk(NamedTuple):
         shown = " ".join(word if word and " " not in word else f'"{word}"' for word in words)
         sys.stdout.write(f"\n$ tickwork {shown}\n")
         sys.stdout.flush()
-        return self._call(words, capture=False).returncode
+        with contextlib.chdir(self.folder):
+            return run_command_line(words)
+
+    def quietly(self, *words: str) -> tuple[int, str]:
+        """Call a command, and return its exit status and all that it said."""
+        said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), contextlib.chdir(self.folder):
+            status = run_command_line(words)
+        said.seek(0)
+        return status, said.read()
 
     def must(self, *words: str) -> None:
         """Call a command that has to succeed; the program ends where it does not."""
-        done = self._call(words, capture=True)
-        if done.returncode:
-            sys.stderr.write(done.stdout + done.stderr)
-            raise SystemExit(done.returncode)
-
-    def can(self, *words: str) -> bool:
-        """Return whether a command succeeds; what it says is not shown."""
-        return self._call(words, capture=True).returncode == 0
+        status, said = self.quietly(*words)
+        if status:
+            sys.stderr.write(said)
+            raise SystemExit(status)
 
     def approvals(self) -> list[str]:
         """Return what people are asked here, by id."""
-        found = json.loads(self._call(("approval", "list", "-o", "json"), capture=True).stdout)
-        return [str(one["id"]) for one in found["approvals"]]
+        return [str(one["id"]) for one in json.loads(self.quietly("approval", "list", "-o", "json")[1])["approvals"]]
 
     def copy(self, source: Path, to: str) -> None:
         """Copy a file or a folder."""
@@ -75,13 +82,6 @@ class Desk(NamedTuple):
             shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
         else:
             shutil.copyfile(source, target)
-
-    def _call(self, words: Sequence[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tickwork", *words]
-        own = {"TICKWORK_MODELS": str(self.folder / "models")}
-        return subprocess.run(
-            command, cwd=self.folder, env=os.environ | own, capture_output=capture, encoding="utf-8", check=False
-        )
 
 
 def main(example: Example, arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +94,7 @@ def main(example: Example, arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="a run of its own, although there is one for this goal")
     given = parser.parse_args(arguments)
     desk = Desk(given.work.absolute())
+    os.environ["TICKWORK_MODELS"] = str(desk.folder / "models")
     set_up(example, desk)
     # The same key is the same run: whoever ends this program and calls it again goes on with what there is.
     told = "\n".join([given.goal, *given.input])
@@ -119,8 +120,8 @@ def set_up(example: Example, desk: Desk) -> None:
     (desk.folder / example.reports).mkdir(exist_ok=True)
     example.prepare(desk)
     # Settings name files that are executed: they hold once they are allowed as they are, and these are copies of ours.
-    desk.can("allow")
-    if not desk.can("profile", "add", "profile.toml"):
+    desk.must("allow")
+    if desk.quietly("profile", "add", "profile.toml")[0]:
         desk.must("profile", "set", "profile.toml")
 
 
