@@ -431,9 +431,7 @@ class Loop:
         machine, state = self.machine, self.machine.state
         if self.dispatch.waiting:
             # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
-            results = self.dispatch.take()
-            if not results and self.starved:
-                results = self.dispatch.take(wait=True)
+            results = self.dispatch.take(wait=self.starved)
             self._notes |= {result.number: result.notes for result in results if result.notes}
             # Were such a result to wait and be lost in a crash, what the window held could not be asked for again.
             pressing = frozenset(effect.number for effect in state.effects if in_window(effect)) if results else ()

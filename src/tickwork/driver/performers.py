@@ -324,9 +324,7 @@ class Dispatch:
             return [*_together(effects, _matched(effects, performer.perform_all(effects)))]
         except TickworkError as error:
             text = error.what
-        except KeyboardInterrupt:
-            raise  # Somebody has interrupted this process.
-        except BaseException as error:  # noqa: BLE001 - Any fault of a performer is its result, never the run's end.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - A performer's fault is its result, never the run's end.
             text = type(error).__name__
         failed = [Result(effect.number, Refusal.FAILED, Encoding.BYTES, text.encode()) for effect in effects]
         return [*(failed if len(failed) == 1 else _together(effects, failed))]
