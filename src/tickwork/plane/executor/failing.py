@@ -11,6 +11,7 @@ from ..errors import OutputTooLarge, SkillTimeout
 from .prepared import PreparedCall, PreparedStep
 from .rows import Draft, each
 from .state import Asked, Each, Item, Purpose, Scope, ScopeStatus, StepState, StepStatus
+from .values import error_labels
 from .work import Work, failure_of
 
 MOST_COLLECTED_BYTES: Final = 16 * MAX_OUTPUT_BYTES
@@ -26,11 +27,12 @@ def call_of(step: PreparedStep, item: Item) -> PreparedCall | None:
     return step.fallback if item.purpose == Purpose.FALLBACK else step.compensate
 
 
-def fail_item(work: Work, number: int, failure: Failure, *, again: bool = True) -> None:
+def fail_item(work: Work, number: int, failure: Failure, *, again: bool = True, labels: tuple[str, ...] = ()) -> None:
     """Do what the step's policy says of a failure.
 
     Args:
         again: Whether it may be tried again, or put before a person; not where a person has decided.
+        labels: Where its text comes from, beside what the item was called with and whom it called.
     """
     item = work.item(number)
     item.error, item.call = failure, 0
@@ -43,14 +45,20 @@ def fail_item(work: Work, number: int, failure: Failure, *, again: bool = True) 
     elif item.purpose == Purpose.COMPENSATE:
         _not_undone(work, number, failure)
     elif not going or item.purpose == Purpose.FALLBACK:
-        end_item(work, number, StepStatus.FAILED, error=failure)
+        end_item(work, number, StepStatus.FAILED, error=failure, labels=_told_by(work, item, labels))
     elif step.step.on_error == "fallback" and step.fallback is not None:
         item.purpose, item.attempt, item.params, item.agreed, item.approved_by = Purpose.FALLBACK, 0, b"", 0, ""
         work.push_item(number)
     elif step.step.on_error == "escalate" and again:
         _escalate(work, number, failure)
     else:
-        end_item(work, number, StepStatus.FAILED, error=failure, tolerated=step.step.on_error == "continue")
+        told = _told_by(work, item, labels)
+        tolerated = step.step.on_error == "continue"
+        end_item(work, number, StepStatus.FAILED, error=failure, labels=told, tolerated=tolerated)
+
+
+def _told_by(work: Work, item: Item, labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*error_labels(work, item), *labels}))
 
 
 def _retry_rule(step: PreparedStep, item: Item) -> RetryRule:

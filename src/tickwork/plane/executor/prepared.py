@@ -56,6 +56,7 @@ class PreparedStep(msgspec.Struct, frozen=True):
     Attributes:
         followers: Steps that come after it. Order: the plan's.
         reads: Steps that its other expressions read: condition, list, outputs, texts. Order: the plan's.
+        when_reads: Steps that its condition reads, and so whether anything is done at all. Order: the plan's.
     """
 
     step: Step
@@ -64,6 +65,7 @@ class PreparedStep(msgspec.Struct, frozen=True):
     compensate: PreparedCall | None
     followers: tuple[int, ...]
     reads: tuple[int, ...]
+    when_reads: tuple[int, ...]
     each_reads: tuple[int, ...]
     outputs_reads: tuple[int, ...]
     params_reads: tuple[int, ...]
@@ -112,6 +114,7 @@ class PreparedPlan:
             self._call(step, step.compensate, pins),
             followers,
             self._places(each_reads | when_reads | others),
+            self._places(when_reads),
             self._places(each_reads),
             self._places(outputs_reads),
             self._places(templates.steps_read(step.params)) if step.plan >= 0 else (),

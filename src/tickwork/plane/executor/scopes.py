@@ -153,6 +153,7 @@ def _end_stopped(work: Work, number: int) -> None:
         return
     work.scope(scope.outer).busy -= 1
     work.closing.append(scope.outer)
+    labels = labels_of(work, number, range(len(work.plan(number).steps)))
     del work.scopes[number]
     parent = work.items.get(scope.parent)
     if parent is None:
@@ -166,4 +167,4 @@ def _end_stopped(work: Work, number: int) -> None:
         end_item(work, scope.parent, StepStatus.CANCELLED)
         return
     text = f"{scope.culprit}: {failure.message}"
-    fail_item(work, scope.parent, msgspec.structs.replace(failure, message=text, retryable=True))
+    fail_item(work, scope.parent, msgspec.structs.replace(failure, message=text, retryable=True), labels=labels)

@@ -16,7 +16,7 @@ from .prepared import PreparedCall
 from .rows import make_rows
 from .scopes import open_scope
 from .state import Asked, Each, Item, OpenCall, Purpose, ScopeStatus, StepState, StepStatus
-from .values import evaluate, item_labels, labels_of, render, render_text, variables
+from .values import error_labels, evaluate, item_labels, labels_of, render, render_text, variables
 from .work import Work, failure_of, value_of
 
 MOST_ITERATIONS: Final = 10_000
@@ -100,7 +100,8 @@ def _begin_failing(work: Work, number: int, place: int, found: Any, expected: st
     """Let a step fail whose condition or list came to something else."""
     if not isinstance(found, Failure):
         found = failure_of(ExpressionFailed.code, f"{expected}, not to {type(found).__name__}")
-    item = work.add_item(Item(number, place, -1))
+    labels = labels_of(work, number, work.plan(number).steps[place].reads)
+    item = work.add_item(Item(number, place, -1, labels=labels))
     work.put_step(number, place, msgspec.structs.replace(work.step(number, place), item=item))
     fail_item(work, item, found)
 
@@ -183,7 +184,11 @@ def _find_params(work: Work, number: int, item: Item, call: PreparedCall | None)
     """Find what an item is called with; it fails where that comes to no value."""
     step = work.step_of(item)
     raw, reads = (call.call.params, call.reads) if call is not None else (step.step.params, step.params_reads)
-    item.labels = item_labels(work, item, reads)
+    told: tuple[str, ...] = ()
+    if call is not None and item.purpose == Purpose.FALLBACK and b"error" in call.call.params:
+        # What failed says so in its own words, which may be anybody's.
+        told = error_labels(work, item)
+    item.labels = item_labels(work, item, reads, told)
     if call is not None and call.call.static:
         item.params = raw
         return True

@@ -13,7 +13,7 @@ from .. import cel, templates
 from ..calls import MAX_OUTPUT_BYTES, Failure
 from ..errors import ExpressionFailed, ExpressionInvalid, OutputTooLarge
 from ..json_text import write_json
-from .state import Item, StepStatus
+from .state import Item, Purpose, StepStatus
 from .work import Work, failure_of, value_of
 
 OUTSIDE: Final = "outside:"
@@ -79,12 +79,25 @@ def labels_of(work: Work, number: int, reads: Iterable[int], *more: Iterable[str
     return tuple(sorted(found)) if found else ()
 
 
-def item_labels(work: Work, item: Item, reads: Iterable[int]) -> tuple[str, ...]:
-    """Return where parameters of an item come from. Order: sorted."""
+def item_labels(work: Work, item: Item, reads: Iterable[int], more: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return where parameters of an item come from, and whether they are used at all. Order: sorted."""
     step = work.step_of(item)
+    reads = (*reads, *step.when_reads)
     if item.index < 0:
-        return labels_of(work, item.scope, reads)
-    return labels_of(work, item.scope, (*reads, *step.each_reads))
+        return labels_of(work, item.scope, reads, more)
+    return labels_of(work, item.scope, (*reads, *step.each_reads), more)
+
+
+def error_labels(work: Work, item: Item) -> tuple[str, ...]:
+    """Return where the text of an item's failure comes from: what was called says it in its own words. Order: sorted.
+
+    Law: of an item that makes way for its fallback, those of what has failed, as long as it has no parameters again.
+    """
+    step, labels = work.step_of(item), item.labels
+    call = step.fallback if item.purpose == Purpose.FALLBACK and item.params else step.call
+    if call is None or not call.pin.outside:
+        return labels
+    return tuple(sorted({*labels, OUTSIDE + call.pin.name}))
 
 
 def is_outside(labels: Iterable[str]) -> bool:
