@@ -211,9 +211,13 @@ def test_what_is_neither_tensors_nor_json_is_refused_without_asking() -> None:
     desk = Desk(asking_options(oracle), {})
     desk.open([pinned(batch="tick")])
     performer = desk.performers()["infer:brain"]
-    assert performer.perform(effect(encoding=Encoding.MSGPACK)).code == Refusal.BAD_MESSAGE
+    refused = performer.perform(effect(encoding=Encoding.MSGPACK))
+    assert isinstance(refused, Result)
+    assert refused.code == Refusal.BAD_MESSAGE
     assert oracle.asked == []
-    assert performer.perform(effect(encoding=Encoding.JSON)).body == b"x"
+    answered = performer.perform(effect(encoding=Encoding.JSON))
+    assert isinstance(answered, Result)
+    assert answered.body == b"x"
 
 
 def test_one_that_is_refused_without_asking_leaves_the_rest_of_its_batch_as_it_is() -> None:
