@@ -1,16 +1,23 @@
-"""What a page of the web says, without what is around it. Reading it reaches nothing."""
+"""What a page of the web says, without what is around it. Reading it reaches nothing.
+
+This runs in a process of its own, whose parent ends it where a page takes too long.
+"""
 
 import logging
-import re
 from importlib import import_module
 from typing import Any, Final
 
 import msgspec
 
+from ...sandbox.child import limit, take_pipes
+from ...sandbox.wire import read_frame, write_frame
+from .page_reader import FAULT, PAGE, Page, Request
+
 # The package says no types that a strict checker takes.
 _trafilatura: Final[Any] = import_module("trafilatura")
 _html: Final[Any] = import_module("lxml.html")
 
+MOST_MEMORY: Final = 2 << 30
 MOST_LINKS: Final = 500
 MOST_ELEMENTS: Final = 100_000
 """Elements that are looked through: what a page says is found by comparing its parts."""
@@ -19,35 +26,20 @@ MOST_DEPTH: Final = 200
 """Elements within each other; what reads them calls itself for each."""
 
 _SILENT: Final = logging.NullHandler()
-_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
-class Page(msgspec.Struct, frozen=True):
-    """A page.
-
-    Attributes:
-        date: Of its publication, as ``2026-01-31``; empty where it does not say.
-        links: Addresses with their texts, whole. Order: as they stand in it.
-    """
-
-    title: str
-    author: str
-    date: str
-    site: str
-    language: str
-    text: str
-    links: tuple[tuple[str, str], ...]
-
-
-def decoded(body: bytes, content_type: str) -> str:
-    """Return the text of a body: as its header says, else as its own first lines say, else as UTF-8."""
-    for found in (_CHARSET.search(content_type), _CHARSET.search(body[:2048].decode("latin-1"))):
-        if found is not None:
-            try:
-                return body.decode(found[1], errors="replace")
-            except LookupError:
-                continue
-    return body.decode("utf-8-sig", errors="replace")
+def main() -> None:
+    """Read the pages that come, until none come any more."""
+    source, sink = take_pipes()
+    limit("AS", MOST_MEMORY)
+    while (frame := read_frame(source)) is not None:
+        request = msgspec.msgpack.decode(frame[1], type=Request)
+        try:
+            page = read_page(request.text, request.url, markdown=request.markdown, comments=request.comments)
+            write_frame(sink, PAGE, msgspec.msgpack.encode(page))
+        except (ValueError, MemoryError, RecursionError) as error:
+            write_frame(sink, FAULT, (str(error) or type(error).__name__).encode(errors="replace"))
+        sink.flush()
 
 
 def read_page(text: str, url: str, *, markdown: bool, comments: bool) -> Page:

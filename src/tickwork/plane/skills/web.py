@@ -1,7 +1,9 @@
 """``web_read``: what a page of the web says, for a plan that goes on with it."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from importlib.util import find_spec
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 import pydantic
@@ -13,7 +15,7 @@ from ..errors import SkillFailed
 from ..extras import missing_package
 from .configuration import fault_of_key, read_keys
 from .granting import part_of
-from .pages import decoded, read_page
+from .page_reader import Page, PageReader, Request
 from .shapes import ModelShape
 from .skill import CallContext, Shape, Traits
 
@@ -22,6 +24,9 @@ MOST_TEXT: Final = 500_000
 AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 READABLE: Final = frozenset({"text/html", "application/xhtml+xml", "text/plain", "text/markdown"})
 ACCEPT: Final = "text/html,application/xhtml+xml;q=0.9,text/plain;q=0.8"
+
+
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 
 
 class WebKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,11 +80,32 @@ class Made(pydantic.BaseModel):
     artifact: str | None = None
 
 
-class WebRead:
-    """Reads a page of a host that the profile grants."""
+class Reading(Protocol):
+    """Whoever reads pages."""
 
-    def __init__(self, keys: WebKeys) -> None:
+    def read(self, request: Request, within_ms: int) -> Page:
+        """Return what a page says.
+
+        Raises:
+            SkillTimeout: TW7009. SkillFailed: TW7008.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it takes."""
+        ...
+
+
+class WebRead:
+    """Reads a page of a host that the profile grants.
+
+    Args:
+        reader: A process of its own, where nothing is said.
+    """
+
+    def __init__(self, keys: WebKeys, reader: Reading | None = None) -> None:
         self._keys = keys
+        self._reader = reader or PageReader()
         how = ", after its scripts have run in a browser" if keys.browser else ""
         self.traits = Traits(
             "web_read",
@@ -108,9 +134,15 @@ class WebRead:
             raise fault_of_key(
                 config, "browser", "a program and a sandbox are of a browser", fix="write browser = true"
             )
+        if find_spec("trafilatura") is None:
+            raise missing_package(ImportError(name="trafilatura"))
         if keys.browser:
             _browser()
         return cls(keys)
+
+    def close(self) -> None:
+        """End the process that reads pages."""
+        self._reader.close()
 
     def call(self, given: Given, context: CallContext) -> Any:
         """Return what the page says.
@@ -141,10 +173,8 @@ class WebRead:
                 sandboxed=self._keys.sandbox,
                 wait_for=given.wait_for,
             )
-        try:
-            page = read_page(text, answer.url, markdown=given.format == "markdown", comments=given.comments)
-        except ValueError as error:
-            raise _failed(f"{given.url} cannot be read: {error}") from None
+        request = Request(text, answer.url, given.format == "markdown", given.comments)
+        page = self._reader.read(request, context.left_ms(60_000))
         links = [{"url": url, "text": label} for url, label in page.links]
         return self._made(given, answer, context, {**msgspec.structs.asdict(page), "links": links})
 
@@ -174,6 +204,17 @@ def _checked(answer: Response) -> str:
     if kind not in READABLE:
         raise _failed(f"{place} answered with {kind[:80]}, which is no page")
     return kind
+
+
+def decoded(body: bytes, content_type: str) -> str:
+    """Return the text of a body: as its header says, else as its own first lines say, else as UTF-8."""
+    for found in (_CHARSET.search(content_type), _CHARSET.search(body[:2048].decode("latin-1"))):
+        if found is not None:
+            try:
+                return body.decode(found[1], errors="replace")
+            except LookupError:
+                continue
+    return body.decode("utf-8-sig", errors="replace")
 
 
 def _browser() -> Any:
