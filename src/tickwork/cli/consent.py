@@ -72,7 +72,7 @@ def check_state() -> None:
         return
     if OWN.is_symlink() or os.path.lexists(STATE) or os.path.lexists(OWN / "artifacts"):
         raise _refused("the store of this folder was not made by you")
-    OWN.mkdir(parents=True, exist_ok=True)
+    OWN.mkdir(mode=0o700, parents=True, exist_ok=True)
     # It is noted before the store is made: whoever finds the store finds the note.
     _write(msgspec.structs.replace(note, made=_identity(OWN), state=0))
 

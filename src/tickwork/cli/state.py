@@ -26,7 +26,7 @@ def open_state() -> Generator[Store]:
     note = OWN / ".gitignore"
     with writing(OWN):
         check_state()
-        OWN.mkdir(parents=True, exist_ok=True)
+        OWN.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not note.exists():
             note.write_text("*\n", encoding="utf-8")
     with Store.open(STATE, SystemClock()) as store:

@@ -64,7 +64,9 @@ class Folder:
         if self.get(digest) == body:
             return
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Only the last folder of several that are made gets the mode.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             # Two who write the same bytes at once write the same file, each under a name of its own until it is whole.
             partial = path.with_name(f".{path.name}.{os.getpid()}.{id(body):x}")
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

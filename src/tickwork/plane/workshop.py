@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .. import codec
 from ..driver.performers import Parked, Performer, Terms
 from ..errors import TickworkError
 from ..infer.embeddings import Embedder
@@ -145,7 +146,8 @@ class Workshop:
             clock,
             self._box(table),
             artifacts=self._shelf.of,
-            cache=StoredOutputs(self.store, clock),
+            # What a profile was given may be more than another may have, so each finds what was kept by its like.
+            cache=StoredOutputs(self.store, clock, whose=codec.digest(msgspec.msgpack.encode(table.grants))),
             purse=Purse(Ledger(self.store, clock), table, row.id),
             parts=self._parts[key],
             threads=self._threads,

@@ -1,5 +1,6 @@
 """cli/consent and ``tickwork allow``: what a folder of somebody else can make commands do."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -104,3 +105,13 @@ def test_a_folder_of_ones_own_needs_no_consent(folder: Path) -> None:
     assert call("skill", "list").status == 0
     assert call("profile", "list").status == 0
     assert call("allow", "-o", "json").document()["asks"] == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX systems")
+def test_nobody_else_can_read_what_runs_have_left(folder: Path) -> None:
+    assert call("profile", "list").status == 0
+    (folder / "note.txt").write_text("private")
+    assert call("artifact", "add", "note.txt").status == 0
+    own = folder / ".tickwork"
+    assert own.stat().st_mode & 0o077 == 0
+    assert [path.name for path in own.rglob("*") if path.stat().st_mode & 0o077 and path.name != ".gitignore"] == []

@@ -5,6 +5,7 @@ Invariants:
     * Rows written within ``begin`` and frames that runs have pending are kept by one commit, or none of them is.
 """
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,12 +53,15 @@ class Store:
         """
         path = Path(path).resolve()
         with told_as_store(path):
+            found = path.exists()
             journals = SharedJournals.open(path, write=write, create=create and write, prepare=schema.make)
             try:
                 schema.check(journals, path, write=write)
             except BaseException:
                 journals.close()
                 raise
+        if not found:
+            _make_private(path)
         return cls(path, clock, journals, write=write)
 
     @contextmanager
@@ -150,6 +154,13 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _make_private(path: Path) -> None:
+    """Make the files of a new store the user's alone; what SQLite lays beside it later gets the same mode."""
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            os.chmod(f"{path}{suffix}", 0o600)
 
 
 def _engine(database: Database) -> Engine:

@@ -57,3 +57,10 @@ def test_tenants_share_nothing(tmp_path: Path, clock: Hands) -> None:
     with Store.open(tmp_path / "state.db", clock) as store:
         StoredOutputs(store, clock, "a").keep(SKILL, "k", Kept(b"1"), 1000)
         assert StoredOutputs(store, clock, "b").look(SKILL, "k", 1000) is None
+
+
+def test_who_may_reach_something_else_finds_nothing(tmp_path: Path, clock: Hands) -> None:
+    with Store.open(tmp_path / "state.db", clock) as store:
+        StoredOutputs(store, clock, whose=b"a").keep(SKILL, "k", Kept(b"1"), 1000)
+        assert StoredOutputs(store, clock, whose=b"a").look(SKILL, "k", 1000) == Kept(b"1")
+        assert StoredOutputs(store, clock, whose=b"b").look(SKILL, "k", 1000) is None
