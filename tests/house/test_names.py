@@ -41,10 +41,11 @@ BROAD_EXCEPT_OWNERS = {
     Path("plane/asking.py"),
     Path("plane/deadlines.py"),
     Path("plane/planners/proposing.py"),
+    Path("plane/skills/own.py"),
     Path("plane/skills/performing.py"),
 }
 """Where a stranger's exception becomes a record: performers, planners, skills, and the turn of a native agent. Where it
-goes from the thread of a call to whoever waits for it. And the owner of the package tokenizers, which raises
+goes from the thread of a call to whoever waits for it, and where a stranger's source is loaded. And the owner of the package tokenizers, which raises
 ``Exception`` itself for a file that it cannot read."""
 
 
