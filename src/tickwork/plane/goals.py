@@ -162,10 +162,8 @@ class Goals:
 
     def _allowed(self, table: ProfileTable) -> tuple[SkillPin, ...]:
         """Return the skills that a planner may use. Servers are asked only where the profile allows some of theirs."""
-        found = self._registry.usable()
-        if any("." in pattern for pattern in table.skills.allow):
-            names = {one.pin.name for one in found}
-            found += [self._registry.find(name) for name in self._registry.names(servers=True) if name not in names]
+        named = {pattern.partition(".")[0] for pattern in table.skills.allow if "." in pattern}
+        found = self._registry.usable([server for server in self._registry.servers() if server in named])
         return tuple(one.pin for one in found if table.allows(one.pin.name, one.pin.version))
 
 

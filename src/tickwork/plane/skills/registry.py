@@ -12,6 +12,7 @@ Invariants:
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol, Self, cast
@@ -220,14 +221,19 @@ class Registry:
             )
         return found
 
-    def usable(self) -> list[Found]:
-        """Return every skill that can be used as this machine is configured. Order: by name. Servers are not asked."""
-        able = list[Found]()
-        for name in self.names():
-            try:
+    def usable(self, servers: Sequence[str] = ()) -> list[Found]:
+        """Return every skill that can be used as this machine is configured. Order: by name.
+
+        Args:
+            servers: Those that are asked too; one that does not answer has none.
+        """
+        able, names = list[Found](), self.names()
+        for server in servers:
+            with suppress(PlaneError):
+                names += self.names_of(server)
+        for name in sorted(names):
+            with suppress(PlaneError):
                 able.append(self.find(name))
-            except PlaneError:
-                continue
         return able
 
     def named_secrets(self) -> frozenset[str]:
