@@ -23,6 +23,7 @@ from tickwork.driver.options import Options
 from tickwork.infer.embeddings import HashedNgrams
 from tickwork.plane.approvals import Approvals
 from tickwork.plane.artifacts import ArtifactShelf, Folder
+from tickwork.plane.dead_letters import DeadLetters
 from tickwork.plane.engine import Engine
 from tickwork.plane.goals import Goals, Wish
 from tickwork.plane.plan_text import parse_plan
@@ -31,7 +32,7 @@ from tickwork.plane.profiles import Profiles
 from tickwork.plane.results import read_ending_of
 from tickwork.plane.skills.configuration import Configuration
 from tickwork.plane.skills.registry import Registry
-from tickwork.plane.store.runs import Runs
+from tickwork.plane.store.runs import DEAD, Runs
 from tickwork.plane.store.store import Store
 from tickwork.plane.workshop import Workshop
 
@@ -226,6 +227,11 @@ def survive(project: Project, draws: random.Random, kills: int) -> int:
             killed += os.WIFSIGNALED(status)
         with project.store() as store:
             rows = Runs(store).page()
+            for row in rows:
+                if row.status == DEAD:
+                    # Process after process was killed before it could do anything: a person has it tried again.
+                    DeadLetters(store).requeue(row.id)
+                    rows = Runs(store).page()
             if not any(row.open for row in rows):
                 assert {row.status for row in rows} == {"succeeded"}, [row.reason for row in rows]
                 for row in rows:

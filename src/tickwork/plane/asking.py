@@ -12,7 +12,7 @@ import msgspec
 
 from .. import codec
 from ..driver.performers import Parked, Performer
-from ..errors import EffectUndecided, TickworkError
+from ..errors import EffectUndecided, JournalBusy, TickworkError
 from ..records import Effect, Encoding, Result
 from .calls import (
     Answer,
@@ -95,8 +95,10 @@ class WaitPerformer:
         call = read_call(effect)
         try:
             looked = self._waits.look(self._run, effect.key.hex(), self._read(call))
-        except StoreFailed:
-            # Whoever is asked has not failed; should the store not come back, the run ends where it writes.
+        except StoreFailed as error:
+            if not isinstance(error.__cause__, JournalBusy):
+                raise
+            # Another process has been writing for too long: whoever is asked has not failed for that.
             return Parked(self._waits.now_us() + AGAIN_US)
         if looked.failure is not None:
             return answered(effect, Answer(call.number, failure=looked.failure))

@@ -34,7 +34,7 @@ from .live import Live, Staff, begin_live, resume_live
 from .orders import Orders
 from .store.owners import Owner
 from .store.runs import DEAD, QUEUED, RUNNING, WAITING, NewRun, Progress, RunRow, Runs
-from .store.store import Store
+from .store.store import Store, told_as_store
 from .store.tables import TENANT
 from .waits import Waits
 from .world import plan_header
@@ -273,6 +273,26 @@ class Engine:
         if self._begun:
             self._release_begun()
         moved = list[Live]()
+        try:
+            self._advance(moved)
+            if moved:
+                self._commit(moved)
+        except StoreFailed:
+            # What they asked for is neither kept nor let go: who goes on with them does so from what is kept.
+            for live in moved:
+                self._drop(live)
+            raise
+        for live in moved:
+            if live.ended or live.journal.lost:
+                self._drop(live)
+            else:
+                live.release()
+            if self._told is not None:
+                self._told(live)
+        return bool(moved)
+
+    def _advance(self, moved: list[Live]) -> None:
+        """Advance every run that can go, and add it to those that have moved."""
         for live in list(self._live.values()):
             if live.ended:
                 moved.append(live)  # A process died between its last frame and the end of its row.
@@ -280,6 +300,7 @@ class Engine:
                 try:
                     live.advance()
                 except StoreFailed:
+                    moved.append(live)
                     raise
                 except TickworkError as error:
                     self._drop(live)
@@ -288,16 +309,6 @@ class Engine:
                     moved.append(live)
             elif live.parked:
                 self._let_wait(live)
-        if moved:
-            self._commit(moved)
-            for live in moved:
-                if live.ended or live.journal.lost:
-                    self._drop(live)
-                else:
-                    live.release()
-                if self._told is not None:
-                    self._told(live)
-        return bool(moved)
 
     def _release_begun(self) -> None:
         """Let go what the first ticks of runs asked for, which is durable since they were submitted."""
@@ -312,7 +323,8 @@ class Engine:
         given = [live for live in moved if live.given]
         if not over and not given:
             if any(live.loop.must_flush for live in moved):
-                self.store.journals.flush(durable=True)
+                with told_as_store(self.store.path):
+                    self.store.journals.flush(durable=True)
             return
         with self.store.writing_quickly(durable=True):
             for live in given:

@@ -12,6 +12,7 @@ from tests.unit.plane.engines import Deeds, begin, engine_in, plan_of, status_of
 from tests.unit.plane.skills.calling import CLOCK
 from tests.unit.plane.skills.test_performing import Made, perform
 from tickwork.clock import SteppedClock
+from tickwork.errors import JournalBusy
 from tickwork.kinds import EffectClass
 from tickwork.plane.calls import SkillCall, Usage
 from tickwork.plane.errors import SkillFailed, StoreFailed
@@ -186,7 +187,7 @@ def test_a_wait_whose_row_cannot_be_read_for_a_while_is_looked_at_again(
     def refuse(self: Waits, *arguments: Any) -> Looked:
         left[0] -= 1
         if left[0] >= 0:
-            raise StoreFailed("it is locked")
+            raise StoreFailed("it is locked") from JournalBusy("it is locked")
         return look(self, *arguments)
 
     monkeypatch.setattr(Waits, "look", refuse)
