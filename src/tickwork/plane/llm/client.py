@@ -186,13 +186,17 @@ class _Attempt:
         kind = reply.header("content-type").partition(";")[0].strip().lower()
         wire = WIRES[self.chosen.provider.kind]
         if kind == "text/event-stream":
-            return _gathered(wire.gather(), reply)
+            try:
+                return _without_key(_gathered(wire.gather(), reply), revealed)
+            except PlaneError as error:
+                error.what, error.why = _hidden(error.what, revealed), _hidden(error.why, revealed)
+                raise
         body = revealed.hide(_whole(reply, MAX_ANSWER_BYTES))
         if kind != "application/json" and not kind.endswith("+json"):
             raise unreadable(f"it is {kind or 'of no type'}: {body[:400].decode('utf-8', 'replace')}")
         if len(body) > MAX_ANSWER_BYTES:
             raise unreadable(f"it is longer than {MAX_ANSWER_BYTES:,} bytes")
-        return wire.whole(body)
+        return _without_key(wire.whole(body), revealed)
 
     def _headers(self, secrets: Secrets) -> tuple[list[tuple[str, str]], Revealed]:
         """Return the headers with the key, and what takes the key out of what comes back."""
@@ -206,6 +210,15 @@ class _Attempt:
         revealed = Revealed(SecretBox({name: key}))
         revealed.reveal(name)
         return headers, revealed
+
+
+def _hidden(text: str, revealed: Revealed) -> str:
+    return revealed.hide(text.encode(errors="replace")).decode(errors="replace")
+
+
+def _without_key(said: Completion, revealed: Revealed) -> Completion:
+    """Return what was said without the key: in pieces, or with escapes, it passes whoever looks at the bytes."""
+    return msgspec.json.decode(revealed.hide(msgspec.json.encode(said)), type=Completion)
 
 
 def _gathered(gathering: Gathering, reply: Streamed) -> Completion:

@@ -270,7 +270,7 @@ class McpSkill:
             raise SkillFailed(
                 f"{self.traits.name} failed: {self._hidden(said.text)[:MOST_TEXT] or 'it does not say why'}"
             )
-        kept = [_keep(block, context, self._name) for block in said.blocks if block.body]
+        kept = [_keep(block, context, self._name, self._server.shown) for block in said.blocks if block.body]
         if self._offer.made is not None:
             if said.structured is None:
                 raise SkillOutputInvalid(
@@ -299,12 +299,12 @@ class McpSkill:
             raise SkillOutputInvalid(f"result of {self.traits.name}: {error}") from None
 
 
-def _keep(block: Block, context: CallContext, name: str) -> dict[str, Any]:
+def _keep(block: Block, context: CallContext, name: str, shown: Revealed) -> dict[str, Any]:
     try:
-        body = base64.b64decode(block.body, validate=True)
+        body = shown.hide(base64.b64decode(block.body, validate=True))
     except (binascii.Error, ValueError):
         raise SkillOutputInvalid(f"result of {name}: its {block.kind} is no base64") from None
-    title = block.uri.rstrip("/").rpartition("/")[2] or name
+    title = shown.hide((block.uri.rstrip("/").rpartition("/")[2] or name).encode(errors="replace")).decode()
     ref = context.artifacts.put(title[:200], block.mime, body, type=_TYPES.get(block.kind, "file"))
     context.kept.append(ref)
     return {"mime": block.mime, "size": len(body), "artifact": ref.digest.hex()}

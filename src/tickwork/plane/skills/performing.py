@@ -40,6 +40,9 @@ from .skill import Artifacts, CallContext
 MAX_MESSAGE: Final = 2000
 """Characters of a failure's text that are kept."""
 
+MOST_SAID: Final = 1 << 20
+"""Characters of it that are looked at for secrets."""
+
 MOST_USED: Final = 1 << 53
 """Tokens, or micro-dollars, of one call: more is not believed."""
 
@@ -81,6 +84,21 @@ class _NoArtifacts:
 
     def get(self, digest: bytes) -> bytes:
         raise ArtifactNotFound("there are no artifacts here")
+
+
+class _Hiding:
+    """Where a call leaves artifacts, without the secrets that it was shown: what a server echoes is one too."""
+
+    def __init__(self, inner: Artifacts, secrets: Revealed) -> None:
+        self._inner = inner
+        self._secrets = secrets
+
+    def put(self, name: str, mime: str, body: bytes, *, type: str = "file") -> ArtifactRef:
+        told = self._secrets.hide(name.encode(errors="replace")).decode(errors="replace")
+        return self._inner.put(told, mime, self._secrets.hide(body), type=type)
+
+    def get(self, digest: bytes) -> bytes:
+        return self._inner.get(digest)
 
 
 class Purse(Protocol):
@@ -268,7 +286,7 @@ class SkillPerformer:
             key=call_key(self._lineage, call.path, call.purpose),
             clock=clock,
             secrets=secrets,
-            artifacts=artifacts(self._run, call.path, call.labels) if artifacts is not None else _NoArtifacts(),
+            artifacts=_Hiding(artifacts(self._run, call.path, call.labels), secrets) if artifacts else _NoArtifacts(),
             deadline_ns=clock.elapsed_ns() + within * 1_000_000 if within else 0,
             labels=set(call.labels),
             reserved_micros=call.reserved_micros,
@@ -294,8 +312,9 @@ def _failure(error: TickworkError, secrets: Revealed, *, repeatable: bool) -> Fa
     if isinstance(error, PlaneError):
         again, wait = error.retryable and (repeatable or error.unsent), error.retry_after_ms
     source = "policy" if error.code in REFUSED else "provider" if error.code in PROVIDER else "skill"
-    message = secrets.hide(str(error.what)[:MAX_MESSAGE].encode(errors="replace")).decode(errors="replace")
-    return Failure(str(error.code), message, bool(again), source, wait)
+    # Cut last: half of a secret would not be known for one.
+    message = secrets.hide(str(error.what)[:MOST_SAID].encode(errors="replace")).decode(errors="replace")
+    return Failure(str(error.code), message[:MAX_MESSAGE], bool(again), source, wait)
 
 
 def _put_right(context: CallContext) -> list[str]:
@@ -341,7 +360,7 @@ def _answer(call: SkillCall, context: CallContext, secrets: Revealed, output: by
         call.number,
         output,
         usage=context.usage,
-        labels=tuple(sorted(context.labels)),
+        labels=_labels(context, secrets),
         artifacts=tuple(context.kept),
         transcript=secrets.hide(context.transcript),
     )
@@ -354,6 +373,11 @@ def _failed(call: SkillCall, context: CallContext, secrets: Revealed, failure: F
         call.number,
         failure=failure,
         usage=usage,
-        labels=tuple(sorted(context.labels)),
+        labels=_labels(context, secrets),
         transcript=secrets.hide(context.transcript),
     )
+
+
+def _labels(context: CallContext, secrets: Revealed) -> tuple[str, ...]:
+    """Return where a result comes from; the host that a redirection names may be anything. Order: sorted."""
+    return tuple(sorted({secrets.hide(label.encode()).decode(errors="replace") for label in context.labels}))

@@ -57,6 +57,35 @@ def test_a_model_is_asked_with_its_key_and_answers(provider: tuple[str, str, tup
     assert (used.usage.model, used.usage.prices) == ("m-1", "settings")
 
 
+SPELT = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+"""The key, as no reader of bytes would know it."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        streamed(openai_events({"content": f"it is {KEY[:9]}"}, {"content": KEY[9:]})),
+        whole(
+            json.dumps({"choices": [{"message": {"content": "it is KEY"}, "finish_reason": "stop"}]})
+            .replace("KEY", SPELT)
+            .encode()
+        ),
+        streamed([{"error": {"message": f"it is {KEY}", "type": "x"}}]),
+    ],
+    ids=["in pieces", "with escapes", "in a fault"],
+)
+def test_a_key_that_comes_back_is_not_kept_however_it_is_spelt(answer: Answer) -> None:
+    with Stand(answer) as stand:
+        used, told = account(), ""
+        try:
+            told = client_for(stand, "openai", retries=0).complete(HI, used).text
+        except ProviderFailed as error:
+            told = str(error)
+    assert "it is secret:" in told
+    assert KEY not in told
+    assert KEY.encode() not in used.transcript()
+
+
 def test_a_transcript_is_what_was_sent_and_said_without_the_key() -> None:
     with Stand(failing(529, "overloaded_error", f"no, {KEY}"), anthropic_whole("hello")) as stand:
         used = account()

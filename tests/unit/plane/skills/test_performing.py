@@ -11,10 +11,10 @@ from tests.unit.plane.skills.calling import CLOCK
 from tickwork import codec
 from tickwork.errors import JournalBusy
 from tickwork.kinds import EffectClass, Encoding
-from tickwork.plane.calls import MAX_OUTPUT_BYTES, Answer, SkillCall, Usage
+from tickwork.plane.calls import MAX_OUTPUT_BYTES, Answer, ArtifactRef, SkillCall, Usage
 from tickwork.plane.errors import AddressRefused, ProviderFailed, SkillFailed, SkillRefused
 from tickwork.plane.secrets import SecretBox
-from tickwork.plane.skills.performing import Kept, Ports, SkillPerformer, call_key
+from tickwork.plane.skills.performing import MAX_MESSAGE, Kept, Ports, SkillPerformer, call_key
 from tickwork.plane.skills.registry import Found, pin_of
 from tickwork.plane.skills.shapes import ModelShape
 from tickwork.plane.skills.skill import CallContext, Traits
@@ -183,6 +183,31 @@ def test_no_secret_comes_back() -> None:
     assert bad.failure is not None
     assert bad.failure.message == "refused for secret:TOKEN"
     assert good.transcript == bad.transcript == b'{"sent": "secret:TOKEN"}'
+
+
+def test_no_secret_is_left_in_an_artifact_a_label_or_the_end_of_a_long_message() -> None:
+    left = list[tuple[str, bytes]]()
+
+    class Left:
+        def put(self, name: str, mime: str, body: bytes, *, type: str = "file") -> ArtifactRef:
+            left.append((name, body))
+            return ArtifactRef(name, b"\0" * 32, len(body), mime)
+
+        def get(self, digest: bytes) -> bytes:
+            return b""
+
+    def does(given: Given, context: CallContext) -> Any:
+        token = context.secrets.reveal("secret:TOKEN")
+        context.labels.add(f"host:{token}.example")
+        context.artifacts.put(f"{token}.html", "text/html", f"<p>{token}</p>".encode())
+        raise SkillFailed("x" * (MAX_MESSAGE - 4) + token)
+
+    ports = Ports(CLOCK, SecretBox({"TOKEN": "token-0123"}), artifacts=lambda *_: Left())
+    answer = perform(Made(does), ports=ports)
+    assert left == [("secret:TOKEN.html", b"<p>secret:TOKEN</p>")]
+    assert answer.labels == ("host:secret:TOKEN.example",)
+    assert answer.failure is not None
+    assert answer.failure.message.endswith("xsecr")
 
 
 class Shelf:
