@@ -102,3 +102,18 @@ def test_a_change_that_fits_nothing_makes_no_run(run: str) -> None:
     listed = call("runs", "-o", "json").document()["runs"]
     assert isinstance(listed, list)
     assert len(listed) == 1
+
+
+@pytest.mark.slow
+def test_an_input_of_a_plan_that_a_planner_made_is_read_as_that_plan_declares_it(folder: Path) -> None:
+    plan = PLAN.replace('name = "chain"', 'name = "chain"\ngoal = "Go to a city"').replace(
+        'approval = { message = "go on?" }\n', ""
+    )
+    (folder / ".tickwork" / "plans").mkdir(parents=True)
+    (folder / ".tickwork" / "plans" / "chain.toml").write_text(plan)
+    run = str(call("goal", "Go to a city", "-o", "json").document()["run_id"])
+    made = call("fork", run, "--at", "3", "--set", "input.city=Rome", "--set", "input.count=7", "-o", "json")
+    assert made.status == 0, made.err
+    assert cities(made.document()) == {"was": "Rome", "now": "Rome", "n": 7}
+    assert call("fork", run, "--at", "3", "--set", "input.count=many").status == 2
+    assert call("fork", run, "--at", "3", "--set", "input.town=Rome").status == 78
