@@ -1,11 +1,16 @@
 """``tickwork approval modify``."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
+from ..plane.approvals import Approvals
+from ..plane.errors import PlaneError, SkillInputInvalid
+from ..plane.json_text import write_json
 from .asked import Comment, Id, answer
 from .output import Output
+from .skills import open_registry
+from .state import open_state
 from .underway import By, NoWork, read_value
 
 EXAMPLES: Final = """Examples:
@@ -30,6 +35,8 @@ def modify(
     output: Output = "text",
 ) -> int:
     """Agree to a call with other arguments; the run goes on."""
+    value = read_value(arguments, "--arguments")
+    _check(approval, value)
     return answer(
         approval,
         "modify",
@@ -37,5 +44,28 @@ def modify(
         comment=comment,
         output=output,
         no_work=no_work,
-        value=read_value(arguments, "--arguments"),
+        value=value,
     )
+
+
+def _check(wanted: str, value: Any) -> None:
+    """Refuse arguments that the skill would refuse, while they can still be mended.
+
+    Raises:
+        SkillInputInvalid: TW7006. WaitNotFound: TW7012.
+    """
+    with open_state() as store:
+        view = Approvals(store).find(wanted)
+    if not isinstance(value, dict) or view.status != "open":
+        return  # What decides says what is wrong.
+    with open_registry() as registry:
+        try:
+            shape = registry.find(view.skill).skill.shapes[0]
+        except PlaneError:
+            return  # The call itself will say why the skill cannot be used.
+        try:
+            shape.check(write_json(value))
+        except ValueError as error:
+            what = f"{view.skill} does not take these arguments"
+            fix = f"give others; `tickwork skill show {view.skill}` says which it takes"
+            raise SkillInputInvalid(what, where=view.id, why=str(error), fix=fix) from error

@@ -98,7 +98,7 @@ def tell(view: ApprovalView, *, changed: bool) -> None:
     if not changed:
         talk(f"{view.id}: that has been said already; nothing has changed")
     elif view.status == "open":
-        talk(f"{view.id}: noted; {view.missing} more have to agree")
+        talk(f"{view.id}: noted; {view.missing} more {'has' if view.missing == 1 else 'have'} to agree")
     else:
         talk(f"{view.id}: {view.decision}")
 

@@ -37,8 +37,18 @@ EXTRAS: Final = (
     ("embeddings", "embeddings", ("tokenizers",)),
     ("language models", "llm", ("onnxruntime_genai",)),
     ("models over HTTP", "serve", ("starlette", "uvicorn")),
+    (
+        "goals",
+        "goals",
+        ("pydantic", "jsonschema", "cel_expr_python", "jmespath", "sqlalchemy", "alembic", "httpx2", "genai_prices"),
+    ),
+    ("servers of MCP", "mcp", ("mcp",)),
+    ("pages of the web", "web", ("trafilatura",)),
+    ("pages made by scripts", "browser", ("playwright", "trafilatura")),
+    ("PostgreSQL", "postgres", ("psycopg",)),
+    ("object stores", "objects", ("obstore",)),
 )
-"""What work with models needs: its name, the extra that brings it, and the modules of that."""
+"""What work with models, and with goals, needs: its name, the extra that brings it, and the modules of that."""
 
 _NAME_WIDTH: Final = 25
 
@@ -165,7 +175,7 @@ def _compilers() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    """Yield what of the extras for models is installed. Nothing of them is loaded."""
+    """Yield what of the extras for models and goals is installed. Nothing of them is loaded."""
     for name, extra, modules in EXTRAS:
         absent = [module for module in modules if importlib.util.find_spec(module) is None]
         if absent:

@@ -146,7 +146,8 @@ def parse_edit(header: Header, settings: Sequence[str], drops: Sequence[str]) ->
 
 
 _WAYS_TO_SET: Final = (
-    "write topic.NAME=VALUE, seed=N, agent.NAME.priority=N, agent.NAME.fuel=N, agent.NAME=stop or window.NAME=open"
+    "write topic.NAME=VALUE, seed=N, agent.NAME.priority=N, agent.NAME.fuel=N, agent.NAME=stop, window.NAME=open, or"
+    " of a plan input.NAME=VALUE"
 )
 
 

@@ -1,9 +1,12 @@
 """``tickwork goal``."""
 
+from importlib.metadata import entry_points
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from ..driver.faults import choose
+from ..errors import UsageFault
 from ..plane.goals import Wish
 from ..plane.profile import DEFAULT
 from .output import Output
@@ -40,7 +43,22 @@ def goal(
     output: Output = "text",
 ) -> int:
     """Achieve a goal: plan it, check the plan, run it, and ask people where it must."""
+    if planner:
+        _check_planner(planner)
     with open_engine(quiet=output != "text") as under:
         wish = Wish(read_settings(input, {}), profile, key, tuple(tag or ()), priority, seed, not no_work)
         row, made = under.goals.run_goal(text, wish, planner=planner)
         return carry_on(under, row, made=made, no_work=no_work, output=output)
+
+
+def _check_planner(name: str) -> None:
+    """Refuse a planner that there is not, before a run is made for it.
+
+    Raises:
+        UsageFault: TW1001.
+    """
+    from ..plane.planners import llm, proposing, template  # Loads what planners are made of.
+
+    known = [llm.NAME, template.NAME, *(point.name for point in entry_points(group=proposing.GROUP))]
+    if name not in known:
+        raise UsageFault(f"there is no planner called {name}", where="--planner", fix=choose(name, known, ""))

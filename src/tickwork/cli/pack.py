@@ -8,7 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ..driver.opening import read_header, reading
-from ..errors import UsageFault
+from ..errors import JournalExists, UsageFault
 from .output import Format, write_document, write_facts
 from .session import writing
 from .sources import Reference, open_source
@@ -54,6 +54,8 @@ def pack(
         with reading(source) as journal:
             header, environment = read_header(journal)
         path = to or Path(f"{header.name.replace('/', '_')}-{environment.run_id.removeprefix('r_')[:12]}.twk")
+        if path.exists():
+            raise JournalExists("there is a file of this name already", where=str(path), fix="name another one with -o")
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         head = pack_run(source, path)

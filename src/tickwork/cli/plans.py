@@ -43,7 +43,10 @@ def find_plan(reference: str) -> PlanFile:
         return read_plan(path)
     shelf = read_plans([PLANS])
     if reference not in shelf.files:
-        fix = choose(reference, shelf.files, "name a file, or put the plan into that folder")
+        beside = [name for ending in ENDINGS if Path(name := f"{reference}{ending}").is_file()]
+        fix = (
+            f"name its file: {beside[0]}" if beside else choose(reference, shelf.files, "name a file, or put it there")
+        )
         raise PlanNotFound(f"there is no plan called {reference}", where=str(PLANS), fix=fix)
     return read_plan(shelf.files[reference])
 

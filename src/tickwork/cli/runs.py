@@ -58,7 +58,16 @@ def list_runs(
     from .screen import write_table  # Loads rich.
 
     lines = [
-        (row.id, row.name, row.profile, row.status, row.reason, row.ticks, usd_text(row.cost_micros)) for row in found
+        (
+            row.id,
+            row.name if row.plan_digest else row.goal[:40],
+            row.profile,
+            row.status,
+            row.reason,
+            row.ticks,
+            usd_text(row.cost_micros),
+        )
+        for row in found
     ]
-    write_table(("run", "plan", "profile", "status", "why", "#ticks", "#usd"), lines)
+    write_table(("run", "plan or goal", "profile", "status", "why", "#ticks", "#usd"), lines)
     return 0

@@ -12,6 +12,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ..driver.options import Options
+from ..driver.shape import is_table
 from ..errors import UsageFault
 from ..infer.client import Models
 from ..infer.embeddings import Embedder, best_embedder
@@ -69,11 +70,12 @@ class Under(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def open_engine(*, quiet: bool = False) -> Generator[Under]:
+def open_engine(*, quiet: bool = False, several: bool = False) -> Generator[Under]:
     """Yield an engine over the store of this folder; Ctrl-C lets its runs go as they are.
 
     Args:
         quiet: Whether nothing is told of steps.
+        several: Whether steps of several runs are told of, each with its run.
     """
     with ExitStack() as held:
         store = held.enter_context(open_state())
@@ -90,7 +92,7 @@ def open_engine(*, quiet: bool = False) -> Generator[Under]:
             models=ask_models,
         )
         options = Options(signing_key=signing_key(load_settings()))
-        told = None if quiet else Teller()
+        told = None if quiet else Teller(several=several)
         engine = held.enter_context(Engine(store, workshop, options, told=told))
         yield Under(store, engine, Goals(engine, registry), registry, stop)
 
@@ -106,7 +108,8 @@ def _embedder(models: Models) -> Embedder:
 class Teller:
     """Says on stderr what becomes of the steps of runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, several: bool = False) -> None:
+        self._several = several
         self._known: dict[str, dict[str, int]] = {}
 
     def __call__(self, live: Live) -> None:
@@ -115,7 +118,8 @@ class Teller:
         found = dict(live.steps(MOST_LINES))
         for path, status in found.items():
             if known.get(path) != status and status >= StepStatus.RUNNING:
-                talk(f"{path}: {StepStatus(status).name.lower().replace('_', ' ')}")
+                of = f"{live.row.id} " if self._several else ""
+                talk(f"{of}{path}: {StepStatus(status).name.lower().replace('_', ' ')}")
         self._known[live.row.id] = found
 
 
@@ -136,7 +140,7 @@ def go_on(under: Under, runs: Sequence[str], output: Format) -> int:
 def carry_on(under: Under, row: RunRow, *, made: bool, no_work: bool, output: Format) -> int:
     """Go on with a run that was asked for, if anybody wants that, and print how it stands; return the exit status."""
     if not made:
-        talk(f"the key stands for run {row.id}, which is {row.status}")
+        talk(f"the key stands for run {row.id}, whose status is {row.status}")
     if no_work or row.status not in OPEN:
         return write_outcome(under.store, row.id, output)
     try:
@@ -176,17 +180,24 @@ def write_outcome(store: Store, run_id: str, output: Format) -> int:
             talk(f"  {command}")
     if row.status in ("queued", "running") and output == "text" and not waiting:
         talk("go on with: tickwork work")
+    if row.status not in (*OPEN, "succeeded") and output == "text":
+        talk(f"see how it came to that: tickwork show {row.id}")
     if row.reason.startswith(BUDGET):
         return 5
     return EXIT.get(row.status, 0 if row.status in OPEN else 1)
 
 
 def _write_facts(row: RunRow, document: Document) -> None:
-    facts: list[tuple[str, object]] = [("run", row.id), ("plan", row.name), ("status", row.status)]
+    # The row of a goal bears the name of its profile, since it had no plan when it was made.
+    of = ("plan", row.name) if row.plan_digest else ("goal", row.goal)
+    facts: list[tuple[str, object]] = [("run", row.id), of, ("status", row.status)]
     if row.reason:
         facts.append(("why", row.reason))
     if row.degraded:
         facts.append(("degraded", "a fallback stood in for a step"))
+    steps = document["steps"]
+    if is_table(steps) and steps:
+        facts.append(("steps", ", ".join(f"{count} {status}" for status, count in steps.items())))
     facts += [("ticks", row.ticks), ("calls", row.calls), ("cost", f"{usd_text(row.cost_micros)} USD")]
     if document["head"]:
         facts.append(("head", document["head"]))
@@ -224,6 +235,8 @@ def _asked(wait: WaitView, approval: ApprovalView | None) -> tuple[str, list[str
         by = f" by {', '.join(approval.allowed)}" if approval.allowed else ""
         message = f": {approval.message}" if approval.message else ""
         what = f"an approval of step {wait.step}{by}{message}"
+        if approval.error:
+            what += f"\n  it failed with {printable(approval.error)}"
         if approval.skill:
             what += f"\n  {approval.skill} {printable(approval.arguments.decode())[:500]}"
         return what, [f"tickwork approval grant {wait.id}", f"tickwork approval deny {wait.id}"]

@@ -28,7 +28,7 @@ def work(
     output: Output = "text",
 ) -> int:
     """Go on with every run that can: queued, interrupted, or woken by an answer or a time."""
-    with open_engine(quiet=output != "text") as under:
+    with open_engine(quiet=output != "text", several=not run) as under:
         if run:
             return go_on(under, [find_run(under.store, run).id], output)
         count = under.engine.work_all(stop=under.stop)
@@ -38,7 +38,10 @@ def work(
         if output != "text":
             write_document({"runs": count, "statuses": tally, "open": left}, output)
         elif not count:
-            talk("nothing can go on" + (f"; {left} runs wait: see tickwork runs --status waiting" if left else ""))
+            talk("nothing can go on" + (f"; waiting: {left}, see tickwork runs --status waiting" if left else ""))
         else:
-            talk(f"worked on {count} runs: " + ", ".join(f"{number} {status}" for status, number in tally.items()))
+            talk(
+                f"worked on {count} run{'' if count == 1 else 's'}: "
+                + ", ".join(f"{number} {status}" for status, number in tally.items())
+            )
         return under.stop.status(0)

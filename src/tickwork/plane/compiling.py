@@ -260,7 +260,7 @@ class _Compiler:
             return PlanFault((), error.what, "; ".join(filter(None, (error.why, error.where))), fix)
         pin = found.pin
         if not self.constraints.allows(pin.name, pin.version):
-            fix = choose(pin.name, self.constraints.skills, "use another, or let the agent's owner allow this one")
+            fix = choose(pin.name, self.constraints.skills, "use another, or have it allowed: `tickwork profile set`")
             return PlanFault((), f"the agent may not use {pin.name}", "its profile says which it may use", fix)
         if pin not in self.pins:
             self.pins.append(pin)

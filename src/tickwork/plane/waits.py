@@ -333,11 +333,18 @@ class Waits:
         overdue = row["due_us"] is not None and row["due_us"] <= self._store.clock.now_us()
         if row["status"] == OPEN and not overdue:
             return
-        status = row["status"] if row["status"] != OPEN else "overdue"
+        where = f"run {row['run_id']}, step {row['step']}"
+        if row["status"] == OPEN:
+            raise WaitClosed(
+                f"the time of the {row['kind']} {row['id']} is over",
+                where=where,
+                why="what its plan says of that comes next, and an answer no longer counts",
+                fix="let the run go on with `tickwork work`, and see whether somebody else is asked then",
+            )
         who = f" by {row['answered_by']}" if row["answered_by"] else ""
         raise WaitClosed(
-            f"the {row['kind']} {row['id']} is {status}{who}",
-            where=f"run {row['run_id']}, step {row['step']}",
+            f"the {row['kind']} {row['id']} is {row['status']}{who}",
+            where=where,
             why="an answer stands: the run may have gone on with it",
             fix=f"see what came of it with `tickwork show {row['run_id']}`",
         )

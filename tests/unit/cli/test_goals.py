@@ -62,6 +62,8 @@ def test_a_plan_asks_and_goes_on_when_somebody_has_agreed(plan: Path) -> None:
     command = next(line.split() for line in answer.err.splitlines() if "approval grant" in line)
     shown = call("approval", "show", command[-1])
     assert '"city": "JFK"' in shown.out
+    (digest,) = re.findall("SHA-256 ([0-9a-f]{64})", shown.out)
+    assert digest in shown.err
     granted = call(*command[1:], "--by", "ann", "-o", "json")
     assert granted.status == 0
     document = granted.document()
@@ -91,6 +93,46 @@ def test_an_approval_is_handed_on_and_edited(plan: Path) -> None:
     assert call("show", str(document["run_id"])).status == 0
 
 
+def test_arguments_that_the_skill_would_refuse_are_not_taken(plan: Path) -> None:
+    started()
+    for arguments, why in (('{"value": 1}', "expression"), ("[1]", "a list"), ("{bad", "cannot be read")):
+        refused = call("approval", "modify", "w_", "--arguments", arguments, "--by", "ann")
+        assert (refused.status, why in refused.err) == (2, True)
+    (asked,) = call("approval", "list", "-o", "json").rows("approvals")
+    assert (asked["edited"], asked["votes"]) == (False, [])
+
+
+def test_an_order_for_a_step_that_there_is_not_or_that_has_ended_is_refused(plan: Path) -> None:
+    run = str(started()["run_id"])
+    unknown = call("step", "skip", run, "publsh")
+    assert (unknown.status, "publish" in unknown.err) == (2, True)
+    assert call("step", "complete", run, "load", "--output-value", "1").status == 7
+    assert call("show", run, "-o", "json").document()["ticks"] == 2
+    assert call("step", "skip", run, "publish").status == 0
+
+
+def test_how_a_run_failed_and_of_which_run_a_step_is_told(plan: Path) -> None:
+    (folder := plan.parent).joinpath("bad.toml").write_text(
+        'name = "bad"\n[[steps]]\nid = "a"\nskill = "json_transform"\nparams = { value = 1, expression = "foo(" }\n'
+    )
+    failed = call("plan", "run", "bad.toml")
+    run = next(line.split()[-1] for line in failed.err.splitlines() if "tickwork show" in line)
+    assert (failed.status, "1 failed" in failed.out) == (1, True)
+    assert call("show", run).status == 0
+    assert call("plan", "run", "report").err.count("report.toml") == 1
+    queued = call("rerun", run, "--no-work", "-o", "json").document()
+    worked = call("work")
+    assert f"{queued['run_id']} a: " in worked.err or "worked on 1 run: " in worked.err
+    assert (folder / ".tickwork" / "state.db").exists()
+
+
+def test_a_run_is_packed_into_a_new_file(plan: Path) -> None:
+    run = str(started()["run_id"])
+    assert call("pack", run, "-o", "a.twk").status == 0
+    again = call("pack", run, "-o", "a.twk")
+    assert (again.status, "-o" in again.err, "--resume" in again.err) == (7, True, False)
+
+
 def test_a_key_is_one_run(plan: Path) -> None:
     one = call("plan", "run", plan, "--input", "city=A", "--key", "k", "--no-work", "-o", "json").document()
     two = call("plan", "run", plan, "--input", "city=A", "--key", "k", "-o", "json")
@@ -105,6 +147,7 @@ def test_a_goal_is_planned_first(folder: Path) -> None:
     done = call("goal", "Report on a city", "--input", "city=LAX", "-o", "json")
     assert (done.status, done.document()["output"]) == (0, {"result": {"city": "LAX", "n": 1}})
     assert call("goal", " ").status == 2
+    assert call("goal", "Report on a city", "--planner", "lmm").status == 2
     failed = call("goal", "Bake a cake", "-o", "json")
     assert (failed.status, str(failed.document()["reason"])[:6]) == (1, "TW7016")
 
