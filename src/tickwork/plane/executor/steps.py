@@ -29,7 +29,7 @@ _READY = int(StepStatus.READY)
 
 def follow(work: Work, number: int, place: int) -> None:
     """Look at what comes after a step that has ended."""
-    if work.scopes[number].status != ScopeStatus.RUNNING:
+    if not work.goes_on(number):
         return
     plan = work.plan(number)
     state = work.step(number, place)
@@ -56,7 +56,7 @@ def _skipped(state: StepState, reason: str) -> StepState:
 
 def begin(work: Work, number: int, place: int) -> None:
     """Begin a step whose turn has come: decide on its condition, and on what it is done for."""
-    if work.scopes[number].status != ScopeStatus.RUNNING or work.step(number, place).status != StepStatus.READY:
+    if not work.goes_on(number) or work.step(number, place).status != StepStatus.READY:
         return
     prepared = work.plan(number).steps[place]
     step = prepared.step
@@ -134,8 +134,7 @@ def _begin_each(work: Work, number: int, place: int, values: list[Any]) -> None:
 
 def begin_iteration(work: Work, number: int, place: int, index: int) -> None:
     """Begin an iteration of a step."""
-    state = work.step(number, place)
-    if work.scopes[number].status == ScopeStatus.RUNNING and state.status == StepStatus.RUNNING:
+    if work.goes_on(number) and work.step(number, place).status == StepStatus.RUNNING:
         _begin_item(work, number, place, index)
 
 

@@ -19,7 +19,7 @@ from ...native import Context, Outbox, Random
 from ..calls import Answer, Failure, SkillCall
 from .prepared import Prepared, PreparedPlan, PreparedStep
 from .rows import Draft
-from .state import Asked, Item, OpenCall, PlanState, Scope, StepState
+from .state import Asked, Item, OpenCall, PlanState, Scope, ScopeStatus, StepState
 
 MOST_OPEN: Final = 2048
 """Calls that are out at once. The kernel allows an agent twice as many; what ends the time of a plan, or waits to try
@@ -152,6 +152,11 @@ class Work:
             self._own_scopes.add(number)
             found = self.scopes[number] = copy(found)
         return found
+
+    def goes_on(self, scope: int) -> bool:
+        """Return whether a scope is there and is not being stopped; one that has ended may be gone."""
+        found = self.scopes.get(scope)
+        return found is not None and found.status == ScopeStatus.RUNNING
 
     def add_scope(self, scope: Scope) -> int:
         """Add a scope, and return its number."""

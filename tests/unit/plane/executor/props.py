@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -166,13 +166,15 @@ def play(
     lanes: int = 1,
     seed: int = 0,
     inputs: tuple[tuple[int, Input], ...] = (),
+    executor: Callable[[], Executor] | None = None,
 ) -> Played:
     """Run a plan in memory to its end."""
     world = msgspec.structs.replace(plan_world(assignment, seed=seed), inputs=inputs)
     skills = Answering(given)
     journal = MemoryJournal(codec.encode(world.header), codec.encode(new_environment(Options())), ())
     options = Options(
-        performers={spec.name: skills for spec in world.header.skills}, executor=lambda: ThreadPoolExecutor(lanes)
+        performers={spec.name: skills for spec in world.header.skills},
+        executor=executor or (lambda: ThreadPoolExecutor(lanes)),
     )
     run = tickwork.run(world, journal=journal, options=options)
     return Played(run, ending_of(journal), skills, journal)
