@@ -9,6 +9,7 @@ Invariants:
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Literal
@@ -74,11 +75,20 @@ def requested_format(arguments: Sequence[str]) -> Format:
     return "text"
 
 
+NEWLINE: Final = "\n"
+UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that count as printable and are not seen. Source: Unicode, Default_Ignorable_Code_Point; and the
+blank of Braille."""
+
+
 def printable(text: str) -> str:
-    """Return ``text`` with what is not printable, save newlines, written as escapes."""
-    if text.replace("\n", "").isprintable():
+    """Return ``text`` with what is not printable or not seen, save newlines, written as escapes."""
+    if text.isascii() and text.replace("\n", "").isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), shown)
 
 
 def write_document(document: Document, form: Format) -> None:
@@ -99,10 +109,11 @@ def write_rows(rows: Iterable[object], name: str, around: Document, form: Format
 
 
 def write_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """Print named values one below the other, for people."""
+    """Print named values one below the other, for people. What follows a line break can be taken for no other value."""
     shown = [(name, printable(str(value))) for name, value in facts]
     width = max((len(name) for name, _ in shown), default=0)
-    sys.stdout.writelines(f"{name:<{width}}  {value}\n" for name, value in shown)
+    margin = "\n" + " " * (width + 2)
+    sys.stdout.writelines(f"{name:<{width}}  {value.replace(NEWLINE, margin)}\n" for name, value in shown)
 
 
 def write_line(text: str) -> None:

@@ -9,6 +9,7 @@ Invariants:
 import json
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
@@ -40,12 +41,17 @@ def read_json(raw: bytes | str, *, most_bytes: int = 0) -> Any:
     if most_bytes and len(raw) > most_bytes:
         raise ValueError(f"{len(raw):,} bytes, and {most_bytes:,} are allowed")
     try:
-        value = json.loads(raw, object_pairs_hook=_table, parse_constant=_refuse, parse_int=_integer)
+        value = json.loads(
+            raw, object_pairs_hook=_table, parse_constant=_refuse, parse_float=_float, parse_int=_integer
+        )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     opened = (raw.count(b"[") + raw.count(b"{")) if isinstance(raw, bytes) else (raw.count("[") + raw.count("{"))
     if opened > MAX_DEPTH:
         _check_depth(value)
+    whole = raw if isinstance(raw, bytes) else raw.encode()
+    if b"\\ud" in whole or b"\\uD" in whole:
+        write_json(value)  # Half a character has no bytes, and would fail whoever writes it down.
     return value
 
 
@@ -60,6 +66,11 @@ def _table(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _refuse(text[:32])
 
 
 def _integer(text: str) -> int:

@@ -1,5 +1,6 @@
 """cli/plan_run.py, goal.py, work.py, approval*.py and the like: a plan runs, asks, and goes on."""
 
+import re
 from pathlib import Path
 
 import pytest

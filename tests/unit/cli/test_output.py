@@ -31,6 +31,12 @@ def test_the_format_is_known_before_the_command_line_is_understood(arguments: li
 def test_nothing_reaches_a_terminal_that_could_command_it() -> None:
     assert printable("a\x1b[2Jb\u202ec\nd") == "a\\x1b[2Jb\\u202ec\nd"
     assert printable("Grüße\n") == "Grüße\n"
+    assert printable("a\u3164b\U000e0101") == "a\\u3164b\\U000e0101"
+
+
+def test_a_value_of_several_lines_is_taken_for_no_other_value(capsys: pytest.CaptureFixture[str]) -> None:
+    write_facts([("message", "Send it?\nskill  harmless@1"), ("skill", "send@1")])
+    assert capsys.readouterr().out == "message  Send it?\n         skill  harmless@1\nskill    send@1\n"
 
 
 def test_a_table_shows_cells_as_they_are() -> None:
