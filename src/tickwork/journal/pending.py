@@ -52,6 +52,10 @@ class Pending:
         """Return the last tick before this group."""
         return self._last.tick
 
+    def head_before(self) -> Head:
+        """Return the head that the first frame of this group continues."""
+        return self._last
+
     def head(self) -> Head:
         """Return the head after the last frame, of this group or before it."""
         if not self._frames:

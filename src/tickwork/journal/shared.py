@@ -8,10 +8,11 @@ Invariants:
     * After a failed commit this object writes no more: what reached the disk is known only to who opens it again.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from threading import Lock, RLock
+from types import TracebackType
 from typing import Final
 
 import apsw
@@ -121,55 +122,64 @@ class SharedJournals:
             raise InternalError(f"{self.path} was opened for reading")
         return self._writer
 
-    @contextmanager
-    def transaction(self, *, durable: bool = True) -> Generator[Database]:
+    def transaction(self, *, durable: bool = True, single: bool = False) -> "Transaction":
         """Write rows, and with them all frames that are pending, in one transaction.
 
         Within a transaction of the same thread it is a part of that one, which can fail on its own.
+
+        Args:
+            single: At most one statement in it writes. What fails of such a part is undone by SQLite itself.
 
         Raises:
             JournalBusy: TW2003, another process has been writing for too long; it may be tried again.
             JournalWriteFailed: TW2006; nothing was written, and nothing more will be.
         """
+        return Transaction(self, durable=durable, single=single)
+
+    def enter(self, *, durable: bool, single: bool) -> Database:
+        """Begin a transaction, or a part of the one that this thread is in; ``leave`` has to follow."""
         database = self.database
-        with self._writing:
-            if self._depth:
-                self._sync = self._sync or durable
-                with self._part(database):
-                    yield database
-                return
-            self._begin(database, durable)
-            try:
-                yield database
-            except BaseException:
+        self._writing.acquire()
+        try:
+            if not self._depth:
+                self._begin(database, durable)
+                return database
+            self._sync = self._sync or durable
+            if not single:
+                database.script(f"SAVEPOINT part_{self._depth}")
+            self._depth += 1
+            return database
+        except BaseException:
+            self._writing.release()
+            raise
+
+    def leave(self, *, durable: bool, single: bool, failed: bool) -> None:
+        """End what ``enter`` began, and undo it if it has failed."""
+        database = self.database
+        try:
+            if self._depth > 1:
+                self._depth -= 1
+                if not single:
+                    name = f"part_{self._depth}"
+                    database.script(f"ROLLBACK TO {name}; RELEASE {name}" if failed else f"RELEASE {name}")
+            elif failed:
                 self._depth = 0
                 with suppress(apsw.Error):
                     database.rollback()
-                raise
-            self._end(database, durable)
+            else:
+                self._end(database, durable)
+        finally:
+            self._writing.release()
 
     def _begin(self, database: Database, durable: bool) -> None:
         if self._failure:
             raise write_failed(self.path, self._failure)
-        with writing(self.path):
+        try:
             database.begin(durable=durable)
+        except (apsw.Error, OSError) as error:
+            raise write_failed(self.path, str(error)) from error
         self._depth = 1
         self._sync = durable
-
-    @contextmanager
-    def _part(self, database: Database) -> Generator[None]:
-        name = f"part_{self._depth}"
-        database.script(f"SAVEPOINT {name}")
-        self._depth += 1
-        try:
-            yield
-        except BaseException:
-            database.script(f"ROLLBACK TO {name}; RELEASE {name}")
-            raise
-        else:
-            database.script(f"RELEASE {name}")
-        finally:
-            self._depth -= 1
 
     def _end(self, database: Database, durable: bool) -> None:
         self._depth = 0
@@ -195,11 +205,7 @@ class SharedJournals:
             self.flush(durable=True)
 
     def flush(self, durable: bool = False) -> None:
-        """Write what all runs have pending, in one transaction.
-
-        Raises:
-            JournalBusy: TW2003. JournalWriteFailed: TW2006.
-        """
+        """Write what all runs have pending, in one transaction, which raises what ``transaction`` does."""
         with self._writing:
             if self._depth:
                 self._sync = self._sync or durable
@@ -353,6 +359,21 @@ def _check_format(database: Database, path: Path) -> None:
         )
 
 
+class Transaction:
+    """A transaction to be entered once. It is no generator: that would take longer than what SQLite does."""
+
+    __slots__ = ("_durable", "_journals", "_single")
+
+    def __init__(self, journals: SharedJournals, *, durable: bool, single: bool) -> None:
+        self._journals, self._durable, self._single = journals, durable, single
+
+    def __enter__(self) -> Database:
+        return self._journals.enter(durable=self._durable, single=self._single)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._journals.leave(durable=self._durable, single=self._single, failed=kind is not None)
+
+
 class Group:
     """What one journal adds in one transaction."""
 
@@ -366,7 +387,8 @@ def _write(database: Database, journal: "SharedJournal", groups: Sequence[Group]
     no = journal.no
     if no is None:
         header, environment = journal.header()
-        rows = database.query(ADD_JOURNAL, (journal.run, header, environment, *start_chain(header, environment)))
+        start = groups[0].pending.head_before()
+        rows = database.query(ADD_JOURNAL, (journal.run, header, environment, start.d, start.f))
         if not rows:
             return None
         no = int(rows[0][0])

@@ -211,7 +211,7 @@ class Runs:
             KeyReused: TW7021, the key stands for another submission.
             RunNotFound: TW7011, its parent is not here.
         """
-        with self._writing(durable=durable) as database:
+        with self._writing(durable=durable, single=True) as database:
             fingerprint = digest(new.request)
             if new.key:
                 rows = _BY_KEY(database, tenant=self._tenant, wanted=new.key)
@@ -389,7 +389,7 @@ class Runs:
         Raises:
             RunBusy: TW7028, it is another process's by now.
         """
-        with self._writing(durable=durable) as database:
+        with self._writing(durable=durable, single=True) as database:
             rows = _NOTE(database, wanted=run.id, held=run.fence, **_values(progress))
         if not rows:
             raise run_busy(run)
@@ -402,7 +402,7 @@ class Runs:
             RunBusy: TW7028, it is another process's by now.
         """
         ended = None if progress.status in OPEN else self._store.clock.now_us()
-        with self._writing(durable=durable) as database:
+        with self._writing(durable=durable, single=True) as database:
             rows = _LET_GO(database, wanted=run.id, held=run.fence, ended=ended, **_values(progress))
         if not rows:
             raise run_busy(run)
@@ -422,8 +422,8 @@ class Runs:
         with self._writing(durable=False) as database:
             return [row[0] for row in _LOWER(database, owner=owner)]
 
-    def _writing(self, *, durable: bool) -> AbstractContextManager[Database]:
-        return self._store.writing_quickly(durable=durable)
+    def _writing(self, *, durable: bool, single: bool = False) -> AbstractContextManager[Database]:
+        return self._store.writing_quickly(durable=durable, single=single)
 
 
 def _row(row: Row) -> RunRow:

@@ -7,16 +7,17 @@ Invariants:
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from types import TracebackType
 from typing import Final
 
 from ...clock import Clock
 from ...errors import JournalBusy, JournalDamaged, JournalFormat, JournalNotFound, JournalWriteFailed, TickworkError
 from ...journal import dbapi
 from ...journal.dbapi import Database, Session
-from ...journal.shared import SharedJournals
+from ...journal.shared import SharedJournals, Transaction
 from ..errors import StoreFailed, StoreFormat
 from . import schema
 from .sql import Connection, Engine, OperationalError, StaticPool, create_engine
@@ -85,11 +86,14 @@ class Store:
                 with writer.begin():
                     yield writer
 
-    @contextmanager
-    def writing_quickly(self, *, durable: bool = True) -> Generator[Database]:
-        """Write as in ``begin``, by statements that are text already."""
-        with told_as_store(self.path), self.journals.transaction(durable=durable) as database:
-            yield database
+    def writing_quickly(self, *, durable: bool = True, single: bool = False) -> AbstractContextManager[Database]:
+        """Write as in ``begin``, by statements that are text already.
+
+        Args:
+            single: At most one statement of the block writes, so that nothing has to be undone where it is the one
+                that fails.
+        """
+        return _Writing(self.path, self.journals.transaction(durable=durable, single=single))
 
     @contextmanager
     def reading_quickly(self) -> Generator[Database]:
@@ -173,17 +177,58 @@ def told_as_store(path: Path) -> Generator[None]:
     """Turn what the database says into errors of the store."""
     try:
         yield
-    except JournalFormat as error:
-        raise StoreFormat(error.what, where=str(path), why=error.why, fix=error.fix) from error
-    except JournalNotFound as error:
+    except (TickworkError, OperationalError) as error:
+        told = _of_store(error, path)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _of_store(error: BaseException, path: Path) -> TickworkError | None:
+    """Return what the store says to an error of the database; None where that is none."""
+    if isinstance(error, JournalFormat):
+        return StoreFormat(error.what, where=str(path), why=error.why, fix=error.fix)
+    if isinstance(error, JournalNotFound):
         fix = "run a goal or a plan here first, or name the store's folder"
-        raise StoreFailed("there is no store here", where=str(path), fix=fix) from error
-    except (JournalBusy, JournalDamaged, JournalWriteFailed) as error:
-        raise StoreFailed(error.what, where=str(path), why=error.why, fix=error.fix) from error
-    except OperationalError as error:
-        raise StoreFailed(
+        return StoreFailed("there is no store here", where=str(path), fix=fix)
+    if isinstance(error, JournalBusy | JournalDamaged | JournalWriteFailed):
+        return StoreFailed(error.what, where=str(path), why=error.why, fix=error.fix)
+    if isinstance(error, OperationalError):
+        return StoreFailed(
             "the store cannot be read or written",
             where=str(path),
             why=str(error.orig),
             fix="make room or repair the disk; nothing acknowledged is lost",
-        ) from error
+        )
+    return None
+
+
+class _Writing(AbstractContextManager[Database]):
+    """A transaction whose errors are the store's. It is no generator, for every step of a run pays for it."""
+
+    __slots__ = ("_path", "_transaction")
+
+    def __init__(self, path: Path, transaction: Transaction) -> None:
+        self._path = path
+        self._transaction = transaction
+
+    def __enter__(self) -> Database:
+        try:
+            return self._transaction.__enter__()
+        except TickworkError as error:
+            self._tell(error)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self._transaction.__exit__(kind, error, at)
+        except TickworkError as failed:
+            self._tell(failed)
+            raise
+        if error is not None:
+            self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        told = _of_store(error, self._path)
+        if told is not None:
+            raise told from error
