@@ -61,7 +61,7 @@ CASES = (
         "incident.md",
         ("10 of them grave", "| deadlock |", "was terminated by signal 9: Killed", "OOM killer"),
     ),
-    Case("librarian", "read: running", ("library",), "input.most=1", '"answers":[{"cited":"library/'),
+    Case("librarian", "read: running", ("library",), "input.most=1", '"output":[{"cited":"library/'),
 )
 
 
