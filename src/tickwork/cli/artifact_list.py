@@ -72,7 +72,7 @@ def artifact_document(found: Artifact) -> Document:
         "digest": found.digest.hex(),
         "tags": list(found.tags),
         "labels": list(found.labels),
-        "run": found.run_id,
+        "run_id": found.run_id,
         "step": found.step,
         "created": format_time(found.created_us),
     }

@@ -38,7 +38,7 @@ def cost(run: Reference, /, *, output: Output = "text") -> int:
     costs = costs_of(explained)
     if output != "text":
         document = msgspec.to_builtins(costs)
-        document["plan"], document["profile"], document["status"] = explained.plan, explained.agent, explained.status
+        document["plan"], document["profile"], document["status"] = explained.plan, explained.profile, explained.status
         document["price_table"] = explained.prices
         document["ledger"] = None if ledger is None else msgspec.to_builtins(ledger)
         write_document(document, output)
@@ -46,7 +46,7 @@ def cost(run: Reference, /, *, output: Output = "text") -> int:
     if not costs.rows:
         write_line("no step of this run costs money or tokens")
         return 0
-    _show(costs, ledger, explained.agent)
+    _show(costs, ledger, explained.profile)
     return 0
 
 

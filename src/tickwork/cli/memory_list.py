@@ -70,6 +70,6 @@ def _document(turn: Turn) -> Document:
         "role": turn.role,
         "text": turn.text,
         "labels": list(turn.labels),
-        "run": turn.run_id,
+        "run_id": turn.run_id,
         "created": format_time(turn.created_us),
     }

@@ -52,7 +52,7 @@ def item_document(item: Item) -> Document:
         "text": item.text,
         "importance": item.importance,
         "labels": list(item.labels),
-        "run": item.run_id,
+        "run_id": item.run_id,
         "created": format_time(item.created_us),
         "embedder": item.model,
         "superseded_by": item.superseded_by,

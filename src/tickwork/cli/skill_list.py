@@ -50,7 +50,7 @@ def list_skills(
 
     write_table(("skill", "class", "reaches", "description"), [_row(found) for found in able])
     for name, fault in unable:
-        talk(f"{name} cannot be used: {fault.what}")
+        talk(f"{name} cannot be used: {'; '.join(filter(None, (fault.what, fault.why, fault.fix)))}")
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ..driver.opening import reading
+from ..driver.opening import read_header, reading
 from ..driver.shape import is_table
 from ..errors import UsageFault
 from ..journal.shared import SharedJournal
@@ -33,10 +33,10 @@ def show_plan(source: Path | SharedJournal, until: int | None, step: str, form: 
         UsageFault: TW1001, it is of no plan, or has no such step.
     """
     with reading(source) as journal:
-        told = explain(journal, until=until)
+        told, run_id = explain(journal, until=until), read_header(journal)[1].run_id
     found = _chosen(told, step) if step else None
     if form != "text":
-        document = as_document(told)
+        document = {"run_id": run_id, **as_document(told)}
         if found is not None and found.path == PLANNING:
             document = {"path": PLANNING, "calls": document["system"]}
         elif found is not None:
@@ -100,7 +100,7 @@ def _facts(told: Explained) -> Iterator[tuple[str, object]]:
         yield "goal", told.goal
     if told.planner:
         yield "planner", told.planner
-    yield "profile", told.agent
+    yield "profile", told.profile
     yield "status", told.status + (", with a fallback" if told.degraded else "")
     if told.failure is not None:
         yield "failure", f"{told.failure.code} {told.failure.message}"

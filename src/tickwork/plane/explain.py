@@ -116,7 +116,7 @@ class Explained(msgspec.Struct):
     """
 
     goal: str
-    agent: str
+    profile: str
     planner: str
     plan: str
     version: str
@@ -289,7 +289,7 @@ class _Telling:
         inputs = dict(state.scopes)[1].inputs if state.scopes else assignment.inputs
         return Explained(
             goal=assignment.goal,
-            agent=assignment.agent.name,
+            profile=assignment.agent.name,
             planner=assignment.planner,
             plan=plan.name if plan is not None else "",
             version=plan.version if plan is not None else "",

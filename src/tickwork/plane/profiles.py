@@ -100,10 +100,12 @@ class Profiles:
             ProfileInvalid: TW7015, there is another one of that name.
         """
         with self._store.begin() as connection:
-            if table.name != DEFAULT and self._row(connection, table.name) is not None:
+            if self._row(connection, table.name) is not None:
                 found = self._find(connection, table.name, 0)
                 if found.table == table:
                     return found
+                if table.name == DEFAULT and found.version == 1:
+                    return self._write(connection, table, by)  # Nobody has said anything of it yet.
                 raise ProfileInvalid(
                     f"there is a profile {table.name} already",
                     why=f"it is at version {found.version} and says something else",

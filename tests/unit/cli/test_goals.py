@@ -108,7 +108,8 @@ def test_an_order_for_a_step_that_there_is_not_or_that_has_ended_is_refused(plan
     unknown = call("step", "skip", run, "publsh")
     assert (unknown.status, "publish" in unknown.err) == (2, True)
     assert call("step", "complete", run, "load", "--output-value", "1").status == 7
-    assert call("show", run, "-o", "json").document()["ticks"] == 2
+    shown = call("show", run, "-o", "json").document()
+    assert (shown["run_id"], shown["profile"], shown["ticks"]) == (run, "default", 2)
     assert call("step", "skip", run, "publish").status == 0
 
 

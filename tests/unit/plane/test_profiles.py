@@ -52,6 +52,12 @@ def test_adding_the_default_profile_is_changing_it(profiles: Profiles) -> None:
     assert profiles.add(with_changes(DEFAULT_TABLE, {"owner": "ann"})).version == 2
 
 
+def test_what_somebody_said_of_the_default_profile_is_not_replaced_by_adding_it(profiles: Profiles) -> None:
+    profiles.set(with_changes(DEFAULT_TABLE, {"owner": "ann"}))
+    with pytest.raises(ProfileInvalid, match="already"):
+        profiles.add(DEFAULT_TABLE)
+
+
 def test_a_profile_is_added_once(profiles: Profiles) -> None:
     first = profiles.add(ANALYST, "ann")
     assert (first.version, first.by, profiles.add(ANALYST)) == (1, "ann", first)
