@@ -88,7 +88,7 @@ class Outbox:
         self._agent = agent
         self._tick = tick
         self._parts: list[bytes] = []
-        self.writes = list[Write]()
+        self.writes: list[Write] = []
         self.code = UNTIL_MESSAGE
 
     def __len__(self) -> int:

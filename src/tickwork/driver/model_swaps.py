@@ -224,8 +224,10 @@ def further_model_plans(swaps: Iterable[ModelSwap], machine: Machine, options: O
 
 def order_model_swaps(machine: Machine, desk: Desk | None, plans: Sequence[ModelPlan]) -> list[Input]:
     """Return the inputs of swaps whose tick has come; what makes one impossible by now is recorded, not raised."""
+    if not plans:
+        return []
     current = {spec.name: spec for spec in machine.state.models}
-    inputs = list[Input]()
+    inputs: list[Input] = []
     for plan in plans:
         item, order = _ordered(current.get(plan.model), desk, plan, machine.state.tick)
         if not item.code:

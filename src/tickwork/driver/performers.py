@@ -188,7 +188,7 @@ class Dispatch:
 
     def release(self, effects: Sequence[Effect]) -> None:
         """Hand effects out. Those that change something outside must be durable."""
-        sent = dict[int, _Sent]()
+        sent: dict[int, _Sent] = {}
         for batch in self._batches(effects):
             terms = self._terms.get(batch[0].skill, self._usual)
             future = self._start(batch, terms)
@@ -214,8 +214,8 @@ class Dispatch:
 
         Law: a batch holds effects of one tick and of one version of a model, whenever it is released.
         """
-        open_ = dict[tuple[str, int, bytes], list[Effect]]()
-        batches = list[list[Effect]]()
+        open_: dict[tuple[str, int, bytes], list[Effect]] = {}
+        batches: list[list[Effect]] = []
         for effect in effects:
             most = self._terms.get(effect.skill, self._usual).most
             if most > 1 and isinstance(self._performers.get(effect.skill), BatchPerformer):
@@ -275,7 +275,7 @@ class Dispatch:
 
     def _sift(self, ready: Sequence[_Sent]) -> list[Result]:
         """Return the results among what came of effects, and set those effects aside that are parked."""
-        results = list[Result]()
+        results: list[Result] = []
         for sent in ready:
             given = sent.future.result()[sent.place]
             if isinstance(given, Parked):

@@ -156,7 +156,8 @@ def with_tensors(effects: Sequence[Effect], state: State, store: WindowStore) ->
     Args:
         state: After the tick with whose end the contents agree.
     """
-    ready, lost = list[Effect](), list[Result]()
+    ready: list[Effect] = []
+    lost: list[Result] = []
     for effect in effects:
         if not in_window(effect):
             ready.append(effect)

@@ -272,7 +272,7 @@ class Engine:
         self._poll()
         if self._begun:
             self._release_begun()
-        moved = list[Live]()
+        moved: list[Live] = []
         try:
             self._advance(moved)
             if moved:

@@ -15,6 +15,8 @@ from typing import Any, Final
 MAX_DEPTH: Final = 64
 MAX_INTEGER: Final = (1 << 64) - 1
 
+_encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+
 
 def write_json(value: Any) -> bytes:
     """Return a value as JSON, canonical.
@@ -23,7 +25,7 @@ def write_json(value: Any) -> bytes:
         ValueError: It holds a number that is none, half a character, or what JSON has no form for.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        text = _encoder.encode(value)
     except (TypeError, RecursionError) as error:
         raise ValueError("a value that JSON has no form for") from error
     return text.encode()

@@ -51,7 +51,8 @@ def publish(work: Work) -> None:
     """Say what the run came to, and leave."""
     work.stage = Stage.ENDED
     root = min(work.scopes, default=0)
-    counts, culprit = Counter[str](), ""
+    counts: Counter[str] = Counter()
+    culprit = ""
     if root:
         scope = work.scope(root)
         work.flush(root)

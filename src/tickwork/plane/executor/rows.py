@@ -42,7 +42,7 @@ class Draft(Generic[T]):
     def __init__(self, rows: Rows[T]) -> None:
         self._rows = rows
         self._blocks: list[tuple[T, ...] | list[T]] = []
-        self._changed = set[int]()
+        self._changed: set[int] = set()
 
     def __getitem__(self, place: int) -> T:
         blocks = self._blocks or self._rows

@@ -81,8 +81,8 @@ class Work:
         self.ready: list[Ready] = []
         self.ended: deque[tuple[int, int]] = deque()
         self.closing: deque[int] = deque()
-        self._own_scopes = set[int]()
-        self._own_items = set[int]()
+        self._own_scopes: set[int] = set()
+        self._own_items: set[int] = set()
         self._drafts: dict[int, Draft[StepState]] = {}
         self._plans: dict[int, PreparedPlan] = {}
         self._random: Random | None = None
