@@ -3,12 +3,14 @@
 Invariants:
     * A text is not taken for a number nor a number for a truth: what does not fit is a fault, with its path.
     * A schema from outside can neither fetch another one nor keep a reader busy: references stay in the document, and
-      patterns are matched in time that grows with the text alone.
+      patterns are matched in time that grows with the text alone; no list is compared with itself item by item.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, cast
 
 import pydantic
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
@@ -18,6 +20,12 @@ from ..json_text import read_json, write_json
 
 MOST_FAULTS: Final = 20
 """Faults that a text names; a wrong list of a thousand has a thousand of the same."""
+
+MOST_LOOKED: Final = 10_000
+"""Faults that are looked for."""
+
+MOST_FOLLOWED: Final = 200_000
+"""References of a schema that are followed for one value: some seconds."""
 
 
 class ModelShape:
@@ -107,7 +115,15 @@ class SchemaShape:
         except RecursionError:
             raise ValueError("no JSON Schema: nested too deeply") from None
         self._patterns = {text: _pattern(text) for text in _patterns(self._schema)}
-        own = {"pattern": self._check_pattern, "patternProperties": self._check_properties}
+        self._follow = kind.VALIDATORS.get("$ref")
+        self._work = threading.local()
+        own: dict[str, Any] = {
+            "pattern": self._check_pattern,
+            "patternProperties": self._check_properties,
+            "uniqueItems": self._check_unique,
+        }
+        if self._follow is not None:
+            own["$ref"] = self._check_reference
         # An empty registry is given, since without one a reference to another document would be fetched.
         self._validator: Any = schemas.validators.extend(kind, own)(self._schema, registry=references.Registry())
 
@@ -136,8 +152,9 @@ class SchemaShape:
         return {} if self._schema is True else {"not": {}} if self._schema is False else self._schema
 
     def _judge(self, value: Any) -> None:
+        self._work.followed = 0
         try:
-            faults: list[Any] = list(self._validator.iter_errors(value))
+            faults: list[Any] = list(islice(self._validator.iter_errors(value), MOST_LOOKED))
         except self._unresolvable:
             raise ValueError("the schema refers to something that is not in it") from None
         except RecursionError:
@@ -157,12 +174,38 @@ class SchemaShape:
                     if self._fits(pattern, str(key)):  # pyright: ignore[reportUnknownArgumentType]
                         yield from validator.descend(item, inner, path=key, schema_path=pattern)
 
+    def _check_unique(self, _validator: Any, wanted: Any, value: Any, _schema: Any) -> Iterator[Any]:
+        """Look by the texts of items: the package compares each with all others, and takes minutes for a list."""
+        if wanted is True and isinstance(value, list):
+            items: list[Any] = cast("list[Any]", value)
+            if len({write_json(_whole(item)) for item in items}) < len(items):
+                yield self._errors.ValidationError("an item stands in it twice")
+
+    def _check_reference(self, validator: Any, reference: str, value: Any, schema: Any) -> Iterator[Any]:
+        """Follow a reference. A few that each lead to two others would be followed a billion times."""
+        self._work.followed = followed = getattr(self._work, "followed", 0) + 1
+        if followed > MOST_FOLLOWED:
+            raise ValueError("the schema takes too long for this value")
+        assert self._follow is not None, "it is looked at where the schema's draft has references"
+        yield from self._follow(validator, reference, value, schema) or ()
+
     def _fits(self, pattern: str, text: str) -> bool:
         try:
             self._patterns[pattern].validate_python(text)
         except ValidationError:
             return False
         return True
+
+
+def _whole(value: Any) -> Any:
+    """Return a value with its whole numbers as integers: to JSON Schema 1 and 1.0 are one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
 
 
 def _patterns(schema: Any) -> Iterator[str]:

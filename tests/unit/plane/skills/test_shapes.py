@@ -4,6 +4,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from tickwork.plane.skills import shapes
 from tickwork.plane.skills.shapes import MOST_FAULTS, ModelShape, SchemaShape
 
 
@@ -91,6 +92,24 @@ def test_a_schema_checks_plain_values() -> None:
 def test_a_pattern_that_would_keep_a_reader_busy_takes_no_time() -> None:
     with pytest.raises(ValueError, match="does not match"):
         SchemaShape(SCHEMA).check(json.dumps({"name": "a" * 50_000 + "b"}).encode())
+
+
+def test_items_that_are_to_differ_take_no_time() -> None:
+    shape = SchemaShape({"uniqueItems": True})
+    shape.check(json.dumps([{"a": index} for index in range(20_000)]).encode())
+    shape.check(b'[1, true, "1", [1], {"a": 1}, null]')
+    for twice in (b'[{"a":1,"b":2},{"b":2,"a":1.0}]', b"[1,2,1.0]", b"[[true],[true]]"):
+        with pytest.raises(ValueError, match="twice"):
+            shape.check(twice)
+
+
+def test_references_that_lead_to_two_others_each_come_to_an_end() -> None:
+    tables: dict[str, Any] = {f"a{level}": {"allOf": [{"$ref": f"#/$defs/a{level + 1}"}] * 2} for level in range(40)}
+    shape = SchemaShape({"$ref": "#/$defs/a0", "$defs": {**tables, "a40": {}}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "MOST_FOLLOWED", 2_000)
+        with pytest.raises(ValueError, match="takes too long"):
+            shape.check(b"1")
 
 
 @pytest.mark.parametrize(
