@@ -1,5 +1,5 @@
 # Each target is a stage of ./ci, so that what a person types and what CI runs are the same lines.
-.PHONY: setup demo test bench check nightly lock clean
+.PHONY: setup demo goals test bench check nightly lock clean
 .DEFAULT_GOAL := test
 
 setup:   ## .venv with everything a developer needs, as the lock files pin it
@@ -7,6 +7,9 @@ setup:   ## .venv with everything a developer needs, as the lock files pin it
 
 demo:    ## the weather run: journaled, replayed, verified
 	@./ci models demo
+
+goals:   ## three agents with a goal each, offline; what they write, they write without asking
+	@./ci goals examples
 
 test:    ## the suite, in random order, warnings as errors; `make check` adds the thorough tests
 	@./ci dev toolchains tests

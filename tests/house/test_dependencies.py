@@ -10,8 +10,8 @@ from tests.house.tree import modules
 from tests.support import ROOT
 
 LOCKS = [
-    "requirements-bench.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-minilm.lock",
-    "requirements-models.lock", "requirements.lock",
+    "requirements-bench.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-goals.lock",
+    "requirements-minilm.lock", "requirements-models.lock", "requirements.lock",
 ]  # fmt: skip
 DISTRIBUTIONS = 25
 

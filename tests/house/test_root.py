@@ -21,6 +21,7 @@ FILES = {
     "requirements-bench.lock",
     "requirements-build.lock",
     "requirements-dev.lock",
+    "requirements-goals.lock",
     "requirements-minilm.lock",
     "requirements-models.lock",
     "requirements.lock",
