@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pydantic
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
@@ -177,7 +177,7 @@ class SchemaShape:
     def _check_unique(self, _validator: Any, wanted: Any, value: Any, _schema: Any) -> Iterator[Any]:
         """Look by the texts of items: the package compares each with all others, and takes minutes for a list."""
         if wanted is True and isinstance(value, list):
-            items: list[Any] = cast("list[Any]", value)
+            items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
             if len({write_json(_whole(item)) for item in items}) < len(items):
                 yield self._errors.ValidationError("an item stands in it twice")
 
