@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.laws.plan_heads import head_of, heads
-from tests.support import ROOT, environment, interpreter, run
+from tests.support import ROOT, environment, interpreter, missing, run
 from tests.unit.plane.executor.drawn import draw, given
 from tests.unit.plane.executor.props import Stage
 
@@ -66,6 +66,6 @@ def test_another_process_with_another_hash_seed_comes_to_the_same_heads(hash_see
 def test_another_interpreter_comes_to_the_same_heads() -> None:
     python = interpreter("3.13")
     if run([python, "-c", "import cel_expr_python, pydantic, sqlalchemy"]).returncode:
-        pytest.skip("what goals need is not installed for Python 3.13")
+        missing("what goals need is not installed for Python 3.13: ./ci dev")
     told = run([python, "-W", "error", SCRIPT, "100", "156"], check=True)
     assert told.stdout.splitlines() == list(heads(range(100, 156)))
