@@ -116,7 +116,6 @@ def set_up(example: Example, desk: Desk) -> None:
     desk.copy(example.folder / "profile.toml", "profile.toml")
     if (example.folder / "skills.toml").is_file():
         desk.copy(example.folder / "skills.toml", ".tickwork/skills.toml")
-        desk.must("allow")
     (desk.folder / example.reports).mkdir(exist_ok=True)
     example.prepare(desk)
     # Settings name files that are executed: they hold once they are allowed as they are, and these are copies of ours.
