@@ -6,7 +6,8 @@ from cyclopts import App, Parameter
 
 from .asked import Comment, Id, answer
 from .output import Output
-from .underway import By, NoWork, read_value
+from .underway import read_value
+from .wishes import By, NoWork
 
 EXAMPLES: Final = """Examples:
 

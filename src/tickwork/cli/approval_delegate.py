@@ -8,7 +8,8 @@ from ..plane.approvals import Approvals
 from .asked import Comment, Id, approval_document, approval_facts
 from .output import Output, talk, write_document, write_facts
 from .state import open_state
-from .underway import By, person
+from .underway import person
+from .wishes import By
 
 EXAMPLES: Final = """Examples:
 

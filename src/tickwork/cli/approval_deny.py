@@ -6,7 +6,7 @@ from cyclopts import App
 
 from .asked import Comment, Id, answer
 from .output import Output
-from .underway import By, NoWork
+from .wishes import By, NoWork
 
 EXAMPLES: Final = """Examples:
 

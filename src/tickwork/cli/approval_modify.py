@@ -11,7 +11,8 @@ from .asked import Comment, Id, answer
 from .output import Output
 from .skills import open_registry
 from .state import open_state
-from .underway import By, NoWork, read_value
+from .underway import read_value
+from .wishes import By, NoWork
 
 EXAMPLES: Final = """Examples:
 

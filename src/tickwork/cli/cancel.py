@@ -7,7 +7,7 @@ from cyclopts import App
 from ..plane.calls import Order
 from .ordering import Which, give
 from .output import Output
-from .underway import By, Key, NoWork
+from .wishes import By, Key, NoWork
 
 EXAMPLES: Final = """Examples:
 

@@ -8,7 +8,8 @@ from ..plane.dead_letters import DeadLetters
 from .ordering import Which
 from .output import Output, write_document, write_line
 from .state import open_state
-from .underway import By, find_run, person
+from .underway import find_run, person
+from .wishes import By
 
 EXAMPLES: Final = """Examples:
 

@@ -7,11 +7,9 @@ from cyclopts import App, Parameter
 
 from ..driver.faults import choose
 from ..errors import UsageFault
-from ..plane.goals import Wish
 from ..plane.profile import DEFAULT
 from .output import Output
-from .plans import read_settings
-from .underway import Inputs, Key, NoWork, ProfileName, Tags, carry_on, open_engine
+from .wishes import Inputs, Key, NoWork, ProfileName, Tags
 
 EXAMPLES: Final = """Examples:
 
@@ -43,6 +41,10 @@ def goal(
     output: Output = "text",
 ) -> int:
     """Achieve a goal: plan it, check the plan, run it, and ask people where it must."""
+    from ..plane.goals import Wish  # Loads the engine, which --help needs nothing of.
+    from .plans import read_settings
+    from .underway import carry_on, open_engine
+
     if planner:
         _check_planner(planner)
     with open_engine(quiet=output != "text") as under:

@@ -8,7 +8,8 @@ from ..plane.goals import Wish
 from ..plane.profile import DEFAULT
 from .output import Output
 from .plans import PlanReference, find_plan, read_settings
-from .underway import Inputs, Key, NoWork, ProfileName, Tags, carry_on, open_engine
+from .underway import carry_on, open_engine
+from .wishes import Inputs, Key, NoWork, ProfileName, Tags
 
 EXAMPLES: Final = """Examples:
 

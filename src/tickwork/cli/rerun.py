@@ -7,7 +7,8 @@ from cyclopts import App, Parameter
 from ..plane.goals import Wish
 from .output import Output
 from .plans import read_settings
-from .underway import Inputs, Key, NoWork, Tags, carry_on, find_run, open_engine
+from .underway import carry_on, find_run, open_engine
+from .wishes import Inputs, Key, NoWork, Tags
 
 EXAMPLES: Final = """Examples:
 

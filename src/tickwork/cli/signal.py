@@ -9,7 +9,8 @@ from ..plane.waits import Waits
 from .asked import work_on
 from .output import Output, talk
 from .state import open_state
-from .underway import By, NoWork, find_run, person, read_value
+from .underway import find_run, person, read_value
+from .wishes import By, NoWork
 
 EXAMPLES: Final = """Examples:
 

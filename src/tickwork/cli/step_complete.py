@@ -9,7 +9,8 @@ from ..plane.calls import Order
 from ..plane.json_text import write_json
 from .ordering import Path, Which, give
 from .output import Output
-from .underway import By, Key, NoWork, read_value
+from .underway import read_value
+from .wishes import By, Key, NoWork
 
 EXAMPLES: Final = """Examples:
 

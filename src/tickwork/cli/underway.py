@@ -6,10 +6,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from cyclopts import Parameter
 
 from ..driver.options import Options
 from ..driver.shape import is_table
@@ -45,18 +44,6 @@ EXIT: Final = {"succeeded": 0, "partially_succeeded": 0, "waiting": 6}
 BUDGET: Final = "TW7010"
 MOST_LINES: Final = 200
 """Steps of a plan up to which each is told of; of larger ones only how many have ended."""
-
-Inputs = Annotated[
-    list[str] | None,
-    Parameter(name=["--input", "--set"], negative="", help="NAME=VALUE, an input; JSON where it is no text."),
-]
-ProfileName = Annotated[str, Parameter(name="--profile", help="On whose behalf: the name of a profile.")]
-Key = Annotated[str, Parameter(help="The same key is the same run, however often the command is given.")]
-NoWork = Annotated[
-    bool, Parameter(name="--no-work", negative="", help="Only note it; `tickwork work` goes on with the run.")
-]
-By = Annotated[str, Parameter(help="Who says so; by default the user of this machine.")]
-Tags = Annotated[list[str] | None, Parameter(name="--tag", negative="", help="A word to find the run by.")]
 
 
 class Under(msgspec.Struct, frozen=True):
