@@ -79,7 +79,11 @@ def test_an_input_that_is_changed_is_read_by_the_steps_that_follow(run: str, fol
     assert cities(made.document()) == {"was": "Oslo", "now": "Rome", "n": 7}
     fork = str(made.document()["run_id"])
     assert call("verify", fork).status == 0
-    assert call("diff", run, fork).status == 3
+    first = call("diff", run, fork, "-o", "json")
+    assert first.status == 3
+    divergence = first.document()["divergence"]
+    assert isinstance(divergence, dict)
+    assert (divergence["tick"], divergence["actual"]) == (2, "lineage"), "the first difference is the change itself"
     assert call("pack", fork, "-o", "fork.twk").status == 0
     again = call("fork", "fork.twk", "--at", "2", "--set", "input.city=Bonn", "-o", "json").document()
     assert cities(again) == {"was": "Oslo", "now": "Bonn", "n": 1}
