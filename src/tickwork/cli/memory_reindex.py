@@ -10,7 +10,6 @@ from .remembered import Whose, open_memory
 
 EXAMPLES: Final = """Examples:
 
-    tickwork model add minilm
     tickwork memory reindex
     tickwork memory reindex --profile analyst -o json
 

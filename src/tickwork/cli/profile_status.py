@@ -11,15 +11,14 @@ from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
-    tickwork profile pause analyst
-    tickwork profile resume analyst
-    tickwork profile disable analyst
+    tickwork profile {0} analyst
+    tickwork profile {0} analyst -o json
 
 Runs that have begun go on; stop one with: tickwork cancel RUN"""
 
-pause = App(name="pause", help_epilogue=EXAMPLES)
-resume = App(name="resume", help_epilogue=EXAMPLES)
-disable = App(name="disable", help_epilogue=EXAMPLES)
+pause = App(name="pause", help_epilogue=EXAMPLES.format("pause"))
+resume = App(name="resume", help_epilogue=EXAMPLES.format("resume"))
+disable = App(name="disable", help_epilogue=EXAMPLES.format("disable"))
 
 
 @pause.default
