@@ -323,6 +323,14 @@ class Loop:
         return self.machine.quiet and inbox.empty
 
     @property
+    def closing(self) -> bool:
+        """Whether its next tick is one of those that only close it: nothing is out, and nobody waits for anything."""
+        state, dispatch = self.machine.state, self.dispatch
+        if self._due or dispatch.waiting or dispatch.parked or state.status >= RunStatus.COMPLETE:
+            return False
+        return state.status != RunStatus.OPEN or (self.machine.idle and self.inbox.empty)
+
+    @property
     def status(self) -> str:
         """The run's status as every surface says it."""
         return "waiting" if self.waiting else status_name(self.machine)
@@ -431,7 +439,7 @@ class Loop:
         machine, state = self.machine, self.machine.state
         if self.dispatch.waiting:
             # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
-            results = self.dispatch.take(wait=self.starved)
+            results = self.dispatch.take(wait=not self.dispatch.look() and self.starved)
             self._notes |= {result.number: result.notes for result in results if result.notes}
             # Were such a result to wait and be lost in a crash, what the window held could not be asked for again.
             pressing = frozenset(effect.number for effect in state.effects if in_window(effect)) if results else ()

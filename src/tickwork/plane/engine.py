@@ -299,6 +299,8 @@ class Engine:
             elif live.can_go:
                 try:
                     live.advance()
+                    if self._told is None:  # Who is told sees every tick.
+                        live.close_quickly()
                 except StoreFailed:
                     moved.append(live)
                     raise

@@ -108,6 +108,12 @@ class Live:
         """Run a tick up to its frame."""
         self.loop.advance()
 
+    def close_quickly(self) -> None:
+        """Run the ticks that only close it up to their frames: none of them asks for anything."""
+        while self.loop.closing and not self.given:
+            self.loop.release()
+            self.advance()
+
     def release(self) -> None:
         """Hand out what the last tick asked for, which is durable by now."""
         self.loop.release(durable=True)
@@ -222,13 +228,13 @@ def begin_live(
     row: RunRow, journal: SharedJournal, header: Header, waits: Waits, dispatch: Dispatch, options: Options
 ) -> Live:
     """Return a run that has no tick yet, at work."""
-    header_bytes, environment_bytes = journal.header()
+    header_bytes, _ = journal.header()
     crew = Crew(header, {}, {EXECUTOR_ENTRY: _EXECUTOR}, None, options)
     machine = Machine(header, codec.digest(header_bytes))
-    heads = codec.start_chain(header_bytes, environment_bytes)
+    head = journal.head()
     stack = ExitStack()
     stack.callback(crew.close)
-    loop = Loop(machine, crew, journal, Inbox(()), dispatch, options, heads)
+    loop = Loop(machine, crew, journal, Inbox(()), dispatch, options, (head.d, head.f))
     return Live(row, loop, journal, waits, stack)
 
 
