@@ -137,9 +137,9 @@ def _agreeing(step: StepTable) -> Iterator[Told]:
     approval = step.approval
     if approval is None:
         return
-    people = {*approval.by, *approval.escalate_to}
-    if approval.by and approval.need > len(people):
-        what = f"{approval.need} have to agree and {len(people)} are asked"
+    people = len(set(approval.by))
+    if approval.by and approval.need > people:
+        what = f"{approval.need} have to agree and {people} {'is' if people == 1 else 'are'} asked"
         yield (what, "nobody can agree twice", "name more people, or lower need", "approval", "need")
     escalates = approval.on_timeout == "escalate"
     if escalates != bool(approval.escalate_to):

@@ -18,9 +18,9 @@ from .errors import KeyReused, SkillInputInvalid, SkillTimeout, WaitClosed, Wait
 from .json_text import read_json, write_json
 from .store.runs import OPEN as OPEN_RUNS
 from .store.runs import Runs
-from .store.sql import Connection, RowMapping, insert, select, update
+from .store.sql import Connection, RowMapping, delete, insert, select, update
 from .store.store import Store
-from .store.tables import TENANT, approval, run, signal, wait
+from .store.tables import TENANT, approval, run, signal, vote, wait
 
 OPEN: Final = "open"
 ANSWERED: Final = "answered"
@@ -213,7 +213,14 @@ class Waits:
         people: list[str] = read_json(asked["escalate_to"])
         if asked["on_timeout"] == "escalate" and people and not asked["escalated"]:
             again = msgspec.json.decode(row["request"]).get("timeout_ms", 0)
-            values = {"escalated": 1, "allowed": asked["escalate_to"]}
+            # What others have said or changed by then counts no more: from now on these decide, on what was proposed.
+            connection.execute(delete(vote).where(vote.c.approval_id == row["id"]))
+            values = {
+                "escalated": 1,
+                "allowed": asked["escalate_to"],
+                "need": min(asked["need"], len(set(people))),
+                "edited": None,
+            }
             connection.execute(update(approval).where(approval.c.id == row["id"]).values(**values))
             due = now + again * 1000
             connection.execute(update(wait).where(wait.c.id == row["id"]).values(due_us=due))

@@ -130,3 +130,31 @@ def test_approvals_are_listed_by_run_and_status(store: Store) -> None:
     assert [view.id for view in approvals.list(status="", run_id="r")] == [one.id, two.id]
     assert approvals.list(run_id="other") == []
     assert approvals.find(two.id[:8]).step == "pay"
+
+
+def test_once_time_is_up_those_it_is_escalated_to_decide_alone(tmp_path: Path) -> None:
+    store, hands = open_store(tmp_path)
+    with store:
+        given = {
+            "kind": "step",
+            "step": "pay",
+            "skill": "pay@1",
+            "arguments": {"usd": 3},
+            "by": ["ann", "ben"],
+            "need": 2,
+        }
+        late = {"timeout_ms": 1000, "on_timeout": "escalate", "escalate_to": ["carl"]}
+        asked = msgspec.json.decode(msgspec.json.encode(given | late), type=ApprovalRequest)
+        new = NewWait("approval", "pay", msgspec.json.encode(asked), delay_ms=1000, approval=asked)
+        due = Waits(store).look("r", "e", new).due_us
+        approvals = Approvals(store)
+        view = approvals.list()[0]
+        approvals.decide(view.id, "modify", by="ann", value={"usd": 300})
+        hands.at_us = due
+        Waits(store).look("r", "e", new)
+        later = approvals.find(view.id)
+        assert (later.allowed, later.need, later.votes, later.edited) == (("carl",), 1, (), False)
+        with pytest.raises(DeciderRefused):
+            approvals.decide(view.id, "grant", by="ben")
+        decided = approvals.decide(view.id, "deny", by="carl")[0]
+        assert (decided.status, decided.decision) == ("answered", "deny")
