@@ -45,8 +45,8 @@ BROAD_EXCEPT_OWNERS = {
     Path("plane/skills/performing.py"),
 }
 """Where a stranger's exception becomes a record: performers, planners, skills, and the turn of a native agent. Where it
-goes from the thread of a call to whoever waits for it, and where a stranger's source is loaded. And the owner of the package tokenizers, which raises
-``Exception`` itself for a file that it cannot read."""
+goes from the thread of a call to whoever waits for it, and where a stranger's source is loaded. And the owner of the
+package tokenizers, which raises ``Exception`` itself for a file that it cannot read."""
 
 
 def test_no_file_is_named_after_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -36,7 +36,7 @@ def show_plan(source: Path | SharedJournal, until: int | None, step: str, form: 
         told, run_id = explain(journal, until=until), read_header(journal)[1].run_id
     found = _chosen(told, step) if step else None
     if form != "text":
-        document = {"run_id": run_id, **as_document(told)}
+        document: dict[str, Any] = {"run_id": run_id, **as_document(told)}
         if found is not None and found.path == PLANNING:
             document = {"path": PLANNING, "calls": document["system"]}
         elif found is not None:
