@@ -16,7 +16,9 @@ PAGES = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.thorough) if "guides/" in page else page for page in PAGES]
+)
 def test_every_block_of_a_page_does_what_the_page_says(page: str, tmp_path: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     if "tickwork agent build" in text or "agent new c" in text:

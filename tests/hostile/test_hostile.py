@@ -42,7 +42,8 @@ def check(case: Case, cache: Path, undisturbed: Said) -> None:
     assert not wrong, wrong
     seconds, peak = used()
     assert seconds - before[0] < CPU_SECONDS + 1
-    assert peak < ADDRESS_SPACE_BYTES
+    # The greatest of all children so far may be another test's; this case has not made a greater one then.
+    assert peak < ADDRESS_SPACE_BYTES or peak == before[1]
 
 
 def used() -> tuple[float, int]:

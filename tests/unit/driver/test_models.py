@@ -130,7 +130,8 @@ def test_a_barrier_waits_whatever_the_order_of_skills_is(ordering: str) -> None:
 def test_an_answer_that_is_not_waited_for_enters_when_it_is_there_and_is_replayed_so(ordering: str) -> None:
     journal = empty(world := consulting(pinned(delivery="async"), turns=9, ordering=ordering))
     done = run(world, journal=journal, options=asking_options(Oracle(), executor=lambda: Patient(3)))
-    assert min(tick for tick, *_ in results_of(journal)) == 5
+    # One that is waited for enters tick 2.
+    assert min(tick for tick, *_ in results_of(journal)) > 2
     assert len(results_of(journal)) == 18
     assert replay(journal).head == done.head
     assert verify(journal, world=world).equal

@@ -30,7 +30,8 @@ def document(*arguments: str | Path, cwd: Path) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "language", [pytest.param(name, marks=pytest.mark.thorough) if name == "rust" else name for name in TOOLS]
+    "language",
+    [pytest.param(name, marks=pytest.mark.thorough) if name in ("python", "rust") else name for name in TOOLS],
 )
 def test_a_new_agent_of_every_language_is_built_tested_signed_and_run(language: str, folder: Path) -> None:
     need(TOOLS[language])

@@ -31,7 +31,7 @@ TOOLS = {"c": "zig", "cpp": "zig", "rust": "rust 1.96.0", "assemblyscript": "asc
 @pytest.mark.parametrize(
     "language",
     [
-        pytest.param(language, marks=pytest.mark.thorough) if language == "cpp" else language
+        pytest.param(language, marks=pytest.mark.thorough) if language in ("c", "cpp") else language
         for language in sorted({entry.language for entry in ENTRIES})
     ],
 )
