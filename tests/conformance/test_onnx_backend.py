@@ -81,7 +81,7 @@ def test_the_suite_is_the_one_we_know() -> None:
 
 @pytest.mark.parametrize(
     "shard",
-    [shard if shard % 4 == 0 else pytest.param(shard, marks=pytest.mark.thorough) for shard in range(SHARDS)],
+    [shard if shard % 8 == 0 else pytest.param(shard, marks=pytest.mark.thorough) for shard in range(SHARDS)],
 )
 def test_every_case_has_the_outcome_and_the_bits_of_the_bare_runtime(service: Service, shard: int) -> None:
     ran, wrong = 0, list[str]()

@@ -3,6 +3,7 @@
 import sys
 import time
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ CASE_SECONDS = 10
 GATE_BYTES = 100 << 20
 CHILD_SECONDS_HERE = 1
 """Compiling is stopped earlier here than in a run, so that the suite is short; what follows is the same."""
+
+
+COSTLY = [*STACK, *PLACING]
+
+
+def rest_of(cases: Sequence[Case]) -> list[Case]:
+    """Return the two thirds that are not in the sample of every third."""
+    return [case for place, case in enumerate(cases) if place % 3]
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +71,19 @@ def test_a_file_that_is_no_agent_is_refused(case: Case, cache: Path, undisturbed
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", TURNS, ids=str)
+@pytest.mark.parametrize(
+    "case", [*TURNS[::3], *(pytest.param(case, marks=pytest.mark.thorough) for case in rest_of(TURNS))], ids=str
+)
 def test_an_agent_that_misbehaves_fails_alone(case: Case, cache: Path, undisturbed: Said) -> None:
     check(case, cache, undisturbed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [*STACK, *PLACING], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [*COSTLY[::3], *(pytest.param(case, marks=pytest.mark.thorough) for case in rest_of(COSTLY))],
+    ids=str,
+)
 def test_what_costs_stack_or_room_is_refused_or_ends_by_its_count(case: Case, cache: Path, undisturbed: Said) -> None:
     check(case, cache, undisturbed)
 
