@@ -5,9 +5,11 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from ..codec import digest as digest_of
 from ..codec import link, start_chain
 from ..errors import JournalDamaged
 from ..records import Frame
+from .faults import content_damaged, content_missing
 from .layout import (
     COUNT_FRAMES,
     LAST_TICK,
@@ -81,11 +83,20 @@ class Tables:
             expected = frame.tick + 1
             yield frame
 
-    def content(self, digest: bytes) -> bytes | None:
-        """Return the bytes of that digest, None where there are none."""
+    def content(self, digest: bytes) -> bytes:
+        """Return the bytes of that digest.
+
+        Raises:
+            JournalIncomplete: TW2008, they are not here.
+            JournalDamaged: TW2004, they are others by now.
+        """
         for row in self._query(READ_CONTENT, (digest,)):
-            return _typed(row, ContentRow, None).body
-        return None
+            body = _typed(row, ContentRow, None).body
+            if digest_of(body) != digest:
+                # A run that went on with such bytes would end in another head, and say that all is well.
+                raise content_damaged(digest)
+            return body
+        raise content_missing(digest)
 
     def contents(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield digest and bytes of all content. Order: as it was put."""

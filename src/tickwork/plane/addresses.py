@@ -18,7 +18,6 @@ import msgspec
 from .errors import AddressRefused
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_URL: Final = 8192
 USUAL_PORTS: Final = {"http": 80, "https": 443}

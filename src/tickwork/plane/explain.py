@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from .. import codec
 from ..codec import decode_frames
 from ..driver.fold import open_machine, read_inputs, read_turns
 from ..driver.shape import is_array
@@ -160,11 +159,6 @@ def explain(journal: JournalReader, *, until: int | None = None) -> Explained:
     for frame in journal.frames(0, until):
         _fold(journal, machine, frame, places[0], telling)
     return telling.explained(machine)
-
-
-def is_plan(journal: JournalReader) -> bool:
-    """Return whether a journal is of a run of a plan."""
-    return any(agent.entry == EXECUTOR_ENTRY for agent in codec.decode_header(journal.header()[0]).agents)
 
 
 def _fold(journal: JournalReader, machine: Machine, frame: Frame, number: int, telling: "_Telling") -> None:

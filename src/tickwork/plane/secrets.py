@@ -58,10 +58,6 @@ class SecretBox:
             )
         return self._values[name]
 
-    def narrowed(self, allowed: frozenset[str]) -> "SecretBox":
-        """Return the same secrets for somebody who may ask for some of them."""
-        return SecretBox(self._values, allowed if self._allowed is None else self._allowed & allowed)
-
 
 class Revealed:
     """Secrets as one call sees them: it remembers what it has shown, so that it can be taken out again.

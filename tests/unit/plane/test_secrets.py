@@ -28,12 +28,6 @@ def test_a_secret_that_is_not_there_is_refused() -> None:
         Revealed(None).reveal("secret:NONE")
 
 
-def test_grants_only_ever_narrow() -> None:
-    assert SecretBox({"A": "aaaaaa"}).narrowed(frozenset({"A"})).reveal("A") == "aaaaaa"
-    with pytest.raises(SkillRefused):
-        BOX.narrowed(frozenset({"OTHER"})).reveal("OTHER")
-
-
 def test_a_text_is_filled_with_what_it_names() -> None:
     assert Revealed(BOX).fill("Bearer secret:KEY; secret:") == 'Bearer k-9"é/+0123; secret:'
     with pytest.raises(SkillRefused):

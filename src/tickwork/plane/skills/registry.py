@@ -21,7 +21,6 @@ import msgspec
 
 from ... import codec
 from ...driver.faults import choose
-from ...kinds import EffectClass
 from ..compiled import SkillPin
 from ..errors import PlaneError, SkillInvalid, SkillNotFound
 from ..extras import missing_package
@@ -52,8 +51,6 @@ KINDS: Final[Mapping[str, str]] = {**SHIPPED, "wasm": "tickwork.plane.skills.was
 
 SERVERS: Final[Mapping[str, str]] = {"mcp": "tickwork.plane.skills.mcp:McpServer"}
 """Kinds of servers."""
-
-EFFECT_CLASSES: Final[Mapping[str, EffectClass]] = {kind.name.lower(): kind for kind in EffectClass}
 
 
 class Server(Protocol):

@@ -187,9 +187,6 @@ _LOWER: Final = Statement(
     .values(awake=0)
     .returning(_RUN.c.id)
 )
-_NEXT_DUE: Final = Statement(
-    select(func.min(_RUN.c.due_us)).where(_RUN.c.tenant_id == bindparam("tenant"), _RUN.c.status == WAITING)
-)
 
 
 class Runs:
@@ -335,11 +332,6 @@ class Runs:
             statement = select(*_COLUMNS).where(_RUN.c.tenant_id == self._tenant, can, free)
             order = (_RUN.c.priority.desc(), _RUN.c.created_us, _RUN.c.id)
             return [_row(tuple(one)) for one in connection.execute(statement.order_by(*order).limit(most))]
-
-    def next_due_us(self) -> int | None:
-        """Return when the next waiting run has to be looked at although nothing happens."""
-        with self._store.reading_quickly() as database:
-            return cast(int | None, _NEXT_DUE(database, tenant=self._tenant)[0][0])
 
     # Working.
 
