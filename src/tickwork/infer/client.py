@@ -16,7 +16,7 @@ from .manifest import ModelConfig
 from .requester import Requester
 from .residency import CPU
 from .store import ModelStore
-from .values import Array, Input, arrays_of, tensors_of
+from .values import Array, Input, arrays_of, each_of, tensors_of
 
 THREADS: Final = 16
 """Requests of ``request_inference`` that are under way at once; more wait their turn."""
@@ -79,7 +79,15 @@ class Models(Requester):
         """
         if isinstance(model, bytes):
             return Wanted(model, profile)
-        return Wanted(self._store.find(f"{model}:{version}" if version else model), profile)
+        return Wanted(self._store.find(f"{model}:{version}" if version else str(model)), profile)
+
+    def catalogue(self) -> list[ModelConfig]:
+        """Return what there is to know of each version in the store. Order: by name, then oldest first.
+
+        Raises:
+            ModelDamaged: TW6003.
+        """
+        return [self._store.config(kept.digest) for kept in self._store.list()]
 
     def load(self, wanted: Wanted | str, *, tick: int = 0) -> tuple[Fingerprint, ModelConfig]:
         """Load a model, or find it loaded, and return what it computes with and what it takes.
@@ -129,7 +137,8 @@ class Models(Requester):
             ModelError: TW6001 to TW6015, of the first request that could not be answered.
         """
         wanted = self.find(model, version, profile)
-        bodies = [encode_tensors(tensors_of(one, self._config(wanted).inputs)) for one in inputs]
+        ports = self._config(wanted).inputs
+        bodies = [encode_tensors(tensors_of(one, ports)) for one in each_of(inputs)]
         encodings = [int(Encoding.TENSOR)] * len(bodies)
         return [_outputs(one) for one in self.ask_batch(wanted, bodies, encodings=encodings, deadline_ms=deadline_ms)]
 

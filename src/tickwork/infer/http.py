@@ -27,6 +27,8 @@ HEAD_BYTES: Final = 1 << 16
 SPARE: Final = 4
 """Connections for each request that is answered at a time; what comes beyond them is turned away unread."""
 
+NO_HTTP: Final = f"the request is no HTTP/1.1, or its head has more than {HEAD_BYTES:,} bytes"
+
 TOKEN_CHARACTERS: Final = 16
 """Fewer can be guessed."""
 
@@ -236,6 +238,7 @@ def _check_packages() -> None:
 
 def _impatient() -> Any:
     """Return the protocol of a connection that is ended when it sends no whole head in time."""
+    import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Impatient(H11Protocol):
@@ -255,6 +258,19 @@ def _impatient() -> Any:
             super().connection_lost(exc)
             if self.late is not None:
                 self.late.cancel()
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer what cannot be read as a request, as other wrong requests are answered."""
+            del msg
+            answer = say(400, NO_HTTP)
+            headers = [
+                (b"content-type", answer.kind.encode()),
+                (b"content-length", b"%d" % len(answer.body)),
+                (b"connection", b"close"),
+            ]
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=answer.body)):
+                self.transport.write(self.conn.send(event))
+            self.transport.close()
 
         def _watch(self) -> None:
             """Have somebody look after a while, unless a request is being read or answered."""

@@ -27,10 +27,12 @@ IGNORED: Final = frozenset(
 NEUTRAL: Final[Mapping[str, tuple[object, ...]]] = {
     "n": (None, 1), "best_of": (None, 1), "presence_penalty": (None, 0), "frequency_penalty": (None, 0),
     "logprobs": (None, False), "top_logprobs": (None, 0), "echo": (None, False), "suffix": (None, ""),
-    "tools": (None, []), "tool_choice": (None, "none"), "logit_bias": (None, {}), "modalities": (None, ["text"]),
-    "parallel_tool_calls": (None, True, False),
+    "tools": (None, []), "tool_choice": (None, "none", "auto"), "parallel_tool_calls": (None, True, False),
+    "logit_bias": (None, {}), "modalities": (None, ["text"]), "functions": (None, []), "function_call": (None, "none", "auto"),
 }  # fmt: skip
 """Fields for what is not offered, and the values with which they ask for nothing."""
+
+_SPOKEN: Final = frozenset({"role", "content", "name"})
 
 _TAKEN: Final = frozenset(
     {"model", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "stop", "stream", "prompt"}
@@ -165,8 +167,13 @@ def _refuse(given: Mapping[str, Any]) -> None:
     for name in sorted(given.keys() - _TAKEN - IGNORED):
         if name not in NEUTRAL:
             raise _unfit(f"the request has a field {name}", "nothing here knows it")
-        if given[name] not in NEUTRAL[name]:
+        if not any(_same(given[name], nothing) for nothing in NEUTRAL[name]):
             raise _unfit(f"the request asks for {name}", "it is not offered here")
+
+
+def _same(one: object, other: object) -> bool:
+    """Return whether two values are the same in JSON, where true is not 1 and 0 is 0.0."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _first(given: Mapping[str, Any], *names: str) -> object:
@@ -188,6 +195,10 @@ def _text(prompt: object) -> object:
 def _messages(messages: object) -> tuple[Message, ...]:
     try:
         given = msgspec.convert(messages, list[dict[str, Any]])
+        for one in given:
+            more = next((name for name in sorted(one.keys() - _SPOKEN) if one[name]), None)
+            if more is not None:
+                raise _unfit(f"a message has a field {more}", "models here read who speaks, and text")
         return tuple(Message(_role(one["role"]), _content(one.get("content"))) for one in given)
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise _unfit("the messages are no list of roles and contents", str(error)) from error

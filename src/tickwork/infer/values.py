@@ -15,7 +15,8 @@ from .manifest import Port
 from .nested import read_json, write_json
 
 Input = Any
-"""A tensor, an array of any library that offers ``__array_interface__``, or nested lists of numbers or text."""
+"""A tensor, an output of another model, an array of any library that offers ``__array_interface__``, or nested lists of
+numbers or text."""
 
 _KINDS: Final = {
     "f4": 1, "u1": 2, "i1": 3, "u2": 4, "i2": 5, "i4": 6, "i8": 7, "b1": 9, "f2": 10, "f8": 11, "u4": 12, "u8": 13,
@@ -84,10 +85,13 @@ def tensors_of(inputs: Mapping[str, Input], ports: Sequence[Port]) -> list[Tenso
     """Return what a program gives as tensors.
 
     Raises:
-        ModelInputInvalid: TW6004, a list is none of its input's type, or an array is of no type there is.
+        ModelInputInvalid: TW6004, it is no mapping of names, a list is none of its input's type, or an array is of no
+            type there is.
     """
     tensors, lists = list[Tensor](), dict[str, object]()
-    for name, value in inputs.items():
+    for name, value in _named(inputs):
+        if isinstance(value, Array):
+            value = Tensor(name, value.code, value.shape, value.data)
         if isinstance(value, Tensor):
             check_tensor(value)
             tensors.append(msgspec.structs.replace(value, name=name))
@@ -96,22 +100,61 @@ def tensors_of(inputs: Mapping[str, Input], ports: Sequence[Port]) -> list[Tenso
         else:
             lists[name] = value
     if lists:
-        for port, found in read_json(msgspec.json.encode(lists), ports):
+        for port, found in read_json(_as_json(lists), ports):
             if not isinstance(found, Tensor):
                 raise _unfit(f"the input {port.name!r} is no tensor", "only tensors can be given")
             tensors.append(found)
     return tensors
 
 
+def each_of(inputs: object) -> Iterable[Any]:
+    """Return several requests, where they are several: a program may give anything.
+
+    Raises:
+        ModelInputInvalid: TW6004.
+    """
+    if not isinstance(inputs, Iterable):
+        raise _unfit(f"the requests are of type {type(inputs).__name__}", "a batch is a list of inputs by name")
+    return cast("Iterable[object]", inputs)
+
+
+def _named(inputs: object) -> Iterable[tuple[str, Any]]:
+    """Return inputs by name, where they are that: a program may give anything."""
+    if not isinstance(inputs, Mapping):
+        raise _unfit(f"the inputs are of type {type(inputs).__name__}", "a model takes them by name: {'x': …}")
+    given = cast("Mapping[object, object]", inputs)
+    wrong = next((name for name in given if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise _unfit(f"an input has a name of type {type(wrong).__name__}", "names are text")
+    return cast("Mapping[str, Any]", inputs).items()
+
+
+def _as_json(lists: dict[str, object]) -> bytes:
+    try:
+        return msgspec.json.encode(lists, enc_hook=_listed)
+    except (TypeError, UnicodeEncodeError, RecursionError) as error:
+        raise _unfit("an input holds what is neither a number nor text", str(error)) from error
+
+
+def _listed(value: Any) -> object:
+    """Return an array inside a list as lists."""
+    if not hasattr(value, "__array_interface__") or not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__} is no number")
+    return value.tolist()
+
+
 def _from_array(name: str, value: Any) -> Tensor:
-    interface = cast("dict[str, Any]", value.__array_interface__)
-    letters = cast("str", interface["typestr"])
+    try:
+        interface = cast("dict[str, Any]", value.__array_interface__)
+        letters = str(interface["typestr"])
+        shape = tuple(int(dimension) for dimension in interface["shape"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise _unfit(f"the array {name!r} does not say what it is", f"its __array_interface__: {error!r}") from error
     dtype = _KINDS.get(letters[1:])
     if dtype is None:
         raise _unfit(f"the array {name!r} has elements {letters}", f"there are {', '.join(sorted(_KINDS))}")
     if letters[0] == ">" or (letters[0] == "=" and sys.byteorder == "big"):
         raise _unfit(f"the array {name!r} is big-endian", "turn it into the machine's order: array.astype('<…')")
-    shape = tuple(int(dimension) for dimension in interface["shape"])
     # Whatever its strides are, this gives the elements in row-major order without gaps.
     tensor = Tensor(name, dtype, shape, cast("bytes", value.tobytes()))
     check_tensor(tensor)

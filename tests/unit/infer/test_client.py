@@ -99,6 +99,15 @@ def test_errors_are_raised_where_no_agent_asks(models: Models) -> None:
         models.infer("mlp", {"x": np.ones((1, 17), dtype=np.float32)})
     with pytest.raises(ModelInputInvalid):
         models.infer("mlp", {})
+    for wrong in (5, None, "x"):
+        with pytest.raises(ModelInputInvalid):
+            models.infer("mlp", wrong)  # type: ignore[arg-type]
+        with pytest.raises(ModelInputInvalid):
+            models.batch_infer("mlp", wrong)  # type: ignore[arg-type]
+    with pytest.raises(ModelNotFound):
+        models.infer(5, {})  # type: ignore[arg-type]
+    with pytest.raises(ModelNotFound):
+        models.infer("", {})
 
 
 def test_a_question_after_close_is_told_so(kept: Kept) -> None:

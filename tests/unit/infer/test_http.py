@@ -282,6 +282,22 @@ def test_a_request_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
         door.close()
 
 
+@pytest.mark.parametrize("path", ["/v2", "/v1/models"])
+@pytest.mark.parametrize("wrong", [b"no http at all\r\n\r\n", b"GET %s HTTP/1.1\r\n\r\n", b"GET %s HTTP/1.1\r\nx: "])
+def test_what_is_no_http_is_told_so_in_words_of_ours(stand: Stand, path: str, wrong: bytes) -> None:
+    said = wrong.replace(b"%s", path.encode())
+    if said.endswith(b"x: "):
+        said += b"a" * (face_http.HEAD_BYTES + 1)
+    host, _, port = stand.place.partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(said)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        document = json.loads(answer.read())
+    assert (answer.status, answer.getheader("content-type")) == (400, "application/json")
+    assert document["error"] == "the request is no HTTP/1.1, or its head has more than 65,536 bytes"
+
+
 @pytest.mark.parametrize("said", [b"", b"GET /v2 HTT"])
 def test_a_connection_that_sends_no_whole_head_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes

@@ -96,6 +96,16 @@ def test_what_is_asked_for_reaches_the_model() -> None:
         max_completion_tokens=9, max_tokens=5, temperature=0.5, top_p=0.9, seed=3, stop="\n", user="u", n=1, tools=[]
     )
     assert (asked.max_tokens, asked.temperature, asked.top_p, asked.seed, asked.stop) == (9, 0.5, 0.9, 3, ("\n",))
+    nothing: dict[str, Any] = {
+        "tools": [],
+        "tool_choice": "auto",
+        "functions": [],
+        "function_call": "none",
+        "frequency_penalty": 0.0,
+    }
+    assert prompt_of(**nothing) == prompt_of()
+    called: list[dict[str, Any]] = [{"role": "assistant", "content": "a", "tool_calls": []}]
+    assert prompt_of(messages=called).messages[0].content == "a"
     assert prompt_of(stop=["a", "b"]).stop == ("a", "b")
     assert prompt_of(chat=False, prompt=["only"]).prompt == "only"
 
@@ -120,6 +130,13 @@ def test_messages_may_come_in_parts_and_from_developers() -> None:
     [
         {"n": 2},
         {"tools": [{"type": "function"}]},
+        {"tools": {}},
+        {"tools": [], "tool_choice": "required"},
+        {"functions": [{"name": "f"}]},
+        {"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": "1", "type": "function"}]}]},
+        {"messages": [{"role": "tool", "content": "5", "tool_call_id": "1"}]},
+        {"n": True},
+        {"logprobs": 0},
         {"logprobs": True},
         {"presence_penalty": 0.5},
         {"logit_bias": {"1": 2}},

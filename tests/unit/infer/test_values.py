@@ -2,6 +2,7 @@
 
 import math
 import struct
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -39,6 +40,39 @@ def test_an_array_of_the_wrong_byte_order_or_type_is_refused() -> None:
 def test_a_list_for_an_input_that_is_not_there_is_refused() -> None:
     with pytest.raises(ModelInputInvalid, match="no input 'z'"):
         tensors_of({"z": [1.0]}, [X])
+
+
+def test_an_output_of_one_model_is_an_input_of_another() -> None:
+    tensor = Tensor("x", FLOAT32, (1, 2), struct.pack("<2f", 1.5, -2.0))
+    assert tensors_of({"x": arrays_of([tensor])["x"]}, [X]) == [tensor]
+    wide = Tensor("x", BFLOAT16, (1,), b"\x80\x3f")
+    assert tensors_of({"x": arrays_of([wide])["x"]}, [Port("x", BFLOAT16, (1,))]) == [wide]
+    assert tensors_of({"x": [np.float32(1.5), np.array(2.0)]}, [Port("x", FLOAT32, (2,))])[0].data == struct.pack(
+        "<2f", 1.5, 2.0
+    )
+
+
+class Pretending:
+    """An array, as it says."""
+
+    def __init__(self, interface: object) -> None:
+        self.__array_interface__ = interface
+
+    def tobytes(self) -> bytes:
+        return bytes(4)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        5, None, "x", [1.0], {5: np.zeros(1)}, {5: [1.0]}, {"x": object()}, {"x": [object()]}, {"x": "\ud800"},
+        *({"x": Pretending(one)} for one in (5, {}, {"typestr": 5}, {"typestr": "<f4", "shape": 5})),
+        {"x": Pretending({"typestr": "<f4", "shape": ("a",)})},
+    ],
+)  # fmt: skip
+def test_what_is_no_input_is_refused_by_name(inputs: Any) -> None:
+    with pytest.raises(ModelInputInvalid):
+        tensors_of(inputs, [X])
 
 
 def test_a_tensor_that_does_not_hold_what_it_says_is_refused() -> None:
