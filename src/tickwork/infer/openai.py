@@ -28,7 +28,8 @@ NEUTRAL: Final[Mapping[str, tuple[object, ...]]] = {
     "n": (None, 1), "best_of": (None, 1), "presence_penalty": (None, 0), "frequency_penalty": (None, 0),
     "logprobs": (None, False), "top_logprobs": (None, 0), "echo": (None, False), "suffix": (None, ""),
     "tools": (None, []), "tool_choice": (None, "none", "auto"), "parallel_tool_calls": (None, True, False),
-    "logit_bias": (None, {}), "modalities": (None, ["text"]), "functions": (None, []), "function_call": (None, "none", "auto"),
+    "logit_bias": (None, {}), "modalities": (None, ["text"]), "functions": (None, []),
+    "function_call": (None, "none", "auto"),
 }  # fmt: skip
 """Fields for what is not offered, and the values with which they ask for nothing."""
 
