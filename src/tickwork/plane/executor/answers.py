@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from ..calls import Answer, Failure
-from ..errors import SkillOutputInvalid
+from ..errors import SkillOutputInvalid, WaitClosed
 from . import gates, money, planning
 from .failing import call_of, end_item, end_undoing, fail_item, stop
 from .state import Asked, Item, OpenCall, Purpose, ScopeStatus, StepStatus, Undo
@@ -36,8 +36,8 @@ def take(work: Work, answer: Answer) -> None:
             scope.undo += (Undo(call.scope, call.step, call.index, answer.output),)
         work.closing.append(call.scope)
     item = work.items.get(call.item)
-    path = work.path_of(item) if item is not None else ""
-    work.note(path, "answered", answer=answer)
+    if work.notes is not None:
+        work.note(work.path_of(item) if item is not None else "", "answered", answer=answer)
     if call.asked >= Asked.RECALL:
         planning.hear(work, call.asked, answer)
     elif item is not None:
@@ -73,7 +73,10 @@ def _skill(work: Work, number: int, answer: Answer) -> None:
     item = work.item(number)
     item.call = 0
     if answer.failure is not None:
-        fail_item(work, number, answer.failure)
+        if _is_given_up(work, item, answer.failure):
+            del work.items[number]  # The plan says of its step that it was cancelled.
+        else:
+            fail_item(work, number, answer.failure)
         return
     step = work.step_of(item)
     call = call_of(step, item)
@@ -86,6 +89,12 @@ def _skill(work: Work, number: int, answer: Answer) -> None:
         labels.add(OUTSIDE + call.pin.name)
     work.degraded |= item.purpose == Purpose.FALLBACK
     _finish(work, number, answer.output, tuple(sorted(labels)))
+
+
+def _is_given_up(work: Work, item: Item, failure: Failure) -> bool:
+    """Return whether a person has ended the plan, and with it a call."""
+    by_person = (failure.code, failure.source) == (WaitClosed.code, "person")
+    return by_person and work.scopes[item.scope].status == ScopeStatus.STOPPING
 
 
 def _undone(work: Work, number: int) -> None:

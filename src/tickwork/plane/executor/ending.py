@@ -1,6 +1,5 @@
 """How a run of a plan ends: what it came to, for whoever asked for it."""
 
-from collections import Counter
 from typing import Final
 
 import msgspec
@@ -8,7 +7,8 @@ import msgspec
 from ... import codec
 from ..calls import Failure, Usage
 from .rows import each
-from .state import Stage, StepStatus
+from .state import Stage
+from .values import status_name
 from .work import Work
 
 ENDING_TOPIC: Final = "ending"
@@ -51,14 +51,14 @@ def publish(work: Work) -> None:
     """Say what the run came to, and leave."""
     work.stage = Stage.ENDED
     root = min(work.scopes, default=0)
-    counts: Counter[str] = Counter()
+    counts: dict[int, int] = {}
     culprit = ""
     if root:
-        scope = work.scope(root)
-        work.flush(root)
-        counts.update(StepStatus(state.status).name.lower() for state in each(scope.steps))
-        culprit = scope.culprit
-    steps = tuple(sorted(counts.items()))
+        site = work.site(root)
+        for state in each(site.steps.rows()):
+            counts[state.status] = counts.get(state.status, 0) + 1
+        culprit = site.scope.culprit
+    steps = tuple(sorted((status_name(status), count) for status, count in counts.items()))
     ending = Ending(
         work.status,
         work.output,

@@ -127,9 +127,10 @@ def _escalate(work: Work, number: int, failure: Failure) -> None:
 
 def _set_status(work: Work, item: Item, status: StepStatus) -> None:
     if item.index < 0 and item.purpose != Purpose.COMPENSATE:
-        state = work.step(item.scope, item.step)
+        steps = work.site(item.scope).steps
+        state = steps[item.step]
         if state.status != status:
-            work.put_step(item.scope, item.step, msgspec.structs.replace(state, status=int(status)))
+            steps[item.step] = msgspec.structs.replace(state, status=int(status))
 
 
 def set_status(work: Work, item: Item, status: StepStatus) -> None:
@@ -249,14 +250,16 @@ def _end_each(work: Work, item: Item, state: StepState, now: Each) -> None:
 
 def end_step(work: Work, number: int, place: int, state: StepState) -> None:
     """Set the last state of a step; what comes after it is looked at later in the turn."""
-    scope = work.scope(number)
+    site = work.site(number)
+    scope = site.scope
     scope.left -= 1
     scope.partial |= state.tolerated
-    work.put_step(number, place, state)
+    site.steps[place] = state
     work.ended.append((number, place))
     if not scope.left:
         work.closing.append(number)
-    work.note(work.path(number, place), "ended", state=state)
+    if work.notes is not None:
+        work.note(work.path(number, place), "ended", state=state)
 
 
 def stop(work: Work, number: int, failure: Failure, culprit: str, *, cancelled: bool = False) -> None:

@@ -5,7 +5,6 @@ Invariants:
     * Nothing here is state: a process that begins in the middle of a run prepares the same.
 """
 
-from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -30,6 +29,8 @@ _OWN_RETRY: Final = RetryRule(max=2)
 """For a step that says ``on_error = "retry"`` and nothing else, of a skill that says nothing about it."""
 
 _BETWEEN: Final = " if "
+
+_NO_LIMIT: Final = Budget()
 
 
 class PreparedCall(msgspec.Struct, frozen=True):
@@ -164,6 +165,13 @@ class PreparedPlans:
         self.compiled = compiled
         self._plans: dict[int, PreparedPlan] = {}
 
+    @cached_property
+    def limited(self) -> bool:
+        """Whether a plan within another, or a step, has a limit of its own."""
+        return any(_limits(plan.budget) for plan in self.compiled.plans[1:]) or any(
+            step.budget_micros >= 0 for plan in self.compiled.plans for step in plan.steps
+        )
+
     def plan(self, number: int) -> PreparedPlan:
         """Return a plan."""
         found = self._plans.get(number)
@@ -180,7 +188,7 @@ class Prepared:
         self.compiled = plans.compiled if plans is not None else None
         self._plans = plans
         self.limits = self._limits()
-        self.limited = any(_limits(budget) for budget in self._budgets())
+        self.limited = _limits(self.limits) or (plans is not None and plans.limited)
         self.permissions = tuple(_permission(text) for text in assignment.agent.tainted)
 
     def plan(self, number: int) -> PreparedPlan:
@@ -190,24 +198,8 @@ class Prepared:
 
     def _limits(self) -> Budget:
         """Return the limits of the run: of each kind the lowest that is given anywhere."""
-        given = [self.assignment.budget, self.assignment.agent.budget]
-        if self.compiled is not None:
-            given.append(self.compiled.plans[0].budget)
-        return Budget(
-            _least(budget.hard_micros for budget in given),
-            _least(budget.soft_micros for budget in given),
-            _least(budget.tokens for budget in given),
-            _least(budget.calls for budget in given),
-        )
-
-    def _budgets(self) -> Iterator[Budget]:
-        yield self.limits
-        if self.compiled is not None:
-            for plan in self.compiled.plans[1:]:
-                yield plan.budget
-            for plan in self.compiled.plans:
-                for step in plan.steps:
-                    yield Budget(step.budget_micros)
+        found = _lowest(self.assignment.budget, self.assignment.agent.budget)
+        return found if self.compiled is None else _lowest(found, self.compiled.plans[0].budget)
 
     def budget(self, plan: int, *, root: bool) -> Budget:
         """Return the limits of a plan; of the run's own those of the run."""
@@ -215,8 +207,19 @@ class Prepared:
         return self.limits if root else self.compiled.plans[plan].budget
 
 
-def _least(limits: Iterator[int]) -> int:
-    return min((limit for limit in limits if limit >= 0), default=-1)
+def _lowest(one: Budget, other: Budget) -> Budget:
+    if other == _NO_LIMIT:
+        return one
+    return Budget(
+        _least(one.hard_micros, other.hard_micros),
+        _least(one.soft_micros, other.soft_micros),
+        _least(one.tokens, other.tokens),
+        _least(one.calls, other.calls),
+    )
+
+
+def _least(one: int, other: int) -> int:
+    return max(one, other) if one < 0 or other < 0 else min(one, other)
 
 
 def _limits(budget: Budget) -> bool:

@@ -1,7 +1,7 @@
 """Long rows of values of which a turn changes few, kept in blocks so that the others are not copied."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -12,6 +12,7 @@ BLOCK: Final = 64
 """Near the square root of the steps a plan may have, so that a change copies about as much of the two levels."""
 
 _SHIFT: Final = BLOCK.bit_length() - 1
+_WITHIN: Final = BLOCK - 1
 
 
 def make_rows(values: Iterable[T]) -> Rows[T]:
@@ -28,7 +29,7 @@ def each(rows: Rows[T]) -> Iterator[T]:
 
 def row(rows: Rows[T], place: int) -> T:
     """Return the value at a place."""
-    return rows[place >> _SHIFT][place & (BLOCK - 1)]
+    return rows[place >> _SHIFT][place & _WITHIN]
 
 
 class Draft(Generic[T]):
@@ -37,34 +38,21 @@ class Draft(Generic[T]):
     Law: the rows it was made of stay as they are.
     """
 
-    __slots__ = ("_blocks", "_changed", "_rows")
+    __slots__ = ("_blocks",)
 
     def __init__(self, rows: Rows[T]) -> None:
-        self._rows = rows
-        self._blocks: list[tuple[T, ...] | list[T]] = []
-        self._changed: set[int] = set()
+        self._blocks: list[tuple[T, ...] | list[T]] = list(rows)
 
     def __getitem__(self, place: int) -> T:
-        blocks = self._blocks or self._rows
-        return blocks[place >> _SHIFT][place & (BLOCK - 1)]
+        return self._blocks[place >> _SHIFT][place & _WITHIN]
 
     def __setitem__(self, place: int, value: T) -> None:
-        if not self._blocks:
-            self._blocks = list(self._rows)
         number = place >> _SHIFT
         block = self._blocks[number]
         if not isinstance(block, list):
             self._blocks[number] = block = list(block)
-            self._changed.add(number)
-        block[place & (BLOCK - 1)] = value
+        block[place & _WITHIN] = value
 
     def rows(self) -> Rows[T]:
-        """Return the rows as they are now, frozen."""
-        if not self._changed:
-            return self._rows
-        blocks = self._blocks
-        for number in self._changed:
-            blocks[number] = tuple(blocks[number])
-        self._changed.clear()
-        self._rows = frozen = tuple(cast("list[tuple[T, ...]]", blocks))
-        return frozen
+        """Return the rows as they are now, frozen. A block that has not changed is the one it was made of."""
+        return tuple(map(tuple, self._blocks))

@@ -121,7 +121,7 @@ def _succeed(work: Work, number: int) -> None:
     else:
         outer.undo += scope.undo
     if own is not None or not scope.undo:
-        del work.scopes[number]
+        work.drop_scope(number)
     work.closing.append(scope.outer)
     if parent is not None:
         end_item(work, scope.parent, StepStatus.SUCCEEDED, output=found, labels=labels)
@@ -154,7 +154,7 @@ def _end_stopped(work: Work, number: int) -> None:
     work.scope(scope.outer).busy -= 1
     work.closing.append(scope.outer)
     labels = labels_of(work, number, range(len(work.plan(number).steps)))
-    del work.scopes[number]
+    work.drop_scope(number)
     parent = work.items.get(scope.parent)
     if parent is None:
         return

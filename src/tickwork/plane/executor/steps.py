@@ -23,7 +23,7 @@ MOST_ITERATIONS: Final = 10_000
 MOST_AT_ONCE: Final = 1024
 """Iterations of a step that are under way at once where it gives no bound of its own."""
 
-_PURPOSES: Final = {Purpose.STEP: "step", Purpose.FALLBACK: "fallback", Purpose.COMPENSATE: "compensate"}
+_PURPOSES: Final = {int(purpose): purpose.name.lower() for purpose in Purpose}
 _READY = int(StepStatus.READY)
 
 
@@ -31,15 +31,15 @@ def follow(work: Work, number: int, place: int) -> None:
     """Look at what comes after a step that has ended."""
     if not work.goes_on(number):
         return
-    plan = work.plan(number)
-    state = work.step(number, place)
+    site = work.site(number)
+    state = site.steps[place]
     good = state.status == StepStatus.SUCCEEDED
     fine = good or (state.status == StepStatus.FAILED and state.tolerated) or state.reason == "manual"
-    for following in plan.steps[place].followers:
-        after = work.step(number, following)
+    for following in site.plan.steps[place].followers:
+        after = site.steps[following]
         after = msgspec.structs.replace(after, left=after.left - 1, good=after.good + good, fine=after.fine + fine)
         if after.status == StepStatus.PENDING:
-            step = plan.steps[following].step
+            step = site.plan.steps[following].step
             may = after.good >= step.join if step.join else after.fine == len(step.after)
             if may:
                 after = msgspec.structs.replace(after, status=_READY)
@@ -47,7 +47,7 @@ def follow(work: Work, number: int, place: int) -> None:
             elif not after.left or (step.join and after.good + after.left < step.join):
                 end_step(work, number, following, _skipped(after, "upstream"))
                 continue
-        work.put_step(number, following, after)
+        site.steps[following] = after
 
 
 def _skipped(state: StepState, reason: str) -> StepState:
@@ -56,9 +56,12 @@ def _skipped(state: StepState, reason: str) -> StepState:
 
 def begin(work: Work, number: int, place: int) -> None:
     """Begin a step whose turn has come: decide on its condition, and on what it is done for."""
-    if not work.goes_on(number) or work.step(number, place).status != StepStatus.READY:
+    if not work.goes_on(number):
         return
-    prepared = work.plan(number).steps[place]
+    site = work.site(number)
+    if site.steps[place].status != StepStatus.READY:
+        return
+    prepared = site.plan.steps[place]
     step = prepared.step
     if not step.when and not step.for_each:
         _begin_item(work, number, place)
@@ -87,13 +90,15 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "neither true nor false"
 
 
-def _begin_item(work: Work, number: int, place: int, index: int = -1) -> int:
+def _begin_item(work: Work, number: int, place: int, index: int = -1) -> None:
+    """Begin a step or an iteration, and go on with it: nothing that is ready comes before it."""
     item = work.add_item(Item(number, place, index))
     if index < 0:
-        work.put_step(number, place, msgspec.structs.replace(work.step(number, place), item=item))
-    work.note(work.path(number, place, index), "begun")
-    work.push(number, place, index, item)
-    return item
+        steps = work.site(number).steps
+        steps[place] = msgspec.structs.replace(steps[place], item=item)
+    if work.notes is not None:
+        work.note(work.path(number, place, index), "begun")
+    go_on(work, item)
 
 
 def _begin_failing(work: Work, number: int, place: int, found: Any, expected: str) -> None:
@@ -251,7 +256,7 @@ def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> Non
     asked = SkillCall(
         0,
         work.path_of(item),
-        _PURPOSES[Purpose(item.purpose)],
+        _PURPOSES[item.purpose],
         item.attempt,
         call.title,
         item.params,

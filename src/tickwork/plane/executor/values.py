@@ -19,12 +19,12 @@ from .work import Work, failure_of, value_of
 OUTSIDE: Final = "outside:"
 """What the labels of values begin with that come from outside."""
 
-_STATUS_NAMES: Final = {status: status.name.lower() for status in StepStatus}
+_STATUS_NAMES: Final = {int(status): status.name.lower() for status in StepStatus}
 
 
 def status_name(status: int) -> str:
     """Return a step's status as plans and people write it."""
-    return _STATUS_NAMES[StepStatus(status)]
+    return _STATUS_NAMES[status]
 
 
 def error_value(failure: Failure | None) -> dict[str, Any] | None:
@@ -39,17 +39,17 @@ def variables(work: Work, number: int, reads: Iterable[int], item: Item | None =
         reads: Steps that it reads.
         item: Whose expression it is, where it is an iteration's or reads an error.
     """
-    scope, plan = work.scopes[number], work.plan(number).plan
+    site = work.site(number)
     steps: dict[str, Any] = {}
     for place in reads:
-        state = work.step(number, place)
-        steps[plan.steps[place].id] = {
+        state = site.steps[place]
+        steps[site.plan.plan.steps[place].id] = {
             "output": value_of(state.output),
-            "status": _STATUS_NAMES[StepStatus(state.status)],
+            "status": _STATUS_NAMES[state.status],
             "error": error_value(state.error),
         }
     found: dict[str, Any] = {
-        "inputs": value_of(scope.inputs),
+        "inputs": value_of(site.scope.inputs),
         "steps": steps,
         "goal": work.prepared.assignment.goal,
     }
@@ -70,10 +70,10 @@ def _iteration(work: Work, item: Item) -> Any:
 
 def labels_of(work: Work, number: int, reads: Iterable[int], *more: Iterable[str]) -> tuple[str, ...]:
     """Return where a value comes from that reads some steps and the inputs of a scope. Order: sorted."""
-    scope = work.scopes[number]
-    found = set(scope.labels)
+    site = work.site(number)
+    found = set(site.scope.labels)
     for place in reads:
-        found.update(work.step(number, place).labels)
+        found.update(site.steps[place].labels)
     for labels in more:
         found.update(labels)
     return tuple(sorted(found)) if found else ()

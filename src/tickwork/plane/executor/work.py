@@ -52,6 +52,22 @@ class Note(msgspec.Struct, frozen=True):
     effect: str = ""
 
 
+class Site:
+    """A plan that a turn works at.
+
+    Attributes:
+        scope: A copy that is the turn's own.
+        steps: How far each of them is.
+    """
+
+    __slots__ = ("plan", "scope", "steps")
+
+    def __init__(self, scope: Scope, plan: PreparedPlan) -> None:
+        self.scope = scope
+        self.plan = plan
+        self.steps = Draft(scope.steps)
+
+
 class Work:
     """What a turn works with.
 
@@ -81,18 +97,15 @@ class Work:
         self.ready: list[Ready] = []
         self.ended: deque[tuple[int, int]] = deque()
         self.closing: deque[int] = deque()
-        self._own_scopes: set[int] = set()
+        self._sites: dict[int, Site] = {}
         self._own_items: set[int] = set()
-        self._drafts: dict[int, Draft[StepState]] = {}
-        self._plans: dict[int, PreparedPlan] = {}
         self._random: Random | None = None
 
     def freeze(self) -> PlanState:
         """Return the state after the turn."""
         assert not self.ready, "a turn ends when nothing can go on"
-        for number, draft in self._drafts.items():
-            if number in self._own_scopes and number in self.scopes:
-                self.scopes[number].steps = draft.rows()
+        for site in self._sites.values():
+            site.scope.steps = site.steps.rows()
         return PlanState(
             self.stage,
             self.planned,
@@ -115,12 +128,6 @@ class Work:
             self.told,
             self.changed,
         )
-
-    def flush(self, number: int) -> None:
-        """Write the steps that have changed into a scope."""
-        draft = self._drafts.get(number)
-        if draft is not None:
-            self.scope(number).steps = draft.rows()
 
     def random(self) -> Random:
         """Return the turn's random numbers, from where the last caller left them."""
@@ -145,13 +152,19 @@ class Work:
 
     # -- scopes, steps and items --
 
+    def site(self, number: int) -> Site:
+        """Return a scope and its plan, to be worked at."""
+        found = self._sites.get(number)
+        return self._enter(number, copy(self.scopes[number])) if found is None else found
+
+    def _enter(self, number: int, scope: Scope) -> Site:
+        self.scopes[number] = scope
+        found = self._sites[number] = Site(scope, self.prepared.plan(scope.plan))
+        return found
+
     def scope(self, number: int) -> Scope:
         """Return a scope, to be changed."""
-        found = self.scopes[number]
-        if number not in self._own_scopes:
-            self._own_scopes.add(number)
-            found = self.scopes[number] = copy(found)
-        return found
+        return self.site(number).scope
 
     def goes_on(self, scope: int) -> bool:
         """Return whether a scope is there and is not being stopped; one that has ended may be gone."""
@@ -160,36 +173,30 @@ class Work:
 
     def add_scope(self, scope: Scope) -> int:
         """Add a scope, and return its number."""
-        self.last_scope += 1
-        self.scopes[self.last_scope] = scope
-        self._own_scopes.add(self.last_scope)
-        return self.last_scope
+        self.last_scope = number = self.last_scope + 1
+        self._enter(number, scope)
+        return number
+
+    def drop_scope(self, number: int) -> None:
+        """Forget a scope that has ended."""
+        del self.scopes[number]
+        self._sites.pop(number, None)
 
     def plan(self, scope: int) -> PreparedPlan:
         """Return the plan of a scope."""
-        found = self._plans.get(scope)
-        if found is None:
-            found = self._plans[scope] = self.prepared.plan(self.scopes[scope].plan)
-        return found
+        return self.site(scope).plan
 
     def step_of(self, item: Item) -> PreparedStep:
         """Return the step that an item is of."""
-        return self.plan(item.scope).steps[item.step]
-
-    def _draft(self, scope: int) -> Draft[StepState]:
-        found = self._drafts.get(scope)
-        if found is None:
-            found = self._drafts[scope] = Draft(self.scopes[scope].steps)
-        return found
+        return self.site(item.scope).plan.steps[item.step]
 
     def step(self, scope: int, place: int) -> StepState:
         """Return how far a step is."""
-        return self._draft(scope)[place]
+        return self.site(scope).steps[place]
 
     def put_step(self, scope: int, place: int, state: StepState) -> None:
         """Set how far a step is."""
-        self.scope(scope)
-        self._draft(scope)[place] = state
+        self.site(scope).steps[place] = state
 
     def item(self, number: int) -> Item:
         """Return an item, to be changed."""
@@ -221,7 +228,8 @@ class Work:
 
     def path(self, scope: int, step: int, index: int = -1) -> str:
         """Return the path of a step or of an iteration of it."""
-        name = self.scopes[scope].path + self.plan(scope).plan.steps[step].id
+        site = self.site(scope)
+        name = site.scope.path + site.plan.plan.steps[step].id
         return name if index < 0 else f"{name}[{index}]"
 
     def path_of(self, item: Item) -> str:
