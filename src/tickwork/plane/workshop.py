@@ -28,6 +28,8 @@ from .live import Staff
 from .memory.items import Memory
 from .memory.performing import memory_performers
 from .planners.opening import ProjectProposer
+from .planners.planner import Means
+from .planners.reach import Reach, look
 from .profile import ProfileTable
 from .profiles import Profiles
 from .secrets import SecretBox
@@ -163,8 +165,11 @@ class Workshop:
             self._folder,
             clock=self.store.clock,
             secrets=SecretBox(self._secrets),
-            settings=table.planner,
-            purse=Purse(Ledger(self.store, self.store.clock), table, row.id),
+            means=Means(
+                table.planner,
+                Purse(Ledger(self.store, self.store.clock), table, row.id),
+                lambda: self._reach(assignment, table),
+            ),
             embedder=self._embedder,
         )
         return {
@@ -172,6 +177,12 @@ class Workshop:
             RECALL: Deferred(lambda: self._memory(row, table)[RECALL]),
             KEEP: Deferred(lambda: self._memory(row, table)[KEEP]),
         }
+
+    def _reach(self, assignment: Assignment, table: ProfileTable) -> Reach:
+        """Return what a run's skills can reach."""
+        own = [self._find(pin) for pin in assignment.allowed if "." not in pin.name]
+        models = self._models if any(MODELS in found.traits.capabilities for found in own) else None
+        return look(table.grants, self._folder.parent, self.store.clock, models)
 
     def _memory(self, row: RunRow, table: ProfileTable) -> Mapping[str, Performer]:
         memory = Memory(self.store, self.store.clock, self._embedder(), profile=row.profile, tenant=TENANT)

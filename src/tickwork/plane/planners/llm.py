@@ -105,7 +105,8 @@ def _goal(task: Task) -> str:
     recalled = write_json(sections).decode() if sections else "Nothing."
     if len(recalled) > MAX_RECALLED_BYTES:
         recalled = f"{recalled[:MAX_RECALLED_BYTES]}..."
-    return filled("goal", {"goal": task.goal, "inputs": write_json(dict(task.inputs)).decode(), "recalled": recalled})
+    inputs, reach = write_json(dict(task.inputs)).decode(), write_json(dict(task.reach)).decode()
+    return filled("goal", {"goal": task.goal, "inputs": inputs, "reach": reach, "recalled": recalled})
 
 
 def _read(said: Completion, task: Task, desk: Desk) -> PlanTable:

@@ -9,12 +9,11 @@ from ...infer.embeddings import Embedder
 from ...records import Effect, Result
 from ..compiled import Assignment
 from ..llm.client import open_models
-from ..profile import PlannerTable
 from ..secrets import Secrets
 from ..skills.registry import Registry
 from . import template
 from .folder import FOLDER, read_plans
-from .planner import Planner, Purse
+from .planner import Means, Planner
 from .proposing import Proposer, answered, failure_of, shipped
 
 
@@ -36,8 +35,6 @@ class ProjectProposer:
 
     Args:
         folder: ``.tickwork`` of the project.
-        settings: How the run's agent plans.
-        purse: What all runs of the agent share; None where only the run itself counts.
         embedder: Makes what compares goals with plans; None for what needs no model.
     """
 
@@ -49,8 +46,7 @@ class ProjectProposer:
         *,
         clock: Clock,
         secrets: Secrets,
-        settings: PlannerTable | None = None,
-        purse: Purse | None = None,
+        means: Means | None = None,
         embedder: Callable[[], Embedder] | None = None,
     ) -> None:
         self._assignment = assignment
@@ -58,8 +54,7 @@ class ProjectProposer:
         self._folder = folder
         self._clock = clock
         self._secrets = secrets
-        self._settings = settings
-        self._purse = purse
+        self._means = means or Means()
         self._embedder = embedder
 
     def perform(self, effect: Effect) -> Result:
@@ -76,8 +71,7 @@ class ProjectProposer:
             clock=self._clock,
             secrets=self._secrets,
             models=models,
-            settings=self._settings,
-            purse=self._purse,
+            means=self._means,
         )
         return proposer.perform(effect)
 

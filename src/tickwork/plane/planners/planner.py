@@ -17,6 +17,7 @@ from ..llm.port import Account, Bound, Completion, ModelPort, Request
 from ..money import usd_text
 from ..profile import PlannerTable
 from ..tables import PlanTable
+from .reach import Reach
 
 MAX_GOAL_CHARACTERS: Final = 10_000
 SET_ASIDE: Final = "set_aside_micros"
@@ -44,6 +45,7 @@ class Task(msgspec.Struct, frozen=True):
     Attributes:
         inputs: What the run was given besides the goal.
         recalled: What memory has to say: ``{"sections": [{name, items, bytes, of}]}``. It is outside text.
+        reach: What the skills can reach, as ``reach.Reach`` has it. Names of tables in it are outside text.
         budget: What the whole run may use; planning is part of it.
     """
 
@@ -51,6 +53,7 @@ class Task(msgspec.Struct, frozen=True):
     inputs: Mapping[str, Any]
     skills: tuple[SkillCard, ...]
     recalled: Mapping[str, Any] = {}
+    reach: Mapping[str, Any] = {}
     budget: Budget = Budget()
 
 
@@ -79,6 +82,19 @@ class Purse(Protocol):
     def settle(self, key: str, micros: int, usage: Usage) -> None:
         """Book what a call has cost, for which ``micros`` were set aside."""
         ...
+
+
+class Means(msgspec.Struct, frozen=True):
+    """How a run's agent plans, and with what.
+
+    Attributes:
+        purse: What all runs of the agent share; None where only the run itself counts.
+        reach: Looks at what the run's skills can reach, for a planner that is told; None where nobody can.
+    """
+
+    settings: PlannerTable = PlannerTable()
+    purse: Purse | None = None
+    reach: Callable[[], Reach] | None = None
 
 
 class Desk(msgspec.Struct):

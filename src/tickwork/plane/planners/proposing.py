@@ -25,15 +25,15 @@ from ..compiling import Constraints, compile_plan
 from ..errors import PlaneError, PlannerFailed, SkillNotFound
 from ..json_text import read_json, write_json
 from ..llm.port import Account, ModelPort
-from ..plan_inputs import take_inputs
-from ..profile import PlannerTable
+from ..plan_inputs import fill_inputs
 from ..secrets import Secrets
 from ..skills.performing import PROVIDER, REFUSED
 from ..skills.registry import Found, Registry
 from ..tables import PlanTable
 from . import llm, template
 from .extract import read_value
-from .planner import Desk, Planner, Purse, SkillCard, Task
+from .planner import Desk, Means, Planner, SkillCard, Task
+from .reach import Reach
 
 GROUP: Final = "tickwork.planners"
 """Entry points of this group are classes of planners, by name; they are called without arguments."""
@@ -50,8 +50,6 @@ class Proposer:
     Args:
         assignment: What the run is to do.
         planners: By name, beside those that installed packages bring.
-        settings: How the run's agent plans.
-        purse: What all runs of the agent share; None where only the run itself counts.
     """
 
     def __init__(
@@ -63,8 +61,7 @@ class Proposer:
         clock: Clock,
         secrets: Secrets,
         models: ModelPort | None = None,
-        settings: PlannerTable | None = None,
-        purse: Purse | None = None,
+        means: Means | None = None,
     ) -> None:
         self._assignment = assignment
         self._planners = planners
@@ -72,8 +69,8 @@ class Proposer:
         self._clock = clock
         self._secrets = secrets
         self._models = models
-        self._settings = settings or PlannerTable()
-        self._purse = purse
+        self._means = means or Means()
+        self._reach = Reach()
 
     def perform(self, effect: Effect) -> Result:
         """Return the answer to a request. May block."""
@@ -88,8 +85,8 @@ class Proposer:
         request = msgspec.json.decode(call.params, type=ProposeRequest)
         within_ms = call.timeout_ms or USUAL_TIMEOUT_MS
         account = Account(self._secrets, self._clock.elapsed_ns() + within_ms * 1_000_000)
-        booked = f"{key}:{call.attempt}"
-        desk = Desk(self.check, self._clock, account, self._models, self._settings, purse=self._purse, key=booked)
+        booked, means = f"{key}:{call.attempt}", self._means
+        desk = Desk(self.check, self._clock, account, self._models, means.settings, purse=means.purse, key=booked)
         try:
             output = self._output(request, desk)
         except TickworkError as error:
@@ -97,22 +94,25 @@ class Proposer:
         except Exception as error:  # noqa: BLE001 - Any fault of a planner is its answer, never the run's end.
             failure = Failure(PlannerFailed.code, f"the planner raised {type(error).__name__}", source="skill")
             return self._failed(call, request, desk, failure)
-        # The template planner looks at the goal alone; every other may have put into the plan what memory said.
-        labels = () if request.planner == template.NAME else call.labels
+        # The template planner looks at the goal alone; every other may have put into the plan what it was told.
+        told = () if request.planner == template.NAME else {*call.labels, *self._reach.labels}
+        labels = tuple(sorted(told))
         transcript = desk.transcript(request.planner)
         return Answer(call.number, output, usage=account.usage, labels=labels, transcript=transcript)
 
     def _output(self, request: ProposeRequest, desk: Desk) -> bytes:
         planner = find_planner(request.planner, self._planners)
         inputs, recalled = read_json(bytes(request.inputs)), read_json(bytes(request.recalled))
+        if request.planner != template.NAME and self._means.reach is not None:
+            self._reach = self._means.reach()
         shown = cards(self._skills, self._assignment.allowed)
-        task = Task(request.goal, inputs, shown, recalled or {}, self._budget())
+        task = Task(request.goal, inputs, shown, recalled or {}, self._reach.shown, self._budget())
         draft = planner.propose(task, desk)
         if not isinstance(draft.table, PlanTable):
             raise PlannerFailed(f"the planner {request.planner} gave a {type(draft.table).__name__} and no plan")
         compiled = codec.encode(self.check(draft.table))
         given = {name: _declared(draft.table, name, value) for name, value in inputs.items()}
-        taken = take_inputs(draft.table.inputs, {**draft.inputs, **given})
+        taken = fill_inputs(draft.table.inputs, {**draft.inputs, **given})
         return write_json({"compiled": base64.b64encode(compiled).decode(), "inputs": taken})
 
     def check(self, table: PlanTable) -> Compiled:
@@ -122,7 +122,7 @@ class Proposer:
             PlanInvalid: TW7001, it cannot be run; every fault is named.
         """
         allowed = {(pin.name, pin.version) for pin in self._assignment.allowed}
-        steps = self._settings.max_steps
+        steps = self._means.settings.max_steps
         constraints = Constraints(lambda name, version: (name, version) in allowed, self._budget(), steps)
         return compile_plan(table, _Allowed(self._skills, allowed), constraints)
 

@@ -14,6 +14,7 @@ from tickwork.plane.compiled import PROPOSE, AgentPin, Assignment
 from tickwork.plane.errors import BudgetExceeded, PlanInvalid
 from tickwork.plane.planners.folder import read_plans
 from tickwork.plane.planners.opening import ProjectProposer, open_planners
+from tickwork.plane.planners.planner import Means
 from tickwork.plane.secrets import SecretBox
 from tickwork.plane.skills.registry import Registry
 from tickwork.records import Effect, Encoding
@@ -111,7 +112,7 @@ def test_a_project_plans_with_its_language_models_and_books_what_they_cost(proje
     book = Book()
     with Stand(anthropic_whole(bad), anthropic_whole(good)) as stand:
         (project / "providers.toml").write_text(MODELS.replace("URL", stand.url))
-        answer = propose(project, "llm", purse=book)
+        answer = propose(project, "llm", means=Means(purse=book))
         assert stand.heard[0].headers["x-api-key"] == KEY
     assert answer.failure is None
     kinds, keys, micros = zip(*book.booked, strict=True)
@@ -124,7 +125,7 @@ def test_a_project_plans_with_its_language_models_and_books_what_they_cost(proje
 def test_money_that_runs_share_is_asked_for_first(project: Path) -> None:
     with Stand(anthropic_whole("{}")) as stand:
         (project / "providers.toml").write_text(MODELS.replace("URL", stand.url))
-        answer = propose(project, "llm", purse=Book(1000))
+        answer = propose(project, "llm", means=Means(purse=Book(1000)))
         assert stand.heard == []
     assert answer.failure is not None
     assert answer.failure.code == "TW7010"
