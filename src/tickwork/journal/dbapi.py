@@ -19,6 +19,7 @@ import apsw
 
 from .faults import store_busy
 from .files import beside
+from .log_space import log_space
 from .sqlite import connect as open_connection
 from .sqlite import reading
 
@@ -115,6 +116,8 @@ class Database:
         self.path = path
         self._wanted = str(beside(path, "-wanted"))
         self._marked = False
+        # Another layer than the system's may keep the log anywhere.
+        self._space = log_space(beside(path, "-wal"), _CHECKPOINT_PAGES) if write and vfs is None else None
         flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
         mode = "rwc" if create else "rw" if write else "ro"
         if not write and not os.access(path.parent, os.W_OK) and not beside(path, "-wal").exists():
@@ -127,7 +130,7 @@ class Database:
             self._connection.set_busy_handler(self._wait)
             self._connection.pragma("foreign_keys", 1)
             if write:
-                self._connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+                self._connection.set_wal_hook(self._logged)
                 self._connection.pragma("synchronous", "full")
             else:
                 self._connection.pragma("query_only", 1)
@@ -148,6 +151,15 @@ class Database:
                 os.close(os.open(self._wanted, os.O_CREAT | os.O_WRONLY, 0o666))
         apsw.sleep(1)
         return True
+
+    def _logged(self, connection: apsw.Connection, name: str, frames: int) -> int:
+        """Take notice of a commit to the log, and bring a long one into the database, as SQLite does by itself."""
+        if self._space is not None:
+            self._space.note(frames)
+        if frames >= _CHECKPOINT_PAGES:
+            with suppress(apsw.Error):  # The commit stands; the next one tries again.
+                connection.wal_checkpoint(name, apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return apsw.SQLITE_OK
 
     def _let_others_go(self) -> None:
         with suppress(OSError):
@@ -176,6 +188,8 @@ class Database:
             raise store_busy(self.path) from None
         finally:
             self._remove_mark()
+        if self._space is not None and self._space.wanting:
+            self._space.lay_out()
 
     def _remove_mark(self) -> None:
         if self._marked:
