@@ -30,7 +30,7 @@ def fork_plan(
         inputs: Inputs of the plan that are to be others, as NAME=VALUE.
 
     Raises:
-        UsageFault: TW1001. PlanInvalid: TW7001, an input is not what it must be. TickOutOfRange: TW4006.
+        UsageFault: TW1001, an input is not what it must be. TickOutOfRange: TW4006.
     """
     assignment = read_assignment(header)
     if assignment.compiled is not None:

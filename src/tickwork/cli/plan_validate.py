@@ -58,7 +58,9 @@ def _judge(reference: str, registry: Registry, constraints: Constraints, *, told
             write_problem(error, "text")
         return {"file": reference, "valid": False, "problem": error.problem()}
     if told:
-        write_facts(facts.items())
+        most = facts.pop("cost_micros")
+        shown = "unknown" if most is None else f"{usd_text(most)} USD"
+        write_facts([*facts.items(), ("costs at most", shown)])
         talk(f"{plan.file} can be run")
     return {"file": str(plan.file), "valid": True, **facts, "faults": []}
 
@@ -71,6 +73,6 @@ def _facts(plan: PlanFile, registry: Registry, constraints: Constraints) -> dict
         "steps": sum(len(one.steps) for one in compiled.plans),
         "plans": len(compiled.plans),
         "skills": ", ".join(f"{pin.name}@{pin.version}" for pin in compiled.pins),
-        "cost_usd": usd_text(most.cost_micros) if most.bounded else "unknown",
+        "cost_micros": most.cost_micros if most.bounded else None,
         "digest": compiled.digest.hex(),
     }

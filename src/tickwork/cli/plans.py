@@ -12,6 +12,7 @@ from ..plane.compiled import AgentPin, Compiled
 from ..plane.compiling import FREE, Constraints, compile_plan
 from ..plane.errors import PlanNotFound
 from ..plane.json_text import read_json
+from ..plane.plan_inputs import WORDS, how_to_give
 from ..plane.plan_text import PlanFile, read_plan
 from ..plane.planners.folder import ENDINGS, FOLDER, read_plans
 from ..plane.profiles import Profile, Profiles
@@ -101,11 +102,11 @@ def read_settings(given: Sequence[str] | None, tables: Mapping[str, InputTable])
         try:
             inputs[name] = read_json(value)
         except ValueError as error:
-            fix = f"write JSON: --input {name}={_EXAMPLES[table.type]}"
+            why = f"it is {WORDS[table.type]}, written as JSON"
             raise UsageFault(
-                f"{value!r} is no {table.type}", where=f"--input {name}", why=str(error), fix=fix
+                f"the input {name} does not fit: {value!r}",
+                where=f"--input {name}",
+                why=f"{why}: {error}" if table.type in ("array", "object") else why,
+                fix=how_to_give(name, table),
             ) from error
     return inputs
-
-
-_EXAMPLES: Final = {"integer": "3", "number": "0.5", "boolean": "true", "array": "'[1, 2]'", "object": "'{\"a\": 1}'"}

@@ -33,8 +33,9 @@ def list_runs(
     output: Output = "text",
 ) -> int:
     """List the runs of goals and plans in this folder, the newest first."""
-    from ..plane.money import usd_text  # Loads SQLAlchemy, with the next.
-    from ..plane.store.runs import STATUSES, RunRow, Runs, row_document
+    from ..plane.fixes import fix_of
+    from ..plane.money import usd_text
+    from ..plane.store.runs import OPEN, STATUSES, RunRow, Runs, row_document  # Loads SQLAlchemy, with the next.
     from ..plane.store.store import Store
 
     wanted = tuple(status or ())
@@ -49,14 +50,18 @@ def list_runs(
             runs = Runs(store)
             root = runs.find(family).root_id if family else ""
             found = runs.page(statuses=wanted, profile=profile, root=root, most=limit)
+    fixes = {row.id: "" if row.status in (*OPEN, "succeeded") else fix_of(row.reason, row.id) for row in found}
     if output != "text":
-        write_rows([row_document(row) for row in found], "runs", {"store": str(STATE)}, output)
+        documents = [{**row_document(row), "fix": fixes[row.id]} for row in found]
+        write_rows(documents, "runs", {"store": str(STATE)}, output)
         return 0
     if not found:
         talk('there are no such runs here; begin one: tickwork goal "..."')
         return 0
     from .screen import write_table  # Loads rich.
 
+    columns = ("run", "plan or goal", "profile", "status", "why", "#ticks", "#usd", "fix")
+    shown = len(columns) - (not any(fixes.values()))
     lines = [
         (
             row.id,
@@ -66,8 +71,9 @@ def list_runs(
             row.reason,
             row.ticks,
             usd_text(row.cost_micros),
-        )
+            fixes[row.id],
+        )[:shown]
         for row in found
     ]
-    write_table(("run", "plan or goal", "profile", "status", "why", "#ticks", "#usd"), lines)
+    write_table(columns[:shown], lines)
     return 0

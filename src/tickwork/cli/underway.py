@@ -21,6 +21,7 @@ from ..plane.approvals import Approvals, ApprovalView
 from ..plane.engine import Engine
 from ..plane.errors import RunBusy
 from ..plane.executor.state import StepStatus
+from ..plane.fixes import code_in, fix_of
 from ..plane.goals import Goals
 from ..plane.json_text import read_json
 from ..plane.live import Live
@@ -100,9 +101,12 @@ class Teller:
         self._known: dict[str, dict[str, int]] = {}
 
     def __call__(self, live: Live) -> None:
-        """Tell what has changed in a run since the last tick."""
+        """Tell what has changed in a run since the last tick, or since it was taken up again."""
+        fresh = live.row.id not in self._known
         known = self._known.setdefault(live.row.id, {})
         found = dict(live.steps(MOST_LINES))
+        if fresh and live.tick == live.taken_up:
+            known.update(found)
         for path, status in found.items():
             if known.get(path) != status and status >= StepStatus.RUNNING:
                 of = f"{live.row.id} " if self._several else ""
@@ -147,6 +151,7 @@ def write_outcome(store: Store, run_id: str, output: Format) -> int:
         "name": row.name,
         "status": row.status,
         "reason": row.reason,
+        "fix": advice(row),
         "output": result.get("output"),
         "steps": result.get("steps", {}),
         "degraded": bool(row.degraded),
@@ -169,9 +174,14 @@ def write_outcome(store: Store, run_id: str, output: Format) -> int:
         talk("go on with: tickwork work")
     if row.status not in (*OPEN, "succeeded") and output == "text":
         talk(f"see how it came to that: tickwork show {row.id}")
-    if row.reason.startswith(BUDGET):
+    if code_in(row.reason) == BUDGET and row.status not in OPEN:
         return 5
     return EXIT.get(row.status, 0 if row.status in OPEN else 1)
+
+
+def advice(row: RunRow) -> str:
+    """Return what to do about a run that did not come to what it should; empty for every other."""
+    return "" if row.status in (*OPEN, "succeeded") else fix_of(row.reason, row.id, row.profile)
 
 
 def _write_facts(row: RunRow, document: Document) -> None:
@@ -180,6 +190,8 @@ def _write_facts(row: RunRow, document: Document) -> None:
     facts: list[tuple[str, object]] = [("run", row.id), of, ("status", row.status)]
     if row.reason:
         facts.append(("why", row.reason))
+    if fix := advice(row):
+        facts.append(("fix", fix))
     if row.degraded:
         facts.append(("degraded", "a fallback stood in for a step"))
     steps = document["steps"]

@@ -101,7 +101,7 @@ class Engine:
     Args:
         lanes: Threads that perform skills.
         patience_us: A run that waits for a time is kept at work when it comes within so long.
-        told: Called with each run after each of its ticks.
+        told: Called with each run when it is taken up again, and after each of its ticks.
     """
 
     def __init__(
@@ -181,7 +181,9 @@ class Engine:
                 journal.close()
                 self._bury(row, f"{row.attempts} processes in a row that took it died and did not get any further")
             else:
-                self._live[row.id] = self._open(row, journal)
+                self._live[row.id] = live = self._open(row, journal)
+                if self._told is not None:  # How it stood before anything happens here.
+                    self._told(live)
         except StoreFailed:
             raise
         except TickworkError as error:

@@ -40,7 +40,7 @@ def changed_inputs(assignment: Assignment, values: Mapping[str, Any], by: str) -
     """Return the inputs of a run that give inputs of its plan other values. Order: as given.
 
     Raises:
-        PlanInvalid: TW7001, the plan has no such input, or the value is not of its kind.
+        UsageFault: TW1001, the plan has no such input, or the value is not of its kind.
     """
     compiled = assignment.compiled
     if compiled is not None and values:

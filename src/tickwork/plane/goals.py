@@ -63,7 +63,8 @@ class Goals:
         """Return the run of a plan, and whether it was made now.
 
         Raises:
-            PlanInvalid: TW7001, the plan or an input is not what it must be; every fault is named.
+            PlanInvalid: TW7001, the plan is not what it must be; every fault is named.
+            UsageFault: TW1001, an input is missing or not what it must be; every fault is named.
             ProfileNotFound: TW7014. SkillRefused: TW7005, the profile is paused. BudgetExceeded: TW7010, its rate.
             KeyReused: TW7021.
         """
@@ -107,7 +108,7 @@ class Goals:
         The plan and the profile are those that the parent has pinned.
 
         Raises:
-            PlanInvalid: TW7001, a changed input is not what it must be. KeyReused: TW7021.
+            UsageFault: TW1001, a changed input is not what it must be. KeyReused: TW7021.
         """
         header, assignment = self._read(parent)
         changed: dict[str, Any] = {**read_json(assignment.inputs), **wish.inputs}

@@ -28,7 +28,10 @@ def write_json(value: Any) -> bytes:
         text = _encoder.encode(value)
     except (TypeError, RecursionError) as error:
         raise ValueError("a value that JSON has no form for") from error
-    return text.encode()
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("half of a character, which has no form in UTF-8: a surrogate without its other") from error
 
 
 def read_json(raw: bytes | str, *, most_bytes: int = 0) -> Any:
@@ -38,7 +41,8 @@ def read_json(raw: bytes | str, *, most_bytes: int = 0) -> Any:
         most_bytes: 0 for no bound.
 
     Raises:
-        ValueError: It is no JSON, or JSON that readers take differently.
+        ValueError: It is no JSON, or JSON that readers take differently. Text that is no JSON is told with the line and
+            the column, both from 1, and with what was expected there.
     """
     if most_bytes and len(raw) > most_bytes:
         raise ValueError(f"{len(raw):,} bytes, and {most_bytes:,} are allowed")
@@ -46,6 +50,10 @@ def read_json(raw: bytes | str, *, most_bytes: int = 0) -> Any:
         value = json.loads(
             raw, object_pairs_hook=_table, parse_constant=_refuse, parse_float=_float, parse_int=_integer
         )
+    except json.JSONDecodeError as error:
+        raise ValueError(_fault(error)) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8: byte {error.start}") from None
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     opened = (raw.count(b"[") + raw.count(b"{")) if isinstance(raw, bytes) else (raw.count("[") + raw.count("{"))
@@ -55,6 +63,37 @@ def read_json(raw: bytes | str, *, most_bytes: int = 0) -> Any:
     if b"\\ud" in whole or b"\\uD" in whole:
         write_json(value)  # Half a character has no bytes, and would fail whoever writes it down.
     return value
+
+
+_EXPECTED: Final = (
+    (
+        "Expecting value",
+        "a value is expected: an object, a list, a text in double quotes, a number, true, false or null",
+    ),
+    ("Expecting property name", "a key in double quotes is expected"),
+    ("Expecting ':'", "a colon is expected after the key"),
+    ("Expecting ','", "a comma is expected, or the end of the object or list"),
+    ("Illegal trailing comma", "another element is expected after the comma, or no comma"),
+    ("Extra data", "the end is expected, since the value before is whole"),
+    ("Unterminated string", "the quote is expected that ends the text which begins here"),
+    ("Invalid control character", "a text holds no line break and no control character: write \\n or \\u000a"),
+    ("Invalid \\uXXXX", "four hexadecimal digits are expected after \\u"),
+    (
+        "Invalid \\escape",
+        'one of \\" \\\\ \\/ \\b \\f \\n \\r \\t \\u is expected: a backslash itself is written twice',
+    ),
+    ("Unexpected UTF-8 BOM", "a value is expected, and a byte order mark stands there: save it without"),
+)
+"""How the reader's messages begin, and what is said in their place."""
+
+
+def _fault(error: json.JSONDecodeError) -> str:
+    said = next((words for begin, words in _EXPECTED if error.msg.startswith(begin)), "JSON is expected")
+    found = error.doc[error.pos : error.pos + 1]
+    # Where a text is at fault, the place is that of the text and not what stands in the way.
+    shown = "" if error.msg.startswith(("Unterminated", "Invalid", "Unexpected")) else f"; {found!r} stands there"
+    shown = shown if found else "; the text ends there"
+    return f"line {error.lineno}, column {error.colno}: {said}{shown}"
 
 
 def _table(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from .executor.agent import PlanExecutor
 from .executor.ending import Ending
 from .executor.state import PlanState
 from .orders import Given
-from .results import step_statuses
+from .results import ended_statuses, reason_of, step_statuses
 from .store.runs import FAILED, WAITING, Progress, RunRow
 from .waits import Waits
 from .world import read_ending
@@ -62,6 +62,7 @@ class Live:
     Attributes:
         row: The run, as it was claimed.
         asked: Whether it has ever waited for a row, so that some may have to be closed at its end.
+        taken_up: The tick that it was taken up at; 0 for a run that begins.
     """
 
     def __init__(self, row: RunRow, loop: Loop, journal: SharedJournal, waits: Waits, stack: ExitStack) -> None:
@@ -69,7 +70,9 @@ class Live:
         self.loop = loop
         self.journal = journal
         self.asked = row.attempts > 0 or journal.length() > 0
+        self.taken_up = loop.machine.state.tick
         self.given: list[Given] = []
+        self._steps: Mapping[str, int] = {}
         self._waits = waits
         self._stack = stack
         self._lost: dict[int, Effect] = {}
@@ -84,6 +87,11 @@ class Live:
     def ended(self) -> bool:
         """Whether no tick can follow."""
         return self.loop.machine.state.status >= RunStatus.COMPLETE
+
+    @property
+    def tick(self) -> int:
+        """The tick that comes next."""
+        return self.loop.machine.state.tick
 
     @property
     def can_go(self) -> bool:
@@ -174,10 +182,18 @@ class Live:
     # The end.
 
     def steps(self, most: int) -> Mapping[str, int]:
-        """Return how the steps of its plan stand, by name; nothing where there are more than ``most``."""
+        """Return how the steps of its plan stand, by name; nothing where there are more than ``most``.
+
+        The executor has left when the last steps have ended; what became of them follows from the ending, of all that
+        were not known to have ended where it leaves no doubt.
+        """
         loop = self.loop
-        config = loop.machine.header.agents[EXECUTOR_NUMBER].config
-        return step_statuses(config, loop.crew.native_state(EXECUTOR_NUMBER), most)
+        ending, state = self.ending, loop.crew.native_state(EXECUTOR_NUMBER)
+        if state is not None:
+            self._steps = step_statuses(loop.machine.header.agents[EXECUTOR_NUMBER].config, state, most)
+        elif ending is not None:
+            self._steps = ended_statuses(self._steps, ending)
+        return self._steps
 
     @property
     def ending(self) -> Ending | None:
@@ -199,17 +215,18 @@ class Live:
             state: PlanState | None = self.loop.crew.native_state(EXECUTOR_NUMBER)
             ending = Ending(status, usage=state.usage, calls=state.skill_calls) if state is not None else None
         elif ending is not None:
-            status = ending.status
-            reason = f"{ending.failure.code} {ending.failure.message}" if ending.failure is not None else ""
+            status, reason = ending.status, reason_of(ending)
         else:
             status, reason = FAILED, "the executor failed; see the run's failed turns"
+        # Of a run that has ended the ticks that only closed it count nowhere; one that goes on is told its frames.
+        ticks = machine.ticks if self.ended else machine.state.tick
         if ending is None:
-            return Progress(status, reason, due_us, machine.state.tick)
+            return Progress(status, reason, due_us, ticks)
         return Progress(
             status,
             reason[:500],
             due_us,
-            machine.state.tick,
+            ticks,
             ending.degraded,
             ending.usage.cost_micros,
             ending.usage.tokens_in,

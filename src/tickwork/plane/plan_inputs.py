@@ -7,13 +7,33 @@ import msgspec
 
 from ..driver.faults import choose
 from ..driver.places import Path
+from ..errors import UsageFault
 from . import cel
-from .errors import PlaneError
+from .errors import PlaneError, PlanInvalid
 from .plan_faults import PlanFault, as_error
 from .plan_types import Promise, kind_of, param_faults, promise_of
 from .tables import InputTable
 
 MAX_PATTERN: Final = 512
+
+WORDS: Final[Mapping[str, str]] = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+"""What the types of inputs are called."""
+
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "string": "TEXT",
+    "integer": "3",
+    "number": "0.5",
+    "boolean": "true",
+    "array": "'[1, 2]'",
+    "object": "'{\"a\": 1}'",
+}
 
 _tables: Final = msgspec.json.Decoder(dict[str, InputTable])
 
@@ -67,6 +87,18 @@ def take_inputs(tables: Mapping[str, InputTable], given: Mapping[str, Any]) -> d
     """Return what a plan is run with. Order: as the plan declares its inputs.
 
     Raises:
+        UsageFault: TW1001, something is missing, unknown or not of its kind; every fault is named, and how to give it.
+    """
+    try:
+        return fill_inputs(tables, given)
+    except PlanInvalid as error:
+        raise UsageFault(error.what, where=error.where, why=error.why, fix=error.fix) from None
+
+
+def fill_inputs(tables: Mapping[str, InputTable], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a plan is run with that brings its inputs itself. Order: as the plan declares its inputs.
+
+    Raises:
         PlanInvalid: TW7001, something is missing, unknown or not of its kind; every fault is named.
     """
     faults = list(given_faults(tables, given))
@@ -84,10 +116,20 @@ def given_faults(tables: Mapping[str, InputTable], given: Mapping[str, Any]) -> 
             yield PlanFault(("inputs", name), f"the plan has no input {name}", "", fix)
     for name, table in tables.items():
         if name in given:
-            yield from value_faults(given[name], table, ("inputs", name))
+            for fault in value_faults(given[name], table, ("inputs", name)):
+                what, fix = f"the input {name} does not fit: {fault.what}", how_to_give(name, table)
+                yield msgspec.structs.replace(fault, what=what, fix=f"{fault.fix}; {fix}")
         elif is_required(table):
-            fix = f"give it: --input {name}=VALUE"
-            yield PlanFault(("inputs", name), f"the input {name} is missing", table.description, fix)
+            why = f"it is {WORDS[table.type]}" + (f": {table.description}" if table.description else "")
+            yield PlanFault(("inputs", name), f"the input {name} is missing", why, how_to_give(name, table))
+
+
+def how_to_give(name: str, table: InputTable) -> str:
+    """Return how an input is given on the command line."""
+    example = _EXAMPLES[table.type]
+    if table.enum:
+        example = str(table.enum[0]) if table.type == "string" else msgspec.json.encode(table.enum[0]).decode()
+    return f"give it: --input {name}={example}"
 
 
 def value_faults(value: object, table: InputTable, path: Path) -> Iterator[PlanFault]:

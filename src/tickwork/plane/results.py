@@ -1,5 +1,6 @@
 """What a run of a plan has come to, from the end of its journal, and how its steps stand while it goes on."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,7 +11,7 @@ from ..records import FrameKind
 from .executor.ending import Ending, decode_ending
 from .executor.prepared import prepare
 from .executor.rows import each
-from .executor.state import PlanState
+from .executor.state import PlanState, StepStatus
 
 LAST_FRAMES: Final = 8
 """Where the ending usually is: closing takes two frames, and what is withdrawn a few."""
@@ -45,3 +46,32 @@ def step_statuses(config: bytes, state: PlanState | None, most: int) -> Mapping[
     if len(steps) > most:
         return {}
     return {step.id: row.status for step, row in zip(steps, each(root.steps), strict=True)}
+
+
+def ended_statuses(known: Mapping[str, int], ending: Ending) -> Mapping[str, int]:
+    """Return how the steps of a plan ended of which it is known how they stood a tick before. Order: as known.
+
+    A step of which the ending does not say for certain what became of it stays as it was.
+    """
+    left = Counter({StepStatus[name.upper()]: count for name, count in ending.steps})
+    found = dict(known)
+    for status in known.values():
+        if status >= StepStatus.SUCCEEDED:
+            left[StepStatus(status)] -= 1
+    culprit = ending.culprit.partition("/")[0].partition("[")[0]
+    if found.get(culprit, StepStatus.SUCCEEDED) < StepStatus.SUCCEEDED:
+        found[culprit] = StepStatus.FAILED
+        left[StepStatus.FAILED] -= 1
+    kinds = [status for status, count in left.items() if count]
+    unsure = [path for path, status in found.items() if status < StepStatus.SUCCEEDED]
+    if len(kinds) == 1 and left[kinds[0]] == len(unsure):
+        found.update(dict.fromkeys(unsure, kinds[0]))
+    return found
+
+
+def reason_of(ending: Ending) -> str:
+    """Return why a run did not come to what it should, for its row: the step, the code, and what was wrong."""
+    if ending.failure is None:
+        return ""
+    step = f"step {ending.culprit}: " if ending.culprit else ""
+    return f"{step}{ending.failure.code} {ending.failure.message}"

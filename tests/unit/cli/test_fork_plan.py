@@ -95,7 +95,7 @@ def test_an_input_that_is_changed_is_read_by_the_steps_that_follow(run: str, fol
 @pytest.mark.slow
 def test_a_change_that_fits_nothing_makes_no_run(run: str) -> None:
     for options, status in (
-        (["--at", "2", "--set", "input.town=Rome"], 78),
+        (["--at", "2", "--set", "input.town=Rome"], 2),
         (["--at", "2", "--set", "input.count=many"], 2),
         (["--at", "2", "--set", "nonsense"], 2),
         (["--at", "2", "--journal", "x.twk"], 2),
@@ -120,4 +120,4 @@ def test_an_input_of_a_plan_that_a_planner_made_is_read_as_that_plan_declares_it
     assert made.status == 0, made.err
     assert cities(made.document()) == {"was": "Rome", "now": "Rome", "n": 7}
     assert call("fork", run, "--at", "3", "--set", "input.count=many").status == 2
-    assert call("fork", run, "--at", "3", "--set", "input.town=Rome").status == 78
+    assert call("fork", run, "--at", "3", "--set", "input.town=Rome").status == 2

@@ -61,6 +61,7 @@ def test_a_plan_asks_and_goes_on_when_somebody_has_agreed(plan: Path) -> None:
     assert "load: succeeded" in answer.err
     assert "waiting for an approval of step publish: Publish JFK?" in answer.err
     command = next(line.split() for line in answer.err.splitlines() if "approval grant" in line)
+    assert "publish: succeeded" not in answer.err
     shown = call("approval", "show", command[-1])
     assert '"city": "JFK"' in shown.out
     (digest,) = re.findall("SHA-256 ([0-9a-f]{64})", shown.out)
@@ -69,6 +70,7 @@ def test_a_plan_asks_and_goes_on_when_somebody_has_agreed(plan: Path) -> None:
     assert granted.status == 0
     document = granted.document()
     assert (document["status"], document["output"]) == ("succeeded", {"result": {"city": "JFK", "n": 7}})
+    assert call("runs", "-o", "json").rows("runs")[0]["ticks"] == document["ticks"]
     again = call(*command[1:], "--by", "ann")
     assert (again.status, "nothing has changed" in again.err) == (0, True)
     assert call("approval", "deny", command[-1], "--by", "ben").status == 7
@@ -120,7 +122,17 @@ def test_how_a_run_failed_and_of_which_run_a_step_is_told(plan: Path) -> None:
     failed = call("plan", "run", "bad.toml")
     run = next(line.split()[-1] for line in failed.err.splitlines() if "tickwork show" in line)
     assert (failed.status, "1 failed" in failed.out) == (1, True)
-    assert call("show", run).status == 0
+    assert "why     step a: TW7006 the expression cannot be read" in failed.out
+    assert "fix     mend the step's params" in failed.out
+    listed = call("runs").out
+    assert "step a: TW7006" in listed
+    assert "mend the step's params" in listed
+    (row,) = call("runs", "-o", "json").rows("runs")
+    shown = call("show", run, "-o", "json").document()
+    assert (row["ticks"], row["fix"]) == (
+        shown["ticks"],
+        "mend the step's params: `tickwork skill show SKILL` has what it takes",
+    )
     assert call("plan", "run", "report").err.count("report.toml") == 1
     queued = call("rerun", run, "--no-work", "-o", "json").document()
     worked = call("work")
@@ -182,7 +194,7 @@ def test_inputs_and_signals_reach_a_run(folder: Path) -> None:
 
 def test_what_is_wrong_is_told_and_nothing_is_begun(plan: Path) -> None:
     assert call("plan", "run", "none.toml").status == 8
-    assert call("plan", "run", plan).status == 78
+    assert call("plan", "run", plan).status == 2
     assert call("plan", "run", plan, "--input", "city=A", "--input", "n=x").status == 2
     assert call("plan", "run", plan, "--input", "city=A", "--profile", "nobody").status == 8
     assert call("approval", "grant", "w_none").status == 8
@@ -196,3 +208,20 @@ def test_empty_lists_say_so(folder: Path) -> None:
         answer = call(*words)
         assert (answer.status, bool(answer.err)) == (0, True)
     assert call("deadletter", "requeue", "r_none").status == 8
+
+
+def test_what_became_of_every_step_is_told_once_up_to_the_last(plan: Path) -> None:
+    answer = call("plan", "run", plan, "--input", "city=JFK")
+    assert [line for line in answer.err.splitlines() if line.startswith("load:")][-1] == "load: succeeded"
+    granted = call("approval", "grant", "w_", "--by", "ann")
+    assert granted.status == 0
+    assert "publish: succeeded" in granted.err
+    assert "load:" not in granted.err, "that was told before the run waited"
+    (plan.parent / "undone.toml").write_text(
+        'name = "undone"\n[[steps]]\nid = "a"\nskill = "json_transform"\nparams = { value = 1, expression = "@" }\n'
+        '[[steps]]\nid = "b"\nskill = "json_transform"\nparams = { value = 1, expression = "foo(" }\ndepends_on = ["a"]\n'
+        '[[steps]]\nid = "c"\nskill = "json_transform"\nparams = { value = 1, expression = "@" }\ndepends_on = ["b"]\n'
+    )
+    failed = call("plan", "run", "undone.toml")
+    told = [line for line in failed.err.splitlines() if line.partition(":")[0] in ("a", "b", "c")]
+    assert told[-2:] == ["b: failed", "c: cancelled"]

@@ -1,12 +1,14 @@
 """Inputs of plans: declared, given, and judged."""
 
+import re
 from typing import Any
 
 import msgspec
 import pytest
 
+from tickwork.errors import UsageFault
 from tickwork.plane.errors import PlanInvalid
-from tickwork.plane.plan_inputs import inputs_schema, read_inputs, take_inputs
+from tickwork.plane.plan_inputs import fill_inputs, inputs_schema, read_inputs, take_inputs
 from tickwork.plane.tables import InputTable
 
 DECLARED: dict[str, Any] = {
@@ -39,13 +41,28 @@ def test_what_is_not_given_has_its_default() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(given: dict[str, Any], words: str) -> None:
-    with pytest.raises(PlanInvalid) as caught:
+    with pytest.raises(UsageFault) as caught:
         take_inputs(TABLES, given)
-    assert words in str(caught.value)
+    assert (words in str(caught.value), caught.value.exit_status) == (True, 2)
+    with pytest.raises(PlanInvalid, match=re.escape(words)):
+        fill_inputs(TABLES, given)
+
+
+def test_who_gives_too_little_is_told_the_type_and_how_to_give_it() -> None:
+    with pytest.raises(UsageFault) as caught:
+        take_inputs({**TABLES, "all": InputTable(type="array")}, {"days": 1.5, "mode": "slow"})
+    told = str(caught.value)
+    assert "the input city is missing" in told
+    assert "it is a text: An airport." in told
+    assert "give it: --input city=TEXT" in told
+    assert "it is a list; give it: --input all='[1, 2]'" in told
+    assert "the input days does not fit: this is a number; a whole number is wanted" in told
+    with pytest.raises(UsageFault, match="--input mode=fast"):
+        take_inputs(TABLES, {"city": "JFK", "mode": "medium"})
 
 
 def test_every_fault_of_the_values_is_told() -> None:
-    with pytest.raises(PlanInvalid) as caught:
+    with pytest.raises(UsageFault) as caught:
         take_inputs(TABLES, {"days": 0, "mode": 1, "x": 2})
     assert str(caught.value).count("also:") == 3
 
