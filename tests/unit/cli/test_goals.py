@@ -218,9 +218,12 @@ def test_what_became_of_every_step_is_told_once_up_to_the_last(plan: Path) -> No
     assert "publish: succeeded" in granted.err
     assert "load:" not in granted.err, "that was told before the run waited"
     (plan.parent / "undone.toml").write_text(
-        'name = "undone"\n[[steps]]\nid = "a"\nskill = "json_transform"\nparams = { value = 1, expression = "@" }\n'
-        '[[steps]]\nid = "b"\nskill = "json_transform"\nparams = { value = 1, expression = "foo(" }\ndepends_on = ["a"]\n'
-        '[[steps]]\nid = "c"\nskill = "json_transform"\nparams = { value = 1, expression = "@" }\ndepends_on = ["b"]\n'
+        'name = "undone"\n'
+        '[[steps]]\nid = "a"\nskill = "json_transform"\nparams = { value = 1, expression = "@" }\n'
+        '[[steps]]\nid = "b"\nskill = "json_transform"\nparams = { value = 1, expression = "foo(" }\n'
+        'depends_on = ["a"]\n'
+        '[[steps]]\nid = "c"\nskill = "json_transform"\nparams = { value = 1, expression = "@" }\n'
+        'depends_on = ["b"]\n'
     )
     failed = call("plan", "run", "undone.toml")
     told = [line for line in failed.err.splitlines() if line.partition(":")[0] in ("a", "b", "c")]
