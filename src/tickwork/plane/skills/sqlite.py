@@ -4,9 +4,11 @@ Invariants:
     * Without a grant to write the file is opened for reading alone, and the authorizer lets nothing else through.
     * With one, rows may be changed and nothing else: no schema, no setting, no other file. The statement is one
       transaction.
-    * A statement ends at its deadline, whatever it computes.
+    * A statement ends at its deadline, whatever it computes. SQLite looks at the time between its instructions alone,
+      so none of them may take long.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +18,8 @@ from ...clock import Clock
 from ..errors import StatementRefused
 from .statements import Asked, Rows, counted, failed, overdue
 
-STEPS: Final = 20_000
-"""Instructions between two looks at the deadline: about a millisecond."""
+STEPS: Final = 200
+"""Instructions between two looks at the deadline: microseconds, or a second where each makes a text of megabytes."""
 
 BUSY_MS: Final = 5000
 LIMITS: Final = {
@@ -29,7 +31,7 @@ LIMITS: Final = {
     apsw.SQLITE_LIMIT_VDBE_OP: 250_000,
     apsw.SQLITE_LIMIT_FUNCTION_ARG: 100,
     apsw.SQLITE_LIMIT_ATTACHED: 0,
-    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 250,
     apsw.SQLITE_LIMIT_VARIABLE_NUMBER: 1000,
     apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
 }
@@ -42,8 +44,24 @@ ASKING: Final = frozenset(
 )
 """Pragmas that only tell: of the schema, and to full-text tables whether they are current."""
 
-CLOSED: Final = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "fts5"})
-"""Functions that reach outside of the database, or into the process."""
+CLOSED: Final = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "fts5"}) | {
+    "json_patch",
+    "jsonb_patch",
+}
+"""Functions that reach outside of the database, or into the process; and those of JSON that take minutes for what is
+within the limits, where nothing interrupts them."""
+
+SLOW: Final[Mapping[tuple[str, int], int]] = {
+    ("instr", 2): 1 << 34,
+    ("replace", 3): 1 << 34,
+    ("trim", 2): 1 << 30,
+    ("ltrim", 2): 1 << 30,
+    ("rtrim", 2): 1 << 30,
+    ("unhex", 2): 1 << 30,
+}
+"""Functions whose time grows with the product of the lengths of their first two arguments, by name and number of
+arguments, and the largest product that they are given: about a second. Two texts of four megabytes take them hours, in
+one instruction."""
 
 
 def ask(path: Path, asked: Asked, clock: Clock) -> Rows:
@@ -58,10 +76,11 @@ def ask(path: Path, asked: Asked, clock: Clock) -> Rows:
         connection = apsw.Connection(str(path), flags=flags)
     except apsw.Error:
         raise failed("the database cannot be opened", unsent=True) from None
+    asking = _Asking(connection, asked, clock)
     try:
-        return _Asking(connection, asked, clock).rows()
+        return asking.rows()
     finally:
-        connection.close()
+        asking.close()
 
 
 class _Asking:
@@ -75,6 +94,7 @@ class _Asking:
         self._refused = ""
         self._begun = 0
         self._columns: tuple[str, ...] = ()
+        self._plain: Any = None
 
     def rows(self) -> Rows:
         """Return what the statement gives."""
@@ -86,6 +106,10 @@ class _Asking:
             for limit, value in LIMITS.items():
                 connection.limit(limit, value)
             connection.set_progress_handler(self._is_late, STEPS)
+            for (name, count), most in SLOW.items():
+                connection.create_scalar_function(
+                    name, self._bounded(name, count, most), count, deterministic=True, flags=apsw.SQLITE_INNOCUOUS
+                )
             if asked.write:
                 connection.execute("BEGIN IMMEDIATE")
             connection.set_authorizer(self._judge)
@@ -107,6 +131,12 @@ class _Asking:
             if self._refused:
                 raise self._refusal() from None
             raise failed(f"SQLite: {_first_line(error)}") from None
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._connection.close()
+        if self._plain is not None:
+            self._plain.close()
 
     def _fetch(self) -> Rows:
         """Return the rows. Raises what apsw raises."""
@@ -132,6 +162,21 @@ class _Asking:
         self._columns = tuple(str(entry[0]) for entry in cursor.get_description())
         return True
 
+    def _bounded(self, name: str, count: int, most: int) -> Callable[..., Any]:
+        """Return a function of SQLite that refuses what would take it too long."""
+        call = f"SELECT {name}({', '.join('?' * count)})"
+
+        def bounded(*given: Any) -> Any:
+            if _size(given[0]) * _size(given[1]) > most:
+                raise apsw.TooBigError(f"{name} of texts so large takes too long")
+            if self._is_late():
+                raise apsw.InterruptError
+            if self._plain is None:
+                self._plain = apsw.Connection(":memory:")
+            return self._plain.execute(call, given).fetchone()[0]
+
+        return bounded
+
     def _judge(self, action: int, first: str | None, second: str | None, _base: str | None, _inner: str | None) -> int:
         """Say whether a statement may do something."""
         allowed = WRITING if self._asked.write else READING
@@ -155,6 +200,10 @@ class _Asking:
 
     def _is_late(self) -> bool:
         return self._left_ms() <= 0
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, str | bytes) else 0
 
 
 def _first_line(error: Exception) -> str:

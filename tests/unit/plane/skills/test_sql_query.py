@@ -123,6 +123,49 @@ def test_a_change_that_fails_is_undone(project: Path) -> None:
     assert [row["id"] for row in ask(project, "SELECT id FROM items ORDER BY 1")["rows"]] == [1, 2, 3]
 
 
+BIG = "hex(zeroblob(2000000))"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT instr({BIG}, substr({BIG}, 2) || '1')",
+        f"SELECT replace({BIG}, substr({BIG}, 2) || '1', '')",
+        f"SELECT trim({BIG}, substr({BIG}, 2) || '1')",
+        f"SELECT ltrim({BIG}, substr({BIG}, 2) || '1')",
+        f"SELECT rtrim({BIG}, substr({BIG}, 2) || '1')",
+        f"SELECT unhex({BIG}, substr({BIG}, 2) || '1')",
+        f"SELECT {BIG} LIKE '%0' || replace(hex(zeroblob(200)), '0', '0_') || '1'",
+        f"SELECT json_patch({BIG}, '{{}}')",
+        "SELECT zeroblob(1000000000)",
+        "SELECT printf('%.*c', 1000000000, 'x')",
+    ],
+)
+def test_no_function_takes_longer_than_anybody_can_interrupt(project: Path, sql: str) -> None:
+    # Each would go on for minutes or hours, after the deadline too, or take the memory of the machine.
+    assert refused(project, sql).startswith(("TW7008 SQLite: ", "TW7030 "))
+
+
+def test_a_loop_over_what_is_slow_ends_at_the_deadline(project: Path) -> None:
+    sql = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(instr({BIG}, i || 'x')) FROM n"
+    told = failure("sql_query", {"sql": sql}, READ, project=project, timeout_ms=100)
+    assert told == "TW7009 the statement did not end in time"
+
+
+def test_functions_that_are_bounded_give_what_those_of_sqlite_give(project: Path) -> None:
+    asked = "instr('añb', 'b'), instr(x'0102', x'02'), instr(NULL, 1), instr(120, 2), replace('aXb', 'X', 1.5)"
+    asked += ", trim('--a-', '-'), ltrim('--a-', '-'), rtrim(12.50, '0'), unhex('AB-CD', '-'), trim('  a ')"
+    plainly = apsw.Connection(":memory:")
+    expected = [plain(value) for value in next(plainly.execute(f"SELECT {asked}"))]
+    plainly.close()
+    made = ask(project, f"SELECT {asked}")
+    assert [made["rows"][0][column] for column in made["columns"]] == expected
+    with apsw.Connection(str(project / "shop.db")) as connection:
+        connection.execute("CREATE VIEW shouted AS SELECT replace(name, 'p', 'P') AS name FROM items WHERE id = 1")
+    connection.close()
+    assert ask(project, "SELECT name FROM shouted")["rows"] == [{"name": "Pen"}]
+
+
 def test_only_granted_databases_are_asked(project: Path) -> None:
     (project / "other.db").write_bytes((project / "shop.db").read_bytes())
     two = GrantsTable(databases=("shop.db", "none.db"))
