@@ -5,8 +5,10 @@ Invariants:
     * The same answer by the same person changes nothing, also after the decision; another one is refused.
     * With several people needed, a decision is made by the last of those who agree, or by the first who makes
       agreement impossible.
+    * A person is one person, however the name is spelt; and a decision is handed on only where there can still be one.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ from ..errors import UsageFault
 from .calls import ApprovalDecision
 from .errors import DeciderRefused, SkillInputInvalid, WaitClosed
 from .json_text import read_json, write_json
+from .people import person_key
 from .store.sql import Connection, RowMapping, delete, insert, select, update
 from .store.store import Store
 from .store.tables import TENANT, approval, vote, wait
@@ -82,6 +85,11 @@ class ApprovalView(msgspec.Struct, frozen=True):
         return CHOICES.get(self.kind, CHOICES["step"])
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the arguments, in hexadecimal digits: what somebody looked at is told by it."""
+        return hashlib.sha256(self.arguments).hexdigest()
+
+    @property
     def missing(self) -> int:
         """How many more have to agree."""
         return max(0, self.need - sum(one.decision in _AGREED for one in self.votes))
@@ -120,15 +128,18 @@ class Approvals:
             return self._view(connection, self._waits.find(connection, wanted, APPROVAL)["id"])
 
     def decide(
-        self, wanted: str, decision: str, *, by: str, comment: str = "", value: Any = None
+        self, wanted: str, decision: str, *, by: str, comment: str = "", value: Any = None, seen: str = ""
     ) -> tuple[ApprovalView, bool]:
         """Say what somebody decides; return the approval as it then is, and whether anything has changed.
 
         Args:
             value: With ``modify`` the arguments instead of those shown, with ``complete`` the step's output.
+            seen: Digest of the arguments that they looked at, or the beginning of it; empty for those that are asked
+                about now.
 
         Raises:
-            WaitNotFound: TW7012. WaitClosed: TW7013, it is decided, has expired, or they have said something else.
+            WaitNotFound: TW7012. WaitClosed: TW7013, it is decided, has expired, they have said something else, or it
+                is no longer about what they looked at.
             DeciderRefused: TW7031, they are not among those who decide.
             SkillInputInvalid: TW7006, the edited arguments are no JSON object.
         """
@@ -136,10 +147,17 @@ class Approvals:
         with self._store.begin() as connection:
             row = self._waits.find(connection, wanted, APPROVAL)
             view = self._view(connection, row["id"])
+            by = _named(view, by)
             said = next((one for one in view.votes if one.by == by), None)
             if said is not None and self._same(connection, view, said, decision, edited):
                 return view, False
             self._waits.check_open(row)
+            if not view.digest.startswith(seen.lower()):
+                raise WaitClosed(
+                    f"{view.id} has other arguments than those that {by} looked at",
+                    why=f"somebody has edited them: their SHA-256 is {view.digest}",
+                    fix=f"look again: tickwork approval show {view.id}",
+                )
             _check(view, by, said, decision)
             if decision == "modify" and not isinstance(value, dict):
                 what = "edited arguments are a JSON object"
@@ -199,13 +217,15 @@ class Approvals:
         with self._store.begin() as connection:
             row = self._waits.find(connection, wanted, APPROVAL)
             view = self._view(connection, row["id"])
+            by, to = _named(view, by), _named(view, to)
             said = next((one for one in view.votes if one.by == by), None)
             if said is not None and (said.decision, said.delegated_to) == ("delegate", to):
                 return view, False
             self._waits.check_open(row)
             _check(view, by, said, "")
-            rest = [name for name in view.allowed if name != by]
-            allowed = list(dict.fromkeys([*rest, to])) if view.allowed else [to]
+            rest = [name for name in view.allowed if person_key(name) != person_key(by)]
+            allowed = list(dict.fromkeys([*rest, to]))
+            _check_handing(view, by, to, allowed)
             connection.execute(update(approval).where(approval.c.id == view.id).values(allowed=write_json(allowed)))
             self._note(connection, view.id, Vote(by, "delegate", comment, to))
             return self._view(connection, view.id), True
@@ -262,6 +282,40 @@ def _check(view: ApprovalView, by: str, said: Vote | None, decision: str) -> Non
         )
 
 
+def _named(view: ApprovalView, name: str) -> str:
+    """Return a person's name as it was spelt first: by who asks for them, or by themselves.
+
+    Raises:
+        DeciderRefused: TW7031, it is nobody's.
+    """
+    key = person_key(name)
+    if not key:
+        raise DeciderRefused(f"nobody is named who decides on {view.id}", fix="name a person")
+    known = (*view.allowed, *(one.by for one in view.votes))
+    return next((other for other in known if person_key(other) == key), name.strip())
+
+
+def _left(view: ApprovalView, allowed: Sequence[str]) -> int:
+    """Return how many of those who may decide have said nothing yet."""
+    return len({person_key(name) for name in allowed} - {person_key(one.by) for one in view.votes})
+
+
+def _check_handing(view: ApprovalView, by: str, to: str, allowed: Sequence[str]) -> None:
+    """Refuse to hand a decision to somebody with whom nobody could ever make it."""
+    if to == by or any(one.by == to for one in view.votes):
+        raise DeciderRefused(
+            f"{by} cannot hand {view.id} to {to}",
+            why="they are the same" if to == by else f"{to} has had their say",
+            fix="hand it to somebody else, or decide yourself",
+        )
+    if _left(view, allowed) < view.missing:
+        raise DeciderRefused(
+            f"{by} cannot hand {view.id} to {to}",
+            why=f"{view.missing} more have to agree, and fewer would be left who can",
+            fix="hand it to somebody who is not asked yet, or decide yourself",
+        )
+
+
 def _decided(view: ApprovalView) -> str:
     """Return the decision that the votes make; empty for none yet."""
     for one in view.votes:
@@ -272,9 +326,7 @@ def _decided(view: ApprovalView) -> str:
     denied = [one.by for one in view.votes if one.decision == "deny"]
     if not denied:
         return ""
-    spoken = {one.by for one in view.votes}
-    left = [name for name in view.allowed if name not in spoken]
-    return "" if len(left) >= view.missing else "deny"
+    return "" if _left(view, view.allowed) >= view.missing else "deny"
 
 
 def _same_side(decided: str) -> Sequence[str]:

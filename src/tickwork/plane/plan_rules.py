@@ -7,6 +7,7 @@ from typing import Final
 from ..driver.faults import choose
 from ..driver.places import Path
 from .money import parse_usd
+from .people import person_key
 from .plan_faults import PlanFault
 from .plan_inputs import input_faults
 from .profile import duration_us
@@ -137,7 +138,7 @@ def _agreeing(step: StepTable) -> Iterator[Told]:
     approval = step.approval
     if approval is None:
         return
-    people = len(set(approval.by))
+    people = len({person_key(name) for name in approval.by})
     if approval.by and approval.need > people:
         what = f"{approval.need} have to agree and {people} {'is' if people == 1 else 'are'} asked"
         yield (what, "nobody can agree twice", "name more people, or lower need", "approval", "need")

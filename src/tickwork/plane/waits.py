@@ -228,7 +228,8 @@ class Waits:
         decision = "grant" if asked["on_timeout"] == "grant" else "deny"
         comment = "nobody decided in time"
         answer = msgspec.json.encode(ApprovalDecision(decision, comment=comment))
-        values = {"decision": decision, "comment": comment}
+        # What somebody has edited and not enough have agreed to is not what is called.
+        values = {"decision": decision, "comment": comment, "edited": None}
         connection.execute(update(approval).where(approval.c.id == row["id"]).values(**values))
         self._close(connection, row["id"], EXPIRED, answer, "", now)
 

@@ -11,6 +11,7 @@ from tickwork.errors import UsageFault
 from tickwork.plane.approvals import CHOICES, Approvals, ApprovalView
 from tickwork.plane.calls import ApprovalDecision, ApprovalRequest
 from tickwork.plane.errors import DeciderRefused, SkillInputInvalid, WaitClosed, WaitNotFound
+from tickwork.plane.people import person_key
 from tickwork.plane.store.store import Store
 from tickwork.plane.waits import NewWait, Waits
 
@@ -105,6 +106,111 @@ def test_a_decision_is_handed_on(store: Store) -> None:
     assert approvals.decide(view.id, "grant", by="dora")[0].decision == "grant"
     with pytest.raises(WaitClosed):
         approvals.delegate(view.id, "eve", by="dora")
+
+
+@pytest.mark.parametrize("again", ["ANN", " ann ", "\uff21nn", "a\u006en\u00ad", "ann\u200b"])
+def test_one_person_agrees_once_however_the_name_is_spelt(store: Store, again: str) -> None:
+    approvals, view = Approvals(store), ask(store, need=2)
+    approvals.decide(view.id, "grant", by="ann")
+    assert not approvals.decide(view.id, "grant", by=again)[1]
+    with pytest.raises(WaitClosed):
+        approvals.decide(view.id, "deny", by=again)
+    assert approvals.find(view.id).status == "open"
+    assert approvals.decide(view.id, "grant", by="ben")[0].decision == "grant"
+
+
+def test_letters_and_accents_are_one_name_in_each_of_their_forms(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["Jos\u00e9", "ben"], need=2)
+    assert approvals.decide(view.id, "grant", by="jose\u0301")[0].votes[0].by == "Jos\u00e9"
+    assert not approvals.decide(view.id, "grant", by="JOS\u00c9")[1]
+    with pytest.raises(DeciderRefused):
+        approvals.decide(view.id, "grant", by="jose")
+
+
+def test_names_that_are_one_person_are_asked_once(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["ann", "Ann", "ANN "], need=2)
+    with pytest.raises(DeciderRefused, match="nobody is named"):
+        approvals.decide(view.id, "grant", by="")
+    assert approvals.decide(view.id, "grant", by="Ann")[0].status == "open"
+    with pytest.raises(WaitClosed):
+        approvals.decide(view.id, "deny", by="ANN")
+
+
+@pytest.mark.parametrize("to", ["ann", "ANN", "", "  "])
+def test_nobody_hands_a_decision_to_themselves_or_to_nobody(store: Store, to: str) -> None:
+    view = ask(store, by=["ann"])
+    with pytest.raises(DeciderRefused):
+        Approvals(store).delegate(view.id, to, by="ann")
+    assert Approvals(store).decide(view.id, "grant", by="ann")[0].decision == "grant"
+
+
+def test_a_decision_does_not_go_round_to_whom_it_came_from(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["ann"])
+    approvals.delegate(view.id, "ben", by="ann")
+    with pytest.raises(DeciderRefused):
+        approvals.delegate(view.id, "Ann", by="ben")
+    assert approvals.decide(view.id, "grant", by="ben")[0].decision == "grant"
+
+
+def test_a_decision_is_not_handed_on_where_too_few_would_be_left(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, by=["ann", "ben"], need=2)
+    with pytest.raises(DeciderRefused):
+        approvals.delegate(view.id, "ben", by="ann")
+    anybody = ask(store, "other", need=2)
+    with pytest.raises(DeciderRefused):
+        approvals.delegate(anybody.id, "ben", by="ann")
+    approvals.delegate(view.id, "carl", by="ann")
+    approvals.decide(view.id, "grant", by="carl")
+    assert approvals.decide(view.id, "grant", by="ben")[0].decision == "grant"
+
+
+def test_an_edit_that_not_enough_agreed_to_in_time_is_not_shown_as_what_was_called(tmp_path: Path) -> None:
+    store, hands = open_store(tmp_path)
+    with store:
+        given = {"kind": "step", "step": "pay", "skill": "pay@1", "arguments": {"usd": 3}, "need": 2}
+        asked = msgspec.json.decode(
+            msgspec.json.encode(given | {"timeout_ms": 1000, "on_timeout": "grant"}), type=ApprovalRequest
+        )
+        new = NewWait("approval", "pay", msgspec.json.encode(asked), delay_ms=1000, approval=asked)
+        hands.at_us = Waits(store).look("r", "e", new).due_us - 500_000
+        view = Approvals(store).list()[0]
+        Approvals(store).decide(view.id, "modify", by="ann", value={"usd": 9})
+        hands.at_us += 500_000
+        Waits(store).look("r", "e", new)
+        found = Approvals(store).find(view.id)
+        assert (found.decision, found.arguments, found.edited) == ("grant", b'{"usd":3}', False)
+
+
+@pytest.mark.parametrize("end", ["deny", "expire", "cancel"])
+def test_what_is_closed_is_never_granted(tmp_path: Path, end: str) -> None:
+    store, hands = open_store(tmp_path)
+    with store:
+        asked = msgspec.json.decode(
+            b'{"kind":"escalation","step":"pay","skill":"pay@1","arguments":{},"timeout_ms":1000}', type=ApprovalRequest
+        )
+        new = NewWait("approval", "pay", b'{"timeout_ms":1000}', delay_ms=1000, approval=asked)
+        due, approvals = Waits(store).look("r", "e", new).due_us, Approvals(store)
+        view = approvals.list()[0]
+        if end == "deny":
+            approvals.decide(view.id, "deny", by="ann")
+        elif end == "cancel":
+            Waits(store).cancel("r")
+        else:
+            hands.at_us = due
+        for by in ("ann", "ben", "Ann"):
+            with pytest.raises(WaitClosed):
+                approvals.delegate(view.id, "carl", by=by)
+            for decision in view.choices:
+                if (person_key(by), decision) != ("ann", end):
+                    with pytest.raises(WaitClosed):
+                        approvals.decide(view.id, decision, by=by, value={})
+        Waits(store).look("r", "e", new)
+        with pytest.raises(WaitClosed):
+            approvals.decide(view.id, "grant", by="carl")
+        looked = Waits(store).look("r", "e", new)
+        # What is cancelled gives a decision to nobody.
+        said = msgspec.json.decode(looked.answer or b"null", type=ApprovalDecision | None)
+        assert said is None or said.decision == "deny"
 
 
 @pytest.mark.parametrize("kind", sorted(CHOICES))

@@ -183,6 +183,11 @@ def test_parameters_that_are_all_known_are_checked_by_the_skill() -> None:
         ({"on_error": "fallback"}, "steps[0].on_error", "no fallback"),
         ({"fallback": {"skill": "echo", "params": {"value": 1}}}, "steps[0].fallback", "never used"),
         ({"approval": {"by": ["ann"], "need": 2}}, "steps[0].approval.need", "2 have to agree"),
+        (
+            {"approval": {"by": ["ann", "Ann", "ann "], "need": 2}},
+            "steps[0].approval.need",
+            "2 have to agree and 1 is asked",
+        ),
         ({"approval": {"on_timeout": "escalate", "timeout": "1h"}}, "steps[0].approval.escalate_to", "nobody is named"),
         ({"approval": {"escalate_to": ["bob"]}}, "steps[0].approval.escalate_to", "never used"),
         ({"approval": {"on_timeout": "grant"}}, "steps[0].approval.on_timeout", "never runs out"),
