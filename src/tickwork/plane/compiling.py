@@ -31,7 +31,7 @@ from .plan_rules import duration_ms, missing_step, money_micros, rule_faults
 from .plan_scope import Place, Scope
 from .plan_text import plan_bytes
 from .plan_types import ANYTHING, Promise, kind_of, of_list, of_members, param_faults, promise_of
-from .skills.skill import Shape, Skill
+from .skills.skill import Shape, Skill, Waiting
 from .tables import MAX_STEPS, ApprovalTable, CallTable, PlanTable, RetryTable, StepTable, WaitTable
 
 MAX_DEPTH: Final = 16
@@ -145,10 +145,11 @@ class _Compiler:
         self.pins: list[SkillPin] = []
         self.plans: list[Plan | None] = []
         self._known: dict[str, _Known | PlanFault] = {}
+        self._looked_up: dict[str, FoundSkill | PlaneError] = {}
 
     def compile(self, table: PlanTable) -> Compiled | None:
         """Return the plan, or None and leave what is wrong with it in ``faults``."""
-        root = nest_of(table)
+        root = nest_of(self._with_waits(table, ()))
         self.plan(root)
         self._declared(root)
         if root.steps > self.constraints.max_steps:
@@ -165,6 +166,35 @@ class _Compiler:
     def fault(self, path: Path, what: str, why: str = "", fix: str = "", step: str = "") -> None:
         """Note a fault."""
         self.faults.append(PlanFault(path, what, why, fix, step))
+
+    def _with_waits(self, table: PlanTable, path: Path) -> PlanTable:
+        """Return a plan in which each step that names a skill which is a wait is that wait."""
+        steps = tuple(self._as_wait(step, (*path, "steps", index)) for index, step in enumerate(table.steps))
+        plans = {name: self._with_waits(inner, (*path, "plans", name)) for name, inner in table.plans.items()}
+        return msgspec.structs.replace(table, steps=steps, plans=plans)
+
+    def _as_wait(self, step: StepTable, path: Path) -> StepTable:
+        skill = self._waiting(step.skill) if step.skill and step.wait is None and not step.plan else None
+        if skill is None:
+            return step
+        wait, faults = skill.wait_of(step.params, (*path, "params"))
+        self.faults += [msgspec.structs.replace(fault, step=step.id) for fault in faults]
+        return msgspec.structs.replace(step, skill="", params={}, wait=wait)
+
+    def _waiting(self, reference: str) -> Waiting | None:
+        """Return the skill of a reference where it is a wait that may be used; of all others something else is told."""
+        found = self._look_up(reference)
+        if isinstance(found, PlaneError) or not isinstance(found.skill, Waiting):
+            return None
+        return found.skill if self.constraints.allows(found.pin.name, found.pin.version) else None
+
+    def _look_up(self, reference: str) -> FoundSkill | PlaneError:
+        if reference not in self._looked_up:
+            try:
+                self._looked_up[reference] = self.registry.find(reference)
+            except PlaneError as error:
+                self._looked_up[reference] = error
+        return self._looked_up[reference]
 
     def _declared(self, nest: Nest) -> None:
         """Look at plans that no step runs, too: they are as wrong as others."""
@@ -251,8 +281,10 @@ class _Compiler:
         return found
 
     def _find(self, reference: str) -> _Known | PlanFault:
+        found = self._look_up(reference)
         try:
-            found = self.registry.find(reference)
+            if isinstance(found, PlaneError):
+                raise found
             given, made = found.skill.shapes
             wants, gives = given.schema(), made.schema()
         except PlaneError as error:
@@ -262,6 +294,9 @@ class _Compiler:
         if not self.constraints.allows(pin.name, pin.version):
             fix = choose(pin.name, self.constraints.skills, "use another, or have it allowed: `tickwork profile set`")
             return PlanFault((), f"the agent may not use {pin.name}", "its profile says which it may use", fix)
+        if isinstance(found.skill, Waiting):
+            what = f"{pin.name} is a step of its own"
+            return PlanFault((), what, "nothing waits in place of a step, or to undo one", "make a step of it")
         if pin not in self.pins:
             self.pins.append(pin)
         # A Pydantic model writes its own fields and no others, even where its schema does not say so.

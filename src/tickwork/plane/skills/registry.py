@@ -33,6 +33,7 @@ GROUP: Final = "tickwork.skills"
 """Entry points of this group are kinds of skills, by name."""
 
 SHIPPED: Final[Mapping[str, str]] = {
+    "ask_human": "tickwork.plane.skills.waiting:AskHuman",
     "file_read": "tickwork.plane.skills.files:FileRead",
     "file_write": "tickwork.plane.skills.files:FileWrite",
     "http_call": "tickwork.plane.skills.http_call:HttpCall",
@@ -42,6 +43,7 @@ SHIPPED: Final[Mapping[str, str]] = {
     "notify": "tickwork.plane.skills.notify:Notify",
     "sql_query": "tickwork.plane.skills.sql_query:SqlQuery",
     "text_search": "tickwork.plane.skills.text_search:TextSearch",
+    "wait": "tickwork.plane.skills.waiting:Wait",
     "web_read": "tickwork.plane.skills.web:WebRead",
 }
 """Kinds that can be used under their own names without being configured. Order: by name."""

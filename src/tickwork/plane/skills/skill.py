@@ -11,10 +11,13 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from ...clock import Clock
+from ...driver.places import Path
 from ...kinds import EffectClass
 from ..calls import ArtifactRef, Usage
 from ..compiled import CostHint, RetryRule
+from ..plan_faults import PlanFault
 from ..secrets import Secrets
+from ..tables import WaitTable
 
 
 class Traits(msgspec.Struct, frozen=True):
@@ -146,5 +149,18 @@ class SkillMaker(Protocol):
 
         Raises:
             SkillInvalid: TW7004, the configuration is not what it must be; every fault is named.
+        """
+        ...
+
+
+@runtime_checkable
+class Waiting(Protocol):
+    """A skill that nothing calls: a step that names it waits."""
+
+    def wait_of(self, params: Mapping[str, Any], path: Path) -> tuple[WaitTable, list[PlanFault]]:
+        """Return what a step with these parameters waits for, and what is wrong with them.
+
+        Args:
+            path: Where they stand.
         """
         ...
