@@ -4,7 +4,7 @@ from typing import Final
 
 from cyclopts import App
 
-from .asked import Comment, Id, answer
+from .asked import Comment, Digest, Id, answer
 from .output import Output
 from .wishes import By, NoWork
 
@@ -25,8 +25,9 @@ def deny(
     *,
     by: By = "",
     comment: Comment = "",
+    digest: Digest = "",
     no_work: NoWork = False,
     output: Output = "text",
 ) -> int:
     """Refuse a call; the run goes on without it, as its plan says."""
-    return answer(approval, "deny", by=by, comment=comment, output=output, no_work=no_work)
+    return answer(approval, "deny", by=by, comment=comment, output=output, no_work=no_work, digest=digest)

@@ -4,7 +4,7 @@ from typing import Final
 
 from cyclopts import App
 
-from .asked import Comment, Id, answer
+from .asked import Comment, Digest, Id, answer
 from .output import Output
 from .wishes import By, NoWork
 
@@ -13,8 +13,11 @@ EXAMPLES: Final = """Examples:
     tickwork approval grant ID
     tickwork approval grant ID --by ann --comment "looks right"
     tickwork approval grant ID --no-work
+    tickwork approval grant ID --digest SHA-256
 
-Of a step that failed, or a call that was lost, this says: try it again."""
+Of a step that failed, or a call that was lost, this says: try it again.
+With --digest, as show tells it, what you looked at is what you agree to, or
+nothing is."""
 
 app = App(name="grant", help_epilogue=EXAMPLES)
 
@@ -26,8 +29,9 @@ def grant(
     *,
     by: By = "",
     comment: Comment = "",
+    digest: Digest = "",
     no_work: NoWork = False,
     output: Output = "text",
 ) -> int:
     """Agree to a call, exactly as it is shown; the run goes on."""
-    return answer(approval, "grant", by=by, comment=comment, output=output, no_work=no_work)
+    return answer(approval, "grant", by=by, comment=comment, output=output, no_work=no_work, digest=digest)

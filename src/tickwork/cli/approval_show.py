@@ -1,6 +1,5 @@
 """``tickwork approval show``."""
 
-import hashlib
 from typing import Final
 
 import msgspec
@@ -28,11 +27,11 @@ def show(approval: Id, /, *, output: Output = "text") -> int:
         write_document(approval_document(view), output)
         return 0
     # Said before and after, so that a text of a thousand lines hides neither its beginning nor its end.
-    told = f"{len(view.arguments):,} bytes, SHA-256 {hashlib.sha256(view.arguments).hexdigest()}"
+    told = f"{len(view.arguments):,} bytes, SHA-256 {view.digest}"
     write_facts([*approval_facts(view), ("arguments", told)])
     write_line("")
     write_line(msgspec.json.format(view.arguments, indent=2).decode())
     talk(f"the arguments above: {told}")
     if view.status == "open":
-        talk(f"answer it with {', '.join(view.choices)}: tickwork approval grant {view.id}")
+        talk(f"answer it with {', '.join(view.choices)}: tickwork approval grant {view.id} --digest {view.digest}")
     return 0

@@ -1,10 +1,12 @@
 """What the commands about approvals share: how one is shown, and how an answer lets its run go on."""
 
+import re
 from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
 
+from ..errors import UsageFault
 from ..packages.times import format_time
 from ..plane.approvals import Approvals, ApprovalView
 from ..plane.errors import RunBusy
@@ -16,6 +18,10 @@ from .underway import go_on, open_engine, person, write_outcome
 
 Id = Annotated[str, Parameter(help="The approval, by its id or the beginning of it.")]
 Comment = Annotated[str, Parameter(help="Why; kept with the answer.")]
+Digest = Annotated[
+    str,
+    Parameter(help="SHA-256 of the arguments that you looked at, as show tells it; refused if it is another by now."),
+]
 
 SHOWN: Final = 100
 
@@ -29,6 +35,7 @@ def approval_document(view: ApprovalView) -> Document:
         "kind": view.kind,
         "skill": view.skill,
         "arguments": msgspec.json.decode(view.arguments),
+        "digest": view.digest,
         "edited": view.edited,
         "message": view.message,
         "labels": list(view.labels),
@@ -80,17 +87,33 @@ def approval_facts(view: ApprovalView) -> list[tuple[str, object]]:
 
 
 def answer(
-    wanted: str, decision: str, *, by: str, comment: str, output: Format, no_work: bool, value: Any = None
+    wanted: str,
+    decision: str,
+    *,
+    by: str,
+    comment: str,
+    output: Format,
+    no_work: bool,
+    value: Any = None,
+    digest: str = "",
 ) -> int:
-    """Answer an approval and go on with its run; return the exit status.
+    """Answer an approval and go on with its run; return the exit status, 0 where the answer changes nothing.
+
+    Args:
+        digest: Of the arguments that they looked at; empty for those that are asked about now.
 
     Raises:
         WaitNotFound: TW7012. WaitClosed: TW7013. DeciderRefused: TW7031. SkillInputInvalid: TW7006.
+        UsageFault: TW1001, the digest is none.
     """
+    if digest and re.fullmatch("[0-9a-fA-F]{16,64}", digest) is None:
+        fix = "give the digits that `tickwork approval show` tells, at least 16 of them"
+        raise UsageFault(f"{digest!r} is no SHA-256", where="--digest", fix=fix)
     with open_state() as store:
-        view, changed = Approvals(store).decide(wanted, decision, by=person(by), comment=comment, value=value)
+        decided = Approvals(store).decide(wanted, decision, by=person(by), comment=comment, value=value, seen=digest)
+        view, changed = decided
     tell(view, changed=changed)
-    return work_on(view.run_id, output, no_work=no_work or view.status == "open")
+    return work_on(view.run_id, output, no_work=no_work or not changed or view.status == "open")
 
 
 def tell(view: ApprovalView, *, changed: bool) -> None:

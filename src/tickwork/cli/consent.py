@@ -58,7 +58,8 @@ def check_settings() -> None:
     """
     found = [name for name in SETTINGS if os.path.lexists(OWN / name)]
     if found and _read().settings != settings_digest():
-        raise _refused(f"{' and '.join(found)} of this folder {'hold' if len(found) > 1 else 'holds'} nothing yet")
+        stand = "they stand" if len(found) > 1 else "it stands"
+        raise _refused(f"you have not allowed {' and '.join(found)} of this folder as {stand}")
 
 
 def check_state() -> None:

@@ -35,4 +35,4 @@ def give(
     with open_state() as store:
         wait, changed = Waits(store).give(input, given, by=person(by))
     talk(f"{wait.id}: given" if changed else f"{wait.id}: that has been given already; nothing has changed")
-    return work_on(wait.run_id, output, no_work=no_work)
+    return work_on(wait.run_id, output, no_work=no_work or not changed)

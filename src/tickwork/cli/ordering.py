@@ -23,7 +23,7 @@ Path = Annotated[str, Parameter(help="The step, such as load, each[3] or outer/l
 
 
 def give(run: str, order: Order, *, by: str, key: str, output: Format, no_work: bool) -> int:
-    """Give a run an order and go on with it; return the exit status.
+    """Give a run an order and go on with it; return the exit status, 0 where it was said already.
 
     Raises:
         RunNotFound: TW7011. WaitClosed: TW7013, the run or the step has ended. KeyReused: TW7021.
@@ -36,7 +36,7 @@ def give(run: str, order: Order, *, by: str, key: str, output: Format, no_work: 
         fresh = Orders(store).give(row.id, msgspec.structs.replace(order, by=person(by)), key=key)
     if not fresh:
         talk("that was said already; nothing has changed")
-    return work_on(row.id, output, no_work=no_work)
+    return work_on(row.id, output, no_work=no_work or not fresh)
 
 
 def _check_step(store: Store, row: RunRow, path: str, *, keyed: bool) -> None:

@@ -41,4 +41,4 @@ def signal(
         fresh = Waits(store).send(row.id, name, value, by=person(by), key=key)
     if not fresh:
         talk("that signal was sent already; nothing has changed")
-    return work_on(row.id, output, no_work=no_work)
+    return work_on(row.id, output, no_work=no_work or not fresh)

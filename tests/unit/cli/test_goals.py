@@ -65,8 +65,13 @@ def test_a_plan_asks_and_goes_on_when_somebody_has_agreed(plan: Path) -> None:
     shown = call("approval", "show", command[-1])
     assert '"city": "JFK"' in shown.out
     (digest,) = re.findall("SHA-256 ([0-9a-f]{64})", shown.out)
-    assert digest in shown.err
-    granted = call(*command[1:], "--by", "ann", "-o", "json")
+    assert f"tickwork approval grant {command[-1]} --digest {digest}" in shown.err
+    assert call("approval", "show", command[-1], "-o", "json").document()["digest"] == digest
+    other = call(*command[1:], "--by", "ann", "--digest", "0" * 64)
+    assert (other.status, "has other arguments than those that ann looked at" in other.err) == (7, True)
+    assert call("approval", "deny", command[-1], "--digest", "0" * 64).status == 7
+    assert call(*command[1:], "--digest", digest[:9]).status == 2
+    granted = call(*command[1:], "--by", "ann", "--digest", digest.upper(), "-o", "json")
     assert granted.status == 0
     document = granted.document()
     assert (document["status"], document["output"]) == ("succeeded", {"result": {"city": "JFK", "n": 7}})
@@ -228,3 +233,28 @@ def test_what_became_of_every_step_is_told_once_up_to_the_last(plan: Path) -> No
     failed = call("plan", "run", "undone.toml")
     told = [line for line in failed.err.splitlines() if line.partition(":")[0] in ("a", "b", "c")]
     assert told[-2:] == ["b: failed", "c: cancelled"]
+
+
+def test_an_answer_that_changes_nothing_says_so_and_ends_well_whatever_it_answers(folder: Path) -> None:
+    (folder / "both.toml").write_text(
+        'name = "both"\n'
+        '[[steps]]\nid = "a"\nskill = "json_transform"\nparams = { value = 1, expression = "@" }\n'
+        'approval = { message = "Well?" }\n'
+        '[[steps]]\nid = "colour"\nwait = { input = { enum = ["red"] } }\n'
+        '[[steps]]\nid = "paid"\nwait = { signal = "paid" }\n'
+        '[[steps]]\nid = "end"\nwait = { signal = "end" }\n',
+        encoding="utf-8",
+    )
+    run = str(call("plan", "run", "both.toml", "-o", "json").document()["run_id"])
+    answers = (
+        ("approval", "grant", "w_", "--by", "ann"),
+        ("input", "give", "w_", '"red"'),
+        ("signal", run, "paid", "--key", "one"),
+    )
+    for words in answers:
+        first = call(*words)
+        assert (first.status, "nothing has changed" in first.err) == (6, False), words
+    for words in answers:
+        again = call(*words)
+        assert (again.status, "nothing has changed" in again.err) == (0, True), words
+        assert "status  waiting" in again.out
