@@ -31,6 +31,7 @@ from .asking import Incident, Wanted
 from .channel import SPIN_NS, Channel, ChannelClosed, ChannelSlow, Received, adopt, close_all, take_channel
 from .fingerprint import Fingerprint
 from .manifest import LLM, ModelConfig
+from .pages import enlarge
 from .ran import Ran
 from .watch import Watch
 
@@ -157,6 +158,8 @@ def load_and_answer(channel: Channel, frame: Received, make: MakeRunner, *, conf
     except TickworkError as error:
         channel.send(wire.FAILED, wire.encode_error(error))
         return
+    if confined:
+        enlarge()
     board.numbers[MEMORY] = memory = runner.memory()
     loaded = wire.Loaded(runner.fingerprint.encode(), memory, runner.take_incidents())
     if confined:

@@ -68,6 +68,35 @@ def test_what_the_runtime_reads_begins_at_a_multiple_of_64(shift: int, count: in
     assert one.tolist() == other.tolist() == list(range(count))
 
 
+NUMBERS = [0.0, -0.0, 1.5, -1e-45, 3e38, -3e38, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i4", "u1", "i8"])
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (7, 512)])
+def test_an_answer_in_kept_memory_is_the_body_of_its_array(kind: str, shape: tuple[int, ...]) -> None:
+    answer = arrays.Answer("y", np.ones(shape, kind))
+    with np.errstate(invalid="ignore", over="ignore"):
+        answer.array[...] = np.resize(np.array(NUMBERS if kind[0] == "f" else [0, 1, 127, 255]), shape).astype(kind)
+    assert answer.body() == arrays.encode_plain(["y"], [answer.array]) is not None
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("f2", 16), ("f4", 32), ("f8", 64)])
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (7, 512)])
+def test_an_answer_in_kept_memory_with_a_nan_anywhere_is_made_in_another_way(
+    kind: str, bits: int, negative: bool, shape: tuple[int, ...]
+) -> None:
+    answer = arrays.Answer("y", np.ones(shape, kind))
+    exponent = {16: 0x7C00, 32: 0x7F800000, 64: 0x7FF0000000000000}[bits]
+    for place in {0, answer.array.size - 1}:
+        for payload in (1, (exponent & -exponent) >> 1):
+            answer.array[...] = 1
+            word = exponent | payload | (1 << bits - 1 if negative else 0)
+            answer.array.reshape(-1).view(f"u{bits // 8}")[place] = word
+            assert np.isnan(answer.array.reshape(-1)[place])
+            assert answer.body() is None
+
+
 def test_joined_rows_begin_at_a_multiple_of_64() -> None:
     joined = arrays.join_rows([filled(1, (1, 3)), filled(1, (2, 3))], arrays.Room())
     assert address(joined) % 64 == 0
