@@ -74,6 +74,7 @@ class Compiled(msgspec.Struct, frozen=True):
         leaves: How often it reads something.
         kinds: What it may come to, as JSON Schema names kinds; None where that depends on what it reads.
         loops: Parts of variables that its loops go over.
+        members: Whether ``direct`` holds no index, so that whatever has all its members is an object of objects.
     """
 
     source: str
@@ -85,6 +86,7 @@ class Compiled(msgspec.Struct, frozen=True):
     leaves: int = 1
     kinds: frozenset[str] | None = None
     loops: tuple[Pattern, ...] = ()
+    members: bool = False
 
 
 def check(source: str, names: Container[str] = ("goal", "inputs", "steps")) -> None:
@@ -122,9 +124,14 @@ def evaluate(source: str, variables: Mapping[str, object]) -> Any:
 
     Law: equal variables give equal values, whatever the process, the machine or the order of keys.
     """
-    compiled = compile_expression(source)
+    return value_of(compile_expression(source), variables)
+
+
+def value_of(compiled: Compiled, variables: Mapping[str, object]) -> Any:
+    """Return what ``evaluate`` does, for an expression that is compiled already."""
     if compiled.direct:
         return _follow(compiled, variables)
+    source = compiled.source
     given = _given(compiled.paths, variables)
     _look_at_size(compiled, given)
     if any(is_several(given, pattern) for pattern in compiled.loops):
@@ -155,7 +162,7 @@ def compile_expression(source: str) -> Compiled:
     if direct:
         path = tuple(str(part) for part in takewhile(lambda part: isinstance(part, str), direct))
         _check_paths(source, (path,))
-        return Compiled(source, (path,), direct)
+        return Compiled(source, (path,), direct, members=len(path) == len(direct))
     try:
         program = _compiled(source)
         tree = read_tree(program.serialize())
@@ -279,6 +286,15 @@ def _shortest(paths: list[Path]) -> tuple[Path, ...]:
 
 
 def _follow(compiled: Compiled, variables: Mapping[str, object]) -> Any:
+    if compiled.members:
+        inner: Any = variables
+        try:
+            for member in compiled.direct:
+                inner = inner[member]
+        except (KeyError, TypeError):
+            pass  # What is not there, and why, is found out below.
+        else:
+            return inner
     found: object = variables if is_table(variables) else dict(variables)
     for part in compiled.direct:
         if isinstance(part, str):

@@ -9,7 +9,7 @@ Invariants:
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -26,6 +26,10 @@ _OPEN: Final = "${"
 _ESCAPED: Final = "$${"
 _MARK: Final = re.compile(r"""\"\"\"|'''|["'{}]""")
 _KEPT: Final = 8192
+
+
+Filled = Callable[[Mapping[str, object]], Any]
+"""A value with templates, as it comes out with some variables."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -72,6 +76,35 @@ def resolve(value: Any, variables: Mapping[str, object]) -> Any:
     if is_table(value):
         return {key: resolve(item, variables) for key, item in value.items()}
     return value
+
+
+def prepare(value: Any) -> Filled:
+    """Return a value that is to be resolved often, ready for the variables of each time.
+
+    Law: ``prepare(value)(variables)`` comes to what ``resolve(value, variables)`` does, errors among it.
+    """
+    if isinstance(value, str):
+        return _prepared(value)
+    if is_array(value):
+        items = [prepare(item) for item in value]
+        return lambda variables: [item(variables) for item in items]
+    if is_table(value):
+        members = [(key, prepare(item)) for key, item in value.items()]
+        return lambda variables: {key: item(variables) for key, item in members}
+    return lambda _: value
+
+
+def _prepared(text: str) -> Filled:
+    if "$" not in text:
+        return lambda _: text
+    try:
+        source = single(text)
+        compiled = cel.compile_expression(source) if source is not None else None
+    except ExpressionInvalid:
+        compiled = None  # It says so each time, in the place where it stands.
+    if compiled is None:
+        return lambda variables: _resolved(text, variables)
+    return lambda variables: cel.value_of(compiled, variables)
 
 
 def reads(value: Any) -> frozenset[tuple[str, str]]:

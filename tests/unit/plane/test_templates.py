@@ -1,13 +1,21 @@
 """Expressions inside of JSON."""
 
+from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tickwork.plane import templates
 from tickwork.plane.cel_bounds import MAX_WEIGHT
 from tickwork.plane.errors import ExpressionFailed, ExpressionInvalid
 from tickwork.plane.json_text import write_json
+
+
+def tables(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from("abc"), inner)
+
 
 VARIABLES: dict[str, Any] = {
     "inputs": {"city": "JFK", "n": 3, "r": 1.5, "yes": True, "none": None, "tags": ["a", "b"], "sly": "${inputs.n}"},
@@ -38,6 +46,41 @@ VARIABLES: dict[str, Any] = {
 )
 def test_a_template_becomes_its_value(text: str, value: Any) -> None:
     assert templates.resolve(text, VARIABLES) == value
+
+
+TEXTS = (
+    "plain",
+    "costs $5",
+    "$${escaped}",
+    "${inputs.n}",
+    "${inputs.city}",
+    "${inputs.tags}",
+    "${inputs.tags[1]}",
+    "${inputs.tags[2]}",
+    "${inputs.city[0]}",
+    "${inputs.city.length}",
+    "${inputs.none.x}",
+    "${inputs.absent}",
+    "${steps.load.output.rows}",
+    "${inputs.n + 1}",
+    "${1 / 0}",
+    "in ${inputs.city} for ${inputs.n} days",
+    "${1 +} and ${",
+    "${ }",
+    "${unknown.x}",
+)
+
+
+def came_to(filled: templates.Filled) -> object:
+    try:
+        return filled(VARIABLES)
+    except (ExpressionFailed, ExpressionInvalid) as error:
+        return type(error), str(error)
+
+
+@given(st.recursive(st.sampled_from(TEXTS) | st.integers() | st.none(), lambda inner: st.lists(inner) | tables(inner)))
+def test_a_prepared_value_comes_to_what_it_does_without_preparation(value: Any) -> None:
+    assert came_to(templates.prepare(value)) == came_to(partial(templates.resolve, value))
 
 
 def test_json_is_rendered_canonically_and_keys_are_no_templates() -> None:

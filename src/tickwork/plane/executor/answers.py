@@ -8,6 +8,7 @@ from ..calls import Answer, Failure
 from ..errors import SkillOutputInvalid, WaitClosed
 from . import gates, money, planning
 from .failing import call_of, end_item, end_undoing, fail_item, stop
+from .prepared import PreparedStep
 from .state import Asked, Item, OpenCall, Purpose, ScopeStatus, StepStatus, Undo
 from .values import OUTSIDE, labels_of, render, variables
 from .work import Work, failure_of, value_of
@@ -88,7 +89,7 @@ def _skill(work: Work, number: int, answer: Answer) -> None:
     if call.pin.outside:
         labels.add(OUTSIDE + call.pin.name)
     work.degraded |= item.purpose == Purpose.FALLBACK
-    _finish(work, number, answer.output, tuple(sorted(labels)))
+    _finish(work, number, step, answer.output, tuple(sorted(labels)))
 
 
 def _is_given_up(work: Work, item: Item, failure: Failure) -> bool:
@@ -107,10 +108,9 @@ def _undone(work: Work, number: int) -> None:
     end_undoing(work, item)
 
 
-def _finish(work: Work, number: int, result: bytes, labels: tuple[str, ...]) -> None:
+def _finish(work: Work, number: int, prepared: PreparedStep, result: bytes, labels: tuple[str, ...]) -> None:
     """End an item well, with what its step says that its output is."""
     item = work.items[number]
-    prepared = work.step_of(item)
     try:
         value = value_of(result)
     except (ValueError, RecursionError):
@@ -136,10 +136,11 @@ def _waited(work: Work, number: int, answer: Answer) -> None:
         fail_item(work, number, answer.failure)
         return
     labels = {*item.labels, *answer.labels}
-    wait = work.step_of(item).step.wait
+    step = work.step_of(item)
+    wait = step.step.wait
     if wait is not None and wait.kind == "signal":
         labels.add(f"{OUTSIDE}signal")
-    _finish(work, number, answer.output, tuple(sorted(labels)))
+    _finish(work, number, step, answer.output, tuple(sorted(labels)))
 
 
 def _timed_out(work: Work, number: int) -> None:

@@ -89,7 +89,7 @@ def _back_off(work: Work, number: int, rule: RetryRule, failure: Failure) -> Non
     if not delay:
         work.push_item(number)
         return
-    _set_status(work, item, StepStatus.BACKING_OFF)
+    set_status(work, item, StepStatus.BACKING_OFF)
     item.call = work.ask(Asked.BACKOFF, TIMER, TimerRequest(path, delay), path=path, item=number, attempt=item.attempt)
 
 
@@ -121,21 +121,17 @@ def _escalate(work: Work, number: int, failure: Failure) -> None:
         labels=item.labels,
         error=f"{failure.code} {failure.message}",
     )
-    _set_status(work, item, StepStatus.WAITING)
+    set_status(work, item, StepStatus.WAITING)
     item.call = work.ask(Asked.ESCALATION, APPROVAL, request, path=path, item=number, attempt=max(1, item.attempt))
 
 
-def _set_status(work: Work, item: Item, status: StepStatus) -> None:
+def set_status(work: Work, item: Item, status: StepStatus) -> None:
+    """Say how far the step of an item is; an iteration does not change its step's status."""
     if item.index < 0 and item.purpose != Purpose.COMPENSATE:
         steps = work.site(item.scope).steps
         state = steps[item.step]
         if state.status != status:
             steps[item.step] = msgspec.structs.replace(state, status=int(status))
-
-
-def set_status(work: Work, item: Item, status: StepStatus) -> None:
-    """Say how far the step of an item is; an iteration does not change its step's status."""
-    _set_status(work, item, status)
 
 
 def _not_undone(work: Work, number: int, failure: Failure) -> None:

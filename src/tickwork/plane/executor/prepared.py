@@ -39,7 +39,7 @@ class PreparedCall(msgspec.Struct, frozen=True):
     Attributes:
         effect: Its name among the effects of the run, and the skill's own where the run does not have that.
         reads: Steps whose outputs its parameters read. Order: the plan's.
-        template: The parameters as they are read once.
+        fill: Gives the parameters, for what their expressions read.
     """
 
     call: Call
@@ -48,7 +48,7 @@ class PreparedCall(msgspec.Struct, frozen=True):
     effect: str
     retry: RetryRule
     reads: tuple[int, ...]
-    template: Any = None
+    fill: templates.Filled | None = None
 
 
 class PreparedStep(msgspec.Struct, frozen=True):
@@ -136,7 +136,7 @@ class PreparedPlan:
             return PreparedCall(call, pin, title, effect, retry, ())
         template = read_json(call.params)
         reads = self._places(_steps_in(template))
-        return PreparedCall(call, pin, title, effect, retry, reads, template)
+        return PreparedCall(call, pin, title, effect, retry, reads, templates.prepare(template))
 
 
 def _steps_in(template: Any) -> frozenset[str]:

@@ -12,11 +12,11 @@ from ..errors import ExpressionFailed, OutputTooLarge
 from ..json_text import write_json
 from . import gates, money
 from .failing import call_of, end_step, fail_item, set_status
-from .prepared import PreparedCall
+from .prepared import PreparedCall, PreparedStep
 from .rows import make_rows
 from .scopes import open_scope
 from .state import Asked, Each, Item, OpenCall, Purpose, ScopeStatus, StepState, StepStatus
-from .values import error_labels, evaluate, item_labels, labels_of, render, render_text, variables
+from .values import error_labels, evaluate, fill, item_labels, labels_of, render, render_text, variables
 from .work import Work, failure_of, value_of
 
 MOST_ITERATIONS: Final = 10_000
@@ -146,9 +146,7 @@ def begin_iteration(work: Work, number: int, place: int, index: int) -> None:
 def go_on(work: Work, number: int) -> None:
     """Do what comes next for an item: find its parameters, ask who has to agree, then call, wait or begin a plan."""
     item = work.items.get(number)
-    if item is None:
-        return
-    if not _is_going(work, item):
+    if item is None or not _is_going(work, item):
         return
     if work.crowded:
         work.queue.append(number)
@@ -157,9 +155,9 @@ def go_on(work: Work, number: int) -> None:
     item.call = 0
     step = work.step_of(item)
     call = call_of(step, item)
-    if not item.params and not _find_params(work, number, item, call):
+    if not item.params and not _find_params(work, number, step, call):
         return
-    if not gates.agreed(work, number, call):
+    if not gates.agreed(work, number, step, call):
         return
     if call is not None:
         issue(work, number, call)
@@ -184,23 +182,23 @@ def end_nothing(work: Work, number: int) -> None:
     fail_item(work, number, failure_of(ExpressionFailed.code, f"step {work.path_of(from_item)} does nothing"))
 
 
-def _find_params(work: Work, number: int, item: Item, call: PreparedCall | None) -> bool:
+def _find_params(work: Work, number: int, step: PreparedStep, call: PreparedCall | None) -> bool:
     """Find what an item is called with; it fails where that comes to no value."""
-    step = work.step_of(item)
+    item = work.items[number]
     raw, reads = (call.call.params, call.reads) if call is not None else (step.step.params, step.params_reads)
     told: tuple[str, ...] = ()
     if call is not None and item.purpose == Purpose.FALLBACK and b"error" in call.call.params:
         # What failed says so in its own words, which may be anybody's.
         told = error_labels(work, item)
-    item.labels = item_labels(work, item, reads, told)
-    if call is not None and call.call.static:
+    item.labels = item_labels(work, item, step, reads, told)
+    if call is not None and call.fill is None:
         item.params = raw
         return True
     given = variables(work, item.scope, reads, item)
     if item.purpose == Purpose.COMPENSATE:
         given["result"] = msgspec.json.decode(item.result)
         item.labels = tuple(sorted({*item.labels, *work.step(item.scope, item.step).labels}))
-    found = render(call.template if call is not None else value_of(raw), given)
+    found = fill(call.fill, given) if call is not None and call.fill is not None else render(value_of(raw), given)
     if not isinstance(found, bytes):
         fail_item(work, number, found)
         return False
@@ -242,7 +240,8 @@ def try_held(work: Work) -> bool:
 def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> None:
     item = work.item(number)
     step = work.step_of(item).step
-    cache_key, cache_ms = "", step.cache_ms if item.purpose == Purpose.STEP else 0
+    for_step = item.purpose == Purpose.STEP
+    cache_key, cache_ms = "", step.cache_ms if for_step else 0
     if cache_ms:
         found = _cache_key(work, item)
         if not isinstance(found, str):
@@ -252,7 +251,7 @@ def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> Non
     money.reserve(work, item.scope, item.step, cost)
     work.scope(item.scope).busy += 1
     item.attempt += 1
-    own = step.timeout_ms if item.purpose == Purpose.STEP else 0
+    own = step.timeout_ms if for_step else 0
     asked = SkillCall(
         0,
         work.path_of(item),
@@ -267,7 +266,7 @@ def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> Non
         cost.micros,
         item.approved_by,
     )
-    undoable = step.compensate is not None and item.purpose == Purpose.STEP
+    undoable = for_step and step.compensate is not None
     open_ = OpenCall(Asked.SKILL, number, item.scope, item.step, item.index, undoable, cost.micros, cost.tokens)
     item.call = work.call(call.effect, asked, open_)
     set_status(work, item, StepStatus.RUNNING)

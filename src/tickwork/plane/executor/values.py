@@ -7,12 +7,14 @@ Invariants:
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 from .. import cel, templates
 from ..calls import MAX_OUTPUT_BYTES, Failure
 from ..errors import ExpressionFailed, ExpressionInvalid, OutputTooLarge
 from ..json_text import write_json
+from .prepared import PreparedStep
 from .state import Item, Purpose, StepStatus
 from .work import Work, failure_of, value_of
 
@@ -79,9 +81,10 @@ def labels_of(work: Work, number: int, reads: Iterable[int], *more: Iterable[str
     return tuple(sorted(found)) if found else ()
 
 
-def item_labels(work: Work, item: Item, reads: Iterable[int], more: Iterable[str] = ()) -> tuple[str, ...]:
+def item_labels(
+    work: Work, item: Item, step: PreparedStep, reads: tuple[int, ...], more: tuple[str, ...]
+) -> tuple[str, ...]:
     """Return where parameters of an item come from, and whether they are used at all. Order: sorted."""
-    step = work.step_of(item)
     reads = (*reads, *step.when_reads)
     if item.index < 0:
         return labels_of(work, item.scope, reads, more)
@@ -123,8 +126,13 @@ def evaluate(source: str, given: dict[str, Any]) -> Any:
 
 def render(template: Any, given: dict[str, Any]) -> bytes | Failure:
     """Return a value as JSON, with the expressions in its texts replaced, or the failure they came to."""
+    return fill(partial(templates.resolve, template), given)
+
+
+def fill(filled: templates.Filled, given: dict[str, Any]) -> bytes | Failure:
+    """Return as JSON what a prepared value comes to, or the failure it came to."""
     try:
-        raw = write_json(templates.resolve(template, given))
+        raw = write_json(filled(given))
     except (ExpressionFailed, ExpressionInvalid) as error:
         return _came_to_nothing(error)
     except (ValueError, RecursionError) as error:

@@ -252,7 +252,8 @@ class Work:
         name = effect if effect in skills else effect.partition("#")[0]
         self.outbox.call(name, codec.encode(call))
         self.calls[number] = open_
-        self.note(call.path, "called", call=call, effect=name)
+        if self.notes is not None:
+            self.note(call.path, "called", call=call, effect=name)
         return number
 
     def ask(
