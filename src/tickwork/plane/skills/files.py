@@ -12,6 +12,7 @@ from ..calls import MAX_OUTPUT_BYTES
 from ..errors import SkillFailed, SkillInputInvalid
 from ..json_text import read_json, write_json
 from .configuration import NoKeys, read_keys
+from .file_types import type_of
 from .folders import Folders
 from .granting import part_of
 from .shapes import ModelShape
@@ -97,7 +98,7 @@ class FileRead:
         made: dict[str, Any] = {"path": given.path, "size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
         if given.format == "artifact":
             name = given.path.rpartition("/")[2]
-            kept = context.artifacts.put(name, "application/octet-stream", raw)
+            kept = context.artifacts.put(name, type_of(name, raw), raw)
             context.kept.append(kept)
             return {**made, "artifact": kept.digest.hex()}
         return {**made, given.format: _content(given, raw)}

@@ -72,8 +72,8 @@ class Folders:
             PathRefused: TW7025, it lies nowhere that may be read, or is no plain file.
             SkillFailed: TW7008, it is not there. OutputTooLarge: TW7029.
         """
-        root, parts = self._place(path, self._read, "read")
-        with _told(path), _opened(root, parts) as file:
+        root, parts, grant = self._place(path, self._read, "read")
+        with _told(path, root, grant), _opened(root, parts) as file:
             raw = file.read(most_bytes + 1)
         if len(raw) > most_bytes:
             raise OutputTooLarge(f"{path} has more than {most_bytes:,} bytes")
@@ -88,9 +88,9 @@ class Folders:
         Raises:
             PathRefused: TW7025. SkillFailed: TW7008. OutputTooLarge: TW7029, there are more than can be listed.
         """
-        root, parts = self._place(path, self._read, "read")
+        root, parts, grant = self._place(path, self._read, "read")
         found = list[Entry]()
-        with _told(path):
+        with _told(path, root, grant):
             for inner, size in _walk(root, parts):
                 if fits(inner, pattern):
                     found.append(Entry(f"{path.rstrip('/')}/{inner}" if path not in ("", ".") else inner, size))
@@ -107,27 +107,31 @@ class Folders:
         Raises:
             PathRefused: TW7025. SkillFailed: TW7008, the disk takes it not.
         """
-        root, parts = self._place(path, self._write, "written")
+        root, parts, grant = self._place(path, self._write, "written")
         if not parts:
             raise PathRefused(f"{path} is a folder")
-        with _told(path):
+        with _told(path, root, grant):
             (_write_within if WITHIN else _write_by_path)(root, parts, body, f".{mark[:16]}.partial")
 
-    def _place(self, path: str, granted: tuple[str, ...], verb: str) -> tuple[Path, tuple[str, ...]]:
-        """Return the granted folder that a path lies in, and its parts below that. The narrowest grant is taken."""
+    def _place(self, path: str, granted: tuple[str, ...], verb: str) -> tuple[Path, tuple[str, ...], str]:
+        """Return the granted folder that a path lies in, its parts below that, and how the profile spells the folder.
+
+        The narrowest grant is taken.
+        """
         wanted = _parts(path)
-        best: tuple[int, Path, tuple[str, ...]] | None = None
+        best: tuple[int, Path, tuple[str, ...], str] | None = None
         for grant in granted:
             above = _parts(grant, own=True)
             if wanted[: len(above)] == above and path.startswith("/") == grant.startswith("/"):
-                best = max(best or (-1, self._project, ()), (len(above), self._project / grant, wanted[len(above) :]))
+                below = wanted[len(above) :]
+                best = max(best or (-1, self._project, (), ""), (len(above), self._project / grant, below, grant))
         if best is None:
             raise PathRefused(
                 f"{path} may not be {verb}",
                 why="the agent's files are those in the folders that its profile grants",
                 fix=f"add a folder to `{'read' if verb == 'read' else 'write'}` in the grants of the profile",
             )
-        return best[1], best[2]
+        return best[1:]
 
 
 def fits(path: str, pattern: str) -> bool:
@@ -194,11 +198,17 @@ def _check_part(path: str, part: str) -> None:
 
 
 @contextmanager
-def _told(path: str) -> Generator[None]:
-    """Turn what the system says into errors that name the path as it was given, and no other."""
+def _told(path: str, root: Path, grant: str) -> Generator[None]:
+    """Turn what the system says into errors that name the path as it was given, or the grant as the profile spells it.
+
+    No other place is named: what lies elsewhere on this machine is nobody's business.
+    """
     try:
         yield
     except FileNotFoundError:
+        if not root.exists():
+            text = f"the folder {grant} is not there, which the profile grants: make it, such as with `mkdir {grant}`"
+            raise _failed(text) from None
         raise _failed(f"{path} is not there") from None
     except (NotADirectoryError, IsADirectoryError):
         raise _failed(f"{path} is not what it is taken for: a file, or a folder") from None
@@ -331,6 +341,7 @@ def _write_within(root: Path, parts: tuple[str, ...], body: bytes, partial: str)
 
 
 def _write_by_path(root: Path, parts: tuple[str, ...], body: bytes, partial: str) -> None:
+    os.stat(root)  # A granted folder is a person's to make.
     whole = _looked_at(root, parts)
     whole.parent.mkdir(parents=True, exist_ok=True)
     whole = _looked_at(root, parts)

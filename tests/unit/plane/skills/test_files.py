@@ -102,7 +102,9 @@ def test_a_file_becomes_an_artifact(project: Path) -> None:
         shelf = ArtifactShelf(store, Folder(project / "kept"), CLOCK)
         made = answer("file_read", given, GRANTS, project=project, artifacts=shelf.of("run-1", "load"))
         assert made.failure is None
-        assert [(one.name, one.size) for one in made.artifacts] == [("b.bin", MAX_OUTPUT_BYTES + 1)]
+        assert [(one.name, one.mime, one.size) for one in made.artifacts] == [
+            ("b.bin", "text/plain", MAX_OUTPUT_BYTES + 1)
+        ]
         assert shelf.get(made.artifacts[0].digest) == b"x" * (MAX_OUTPUT_BYTES + 1)
         assert made.artifacts[0].digest.hex().encode() in made.output
         with Server(reply(b"png", "content-type: image/png")) as server:

@@ -42,6 +42,19 @@ def test_what_is_granted_is_read(project: Path) -> None:
     assert Folders(project, write=("docs",)).read("docs/a.md", 100) == b"alpha"
 
 
+def test_a_granted_folder_that_is_not_there_is_named_and_how_to_make_it(project: Path) -> None:
+    files = Folders(project, read=("texts",), write=("reports/day",))
+    told = "the folder reports/day is not there, which the profile grants: make it, such as with `mkdir reports/day`"
+    with pytest.raises(SkillFailed, match=told):
+        files.write("reports/day/a.md", b"x", mark="m")
+    assert not (project / "reports").exists()
+    for wanted in (lambda: files.read("texts/a.md", 9), lambda: files.list("texts")):
+        with pytest.raises(SkillFailed, match="the folder texts is not there"):
+            wanted()
+    with pytest.raises(SkillFailed, match=r": docs/none/a\.md is not there"):
+        Folders(project, read=("docs",)).read("docs/none/a.md", 9)
+
+
 OUTSIDE = """
 secret.txt docs/../secret.txt ../outside.txt docs/../../outside.txt /etc/passwd docs docs/ . / ~/x
 docs\\..\\secret.txt docs/..\\secret.txt C:\\Windows C:/Windows //server/share \\\\server\\share docs/a.md:stream
