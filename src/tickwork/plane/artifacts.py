@@ -213,9 +213,9 @@ class ArtifactShelf:
         """Return kept bytes, compared with their digest.
 
         Raises:
-            ArtifactNotFound: TW7027, there are none, or they are damaged.
+            ArtifactNotFound: TW7027, there are none, they are damaged, or another tenant's alone.
         """
-        body = self._bytes.get(digest) if len(digest) == 32 else None
+        body = self._bytes.get(digest) if self._has(digest) else None
         if body is None:
             raise ArtifactNotFound(
                 f"there is no artifact with the digest {digest.hex()[:16]}",
@@ -229,6 +229,12 @@ class ArtifactShelf:
                 fix="put the file back from a copy, or run again what has left it: equal bytes mend it",
             )
         return body
+
+    def _has(self, digest: bytes) -> bool:
+        """Return whether the tenant has left such bytes: they lie there once, whosever they are."""
+        own = select(artifact.c.id).where(artifact.c.tenant_id == self._tenant, artifact.c.digest == digest).limit(1)
+        with self._store.reading() as connection:
+            return len(digest) == 32 and connection.execute(own).first() is not None
 
     def list(self, wanted: Wanted = ANY, *, most: int = MOST) -> list[Artifact]:
         """Return artifacts. Order: newest first, ties by id."""

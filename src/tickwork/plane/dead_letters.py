@@ -76,7 +76,11 @@ class DeadLetters:
         with self._store.begin() as connection:
             found = connection.execute(
                 update(dead_letter)
-                .where(dead_letter.c.run_id == run_id, dead_letter.c.status == OPEN)
+                .where(
+                    dead_letter.c.tenant_id == self._tenant,
+                    dead_letter.c.run_id == run_id,
+                    dead_letter.c.status == OPEN,
+                )
                 .values(status=status, by=by, settled_us=now)
                 .returning(dead_letter.c.id)
             ).all()
@@ -85,4 +89,5 @@ class DeadLetters:
                 raise RunNotFound(f"the run {run_id} was not set aside", fix=fix)
             ended = None if becomes == QUEUED else now
             values = {"status": becomes, "attempts": 0, "ended_us": ended}
-            connection.execute(update(run).where(run.c.id == run_id, run.c.status == DEAD).values(**values))
+            own = (run.c.tenant_id == self._tenant, run.c.id == run_id, run.c.status == DEAD)
+            connection.execute(update(run).where(*own).values(**values))

@@ -21,12 +21,14 @@ SOURCE: Final = "operator"
 
 _NEW: Final = Statement(
     select(orders.c.id, orders.c.body)
-    .where(orders.c.run_id == bindparam("wanted"), orders.c.taken_us.is_(None))
+    .where(
+        orders.c.tenant_id == bindparam("tenant"), orders.c.run_id == bindparam("wanted"), orders.c.taken_us.is_(None)
+    )
     .order_by(orders.c.given_us, orders.c.id)
 )
 _TAKEN: Final = Statement(
     update(orders)
-    .where(orders.c.id == bindparam("wanted"))
+    .where(orders.c.tenant_id == bindparam("tenant"), orders.c.id == bindparam("wanted"))
     .values(taken_us=bindparam("now"), tick=bindparam("at"))
     .returning(orders.c.id)
 )
@@ -91,9 +93,10 @@ class Orders:
     def new(self, run_id: str) -> list[Given]:
         """Return the orders that a run has not taken. Order: as given."""
         with self._store.reading_quickly() as database:
-            return [Given(row[0], row[1]) for row in _NEW(database, wanted=run_id)]
+            return [Given(row[0], row[1]) for row in _NEW(database, tenant=self._tenant, wanted=run_id)]
 
     def taken(self, given: Given, tick: int) -> None:
         """Note that an order enters with a tick: within the transaction that keeps the tick's frame."""
         with self._store.writing_quickly(durable=False) as database:
-            _TAKEN(database, wanted=given.id, now=self._store.clock.now_us(), at=tick)
+            now = self._store.clock.now_us()
+            _TAKEN(database, tenant=self._tenant, wanted=given.id, now=now, at=tick)

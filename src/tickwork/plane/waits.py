@@ -17,8 +17,8 @@ from .calls import ApprovalDecision, ApprovalRequest, Failure
 from .errors import KeyReused, SkillInputInvalid, SkillTimeout, WaitClosed, WaitNotFound
 from .json_text import read_json, write_json
 from .store.runs import OPEN as OPEN_RUNS
-from .store.runs import Runs
-from .store.sql import Connection, RowMapping, delete, insert, select, update
+from .store.runs import Runs, run_unknown
+from .store.sql import ColumnElement, Connection, RowMapping, delete, insert, select, update
 from .store.store import Store
 from .store.tables import TENANT, approval, run, signal, vote, wait
 
@@ -116,7 +116,11 @@ class Waits:
     # What a run does.
 
     def look(self, run_id: str, effect: str, new: NewWait) -> Looked:
-        """Return how the wait of an effect stands; it is opened where it was not yet."""
+        """Return how the wait of an effect stands; it is opened where it was not yet.
+
+        Raises:
+            RunNotFound: TW7011, it is another tenant's.
+        """
         with self._store.begin(durable=False) as connection:
             row = self._row(connection, run_id, effect)
             if row is None:
@@ -137,7 +141,13 @@ class Waits:
 
     def _row(self, connection: Connection, run_id: str, effect: str) -> RowMapping | None:
         found = connection.execute(select(wait).where(wait.c.run_id == run_id, wait.c.effect == effect))
-        return found.mappings().one_or_none()
+        row = found.mappings().one_or_none()
+        if row is not None and row["tenant_id"] != self._tenant:
+            raise run_unknown(run_id)
+        return row
+
+    def _own(self, run_id: str) -> list[ColumnElement[bool]]:
+        return [wait.c.tenant_id == self._tenant, wait.c.run_id == run_id]
 
     def _open(self, connection: Connection, run_id: str, effect: str, new: NewWait) -> None:
         now, key = self._store.clock.now_us(), wait_id(run_id, effect)
@@ -239,30 +249,30 @@ class Waits:
 
     def losses(self, run_id: str, prefix: str) -> int:
         """Return how many answers about a lost call have been acted upon."""
-        used = select(wait.c.id).where(wait.c.run_id == run_id, wait.c.effect.startswith(prefix), wait.c.name == USED)
+        used = select(wait.c.id).where(*self._own(run_id), wait.c.effect.startswith(prefix), wait.c.name == USED)
         with self._store.reading() as connection:
             return len(connection.scalars(used).all())
 
     def use(self, run_id: str, effect: str) -> None:
         """Note that an answer was acted upon, so that it counts for nothing that comes later."""
         with self._store.begin() as connection:
-            where = (wait.c.run_id == run_id, wait.c.effect == effect)
+            where = (*self._own(run_id), wait.c.effect == effect)
             connection.execute(update(wait).where(*where).values(name=USED))
 
     def changed(self, run_id: str, effects: Collection[str]) -> set[str]:
         """Return those of a run's parked effects that it is worth looking at again."""
         with self._store.reading() as connection:
-            closed = select(wait.c.effect).where(wait.c.run_id == run_id, wait.c.status != OPEN)
+            closed = select(wait.c.effect).where(*self._own(run_id), wait.c.status != OPEN)
             names = select(signal.c.name).where(signal.c.run_id == run_id, signal.c.wait_id.is_(None))
             heard = select(wait.c.effect).where(
-                wait.c.run_id == run_id, wait.c.status == OPEN, wait.c.kind == SIGNAL, wait.c.name.in_(names)
+                *self._own(run_id), wait.c.status == OPEN, wait.c.kind == SIGNAL, wait.c.name.in_(names)
             )
             found = {*connection.scalars(closed), *connection.scalars(heard)}
         return found & set(effects)
 
     def cancel(self, run_id: str, effects: Collection[str] | None = None) -> None:
         """Close waits that nobody wants an answer to any more; all of a run's where none are named."""
-        where = [wait.c.run_id == run_id, wait.c.status == OPEN]
+        where = [*self._own(run_id), wait.c.status == OPEN]
         if effects is not None:
             where.append(wait.c.effect.in_(list(effects)))
         with self._store.begin(durable=False) as connection:
@@ -396,8 +406,6 @@ def check_run_open(connection: Connection, run_id: str, tenant: str) -> None:
     """
     found = connection.execute(select(run.c.status).where(run.c.tenant_id == tenant, run.c.id == run_id)).first()
     if found is None:
-        from .store.runs import run_unknown
-
         raise run_unknown(run_id)
     if found.status not in OPEN_RUNS:
         raise WaitClosed(

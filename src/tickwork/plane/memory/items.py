@@ -249,6 +249,10 @@ class Memory:
                 connection.execute(update(memory_item).where(c.id == key).values(**values))
         return len(todo)
 
+    def _turn(self, key: str) -> str:
+        """Return the id of what was said under a key: what another profile says under the same one is another."""
+        return "t" + hashlib.sha256("\0".join((self.tenant, self.profile, key)).encode()).hexdigest()[:23]
+
     def _id(self, kind: str, digest: bytes) -> str:
         whole = "\0".join((self.tenant, self.profile, kind, digest.hex()))
         return "m" + hashlib.sha256(whole.encode()).hexdigest()[:23]
@@ -272,8 +276,12 @@ class Memory:
     # What was said.
 
     def say(self, key: str, role: str, said: str, source: Source = NOWHERE, *, thread: str = "default") -> None:
-        """Keep something that was said. Law: saying it again under the same key changes nothing."""
-        c = conversation.c
+        """Keep something that was said. Law: saying it again under the same key changes nothing.
+
+        Args:
+            key: Unique in the profile.
+        """
+        c, key = conversation.c, self._turn(key)
         with self.store.begin() as connection:
             if connection.execute(select(c.id).where(c.id == key)).first() is None:
                 row = {"id": key, "tenant_id": self.tenant, "profile": self.profile, "thread": thread, "role": role}

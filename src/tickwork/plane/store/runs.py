@@ -9,7 +9,7 @@ Invariants:
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -127,6 +127,7 @@ class Progress(msgspec.Struct, frozen=True):
 _RUN: Final = tables.run
 _COLUMNS: Final = tuple(_RUN.c)
 _ADD: Final = Statement(insert(_RUN).values({column.name: bindparam(column.name) for column in _COLUMNS}))
+assert _ADD.names == RunRow.__struct_fields__, "a row is written as it is"
 _BY_KEY: Final = Statement(
     select(*_COLUMNS).where(_RUN.c.tenant_id == bindparam("tenant"), _RUN.c.key == bindparam("wanted"))
 )
@@ -135,7 +136,7 @@ _BY_ID: Final = Statement(
 )
 _CLAIM: Final = Statement(
     update(_RUN)
-    .where(_RUN.c.id == bindparam("wanted"), _RUN.c.fence == bindparam("seen"))
+    .where(_RUN.c.tenant_id == bindparam("tenant"), _RUN.c.id == bindparam("wanted"), _RUN.c.fence == bindparam("seen"))
     .values(
         status=RUNNING,
         reason="",
@@ -157,7 +158,7 @@ _RENEW: Final = Statement(
 )
 _LET_GO: Final = Statement(
     update(_RUN)
-    .where(_RUN.c.id == bindparam("wanted"), _RUN.c.fence == bindparam("held"))
+    .where(_RUN.c.tenant_id == bindparam("tenant"), _RUN.c.id == bindparam("wanted"), _RUN.c.fence == bindparam("held"))
     .values(
         {
             _RUN.c.lease_owner: "",
@@ -169,21 +170,35 @@ _LET_GO: Final = Statement(
     )
     .returning(_RUN.c.awake)
 )
+_NEW: Final = tuple(f"new_{name}" for name in Progress.__struct_fields__)
 _NOTE: Final = Statement(
     update(_RUN)
-    .where(_RUN.c.id == bindparam("wanted"), _RUN.c.fence == bindparam("held"))
+    .where(_RUN.c.tenant_id == bindparam("tenant"), _RUN.c.id == bindparam("wanted"), _RUN.c.fence == bindparam("held"))
     .values({_RUN.c[name]: bindparam(f"new_{name}") for name in Progress.__struct_fields__})
     .returning(_RUN.c.awake)
 )
 _WAKE: Final = Statement(
-    update(_RUN).where(_RUN.c.id == bindparam("wanted")).values(awake=_RUN.c.awake + 1).returning(_RUN.c.id)
+    update(_RUN)
+    .where(_RUN.c.tenant_id == bindparam("tenant"), _RUN.c.id == bindparam("wanted"))
+    .values(awake=_RUN.c.awake + 1)
+    .returning(_RUN.c.id)
 )
 _WOKEN: Final = Statement(
-    select(_RUN.c.id).where(_RUN.c.lease_owner == bindparam("owner"), _RUN.c.lease_owner != "", _RUN.c.awake > 0)
+    select(_RUN.c.id).where(
+        _RUN.c.tenant_id == bindparam("tenant"),
+        _RUN.c.lease_owner == bindparam("owner"),
+        _RUN.c.lease_owner != "",
+        _RUN.c.awake > 0,
+    )
 )
 _LOWER: Final = Statement(
     update(_RUN)
-    .where(_RUN.c.lease_owner == bindparam("owner"), _RUN.c.lease_owner != "", _RUN.c.awake > 0)
+    .where(
+        _RUN.c.tenant_id == bindparam("tenant"),
+        _RUN.c.lease_owner == bindparam("owner"),
+        _RUN.c.lease_owner != "",
+        _RUN.c.awake > 0,
+    )
     .values(awake=0)
     .returning(_RUN.c.id)
 )
@@ -215,7 +230,7 @@ class Runs:
                 if rows:
                     return _same(_row(rows[0]), fingerprint), False
             row = self._new_row(database, new, fingerprint, owner)
-            _ADD(database, **cast(dict[str, Value], msgspec.structs.asdict(row)))
+            database.query(_ADD.text, msgspec.structs.astuple(row))
             return row, True
 
     def _new_row(self, database: Database, new: NewRun, fingerprint: bytes, owner: str) -> RunRow:
@@ -355,6 +370,7 @@ class Runs:
                 raise run_ended(found)
             claimed = _CLAIM(
                 database,
+                tenant=self._tenant,
                 wanted=run_id,
                 seen=found.fence,
                 owner=owner,
@@ -382,7 +398,7 @@ class Runs:
             RunBusy: TW7028, it is another process's by now.
         """
         with self._writing(durable=durable, single=True) as database:
-            rows = _NOTE(database, wanted=run.id, held=run.fence, **_values(progress))
+            rows = _NOTE(database, tenant=self._tenant, wanted=run.id, held=run.fence, **_values(progress))
         if not rows:
             raise run_busy(run)
         return bool(rows[0][0])
@@ -395,7 +411,8 @@ class Runs:
         """
         ended = None if progress.status in OPEN else self._store.clock.now_us()
         with self._writing(durable=durable, single=True) as database:
-            rows = _LET_GO(database, wanted=run.id, held=run.fence, ended=ended, **_values(progress))
+            own: dict[str, Value] = {"tenant": self._tenant, "wanted": run.id, "held": run.fence}
+            rows = _LET_GO(database, **own, ended=ended, **_values(progress))
         if not rows:
             raise run_busy(run)
         return bool(rows[0][0])
@@ -404,15 +421,15 @@ class Runs:
         """Have runs looked at that wait for something: within the transaction that changes what they wait for."""
         with self._writing(durable=True) as database:
             for run_id in run_ids:
-                _WAKE(database, wanted=run_id)
+                _WAKE(database, tenant=self._tenant, wanted=run_id)
 
     def woken(self, owner: str) -> list[str]:
         """Return the runs of an owner that were woken since they were claimed or this was asked last."""
         with self._store.reading_quickly() as database:
-            if not _WOKEN(database, owner=owner):
+            if not _WOKEN(database, tenant=self._tenant, owner=owner):
                 return []
         with self._writing(durable=False) as database:
-            return [row[0] for row in _LOWER(database, owner=owner)]
+            return [row[0] for row in _LOWER(database, tenant=self._tenant, owner=owner)]
 
     def _writing(self, *, durable: bool, single: bool = False) -> AbstractContextManager[Database]:
         return self._store.writing_quickly(durable=durable, single=single)
@@ -434,7 +451,7 @@ def _same(found: RunRow, fingerprint: bytes) -> RunRow:
 
 
 def _values(progress: Progress) -> dict[str, Value]:
-    return {f"new_{name}": value for name, value in msgspec.structs.asdict(progress).items()}
+    return dict(zip(_NEW, msgspec.structs.astuple(progress), strict=True))
 
 
 def run_unknown(wanted: str, found: Sequence[str] = ()) -> RunNotFound:
