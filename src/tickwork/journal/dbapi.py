@@ -135,6 +135,8 @@ class Database:
             else:
                 self._connection.pragma("query_only", 1)
                 self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        # One for all statements, for none stays open: their rows are fetched at once.
+        self._cursor = self._connection.cursor()
         self._durable = write
 
     def _wait(self, times: int) -> bool:
@@ -177,13 +179,13 @@ class Database:
         Raises:
             JournalBusy: TW2003, another process has been writing for too long.
         """
-        if os.path.exists(self._wanted):
+        if os.access(self._wanted, os.F_OK):  # Of all ways to ask, the quickest: every transaction does.
             self._let_others_go()
         if durable != self._durable:
             self._connection.pragma("synchronous", "full" if durable else "normal")
             self._durable = durable
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._cursor.execute("BEGIN IMMEDIATE")
         except apsw.BusyError:
             raise store_busy(self.path) from None
         finally:
@@ -199,25 +201,25 @@ class Database:
 
     def begin_reading(self) -> None:
         """Begin a transaction that reads: all of it sees the database as it is at its first statement."""
-        self._connection.execute("BEGIN")
+        self._cursor.execute("BEGIN")
 
     def commit(self) -> None:
         """End the transaction, if there is one, and keep what it wrote."""
         if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+            self._cursor.execute("COMMIT")
 
     def rollback(self) -> None:
         """End the transaction, if there is one, and undo what it wrote."""
         if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            self._cursor.execute("ROLLBACK")
 
     def query(self, statement: str, bindings: Sequence[Value] = ()) -> list[Row]:
         """Run one statement and return its rows."""
-        return self._connection.execute(statement, bindings).fetchall()
+        return self._cursor.execute(statement, bindings).fetchall()
 
     def run_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
         """Run one statement for each of some rows."""
-        self._connection.executemany(statement, rows)
+        self._cursor.executemany(statement, rows)
 
     def script(self, statements: str) -> None:
         """Run several statements."""

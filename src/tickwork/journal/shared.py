@@ -233,13 +233,18 @@ class SharedJournals:
 
     # Journals.
 
-    def create(self, run: str, header: bytes, environment: bytes, contents: Sequence[bytes] = ()) -> "SharedJournal":
+    def create(
+        self, run: str, header: bytes, environment: bytes, contents: Sequence[bytes] = (), *, fresh: bool = False
+    ) -> "SharedJournal":
         """Return a new journal, held for writing. The next flush, of whatever run, keeps it.
+
+        Args:
+            fresh: The id was made just now, so that nobody else can have it.
 
         Raises:
             JournalExists: TW2002; where two processes make it at once, the later one's flush raises it.
         """
-        if self._find(run) is not None:
+        if not fresh and self._find(run) is not None:
             raise run_exists(run, self.path)
         journal = SharedJournal(self, run, None, 1, (header, environment))
         for body in contents:

@@ -153,7 +153,9 @@ class Engine:
             environment = msgspec.structs.replace(
                 new_environment(self._options, parent=new.parent_id if new.relation == "rerun" else ""), run_id=row.id
             )
-            journal = self.store.journals.create(row.id, codec.encode(header), codec.encode(environment))
+            journal = self.store.journals.create(
+                row.id, codec.encode(header), codec.encode(environment), fresh=not new.run_id
+            )
             if work:
                 try:
                     dispatch = self._dispatch(row, header, assignment)

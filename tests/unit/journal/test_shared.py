@@ -136,6 +136,14 @@ def test_a_run_is_made_once(journals: SharedJournals, path: Path) -> None:
             there.flush()
 
 
+def test_an_id_said_to_be_fresh_that_is_not_is_refused_by_the_flush(journals: SharedJournals) -> None:
+    fill(journals.create("r_1", HEADER, ENVIRONMENT), 1)
+    journals.flush()
+    other = journals.create("r_1", HEADER, ENVIRONMENT, fresh=True)
+    with pytest.raises(JournalExists):
+        other.flush()
+
+
 def test_what_is_not_there_is_said_so(journals: SharedJournals, tmp_path: Path) -> None:
     for write in (False, True):
         with pytest.raises(JournalNotFound, match="r_9"):

@@ -19,7 +19,7 @@ class Statement:
         names = getattr(compiled, "positiontup", None)
         assert names is not None
         self.text: Final = str(compiled)
-        self._names: Final[tuple[str, ...]] = tuple(names)
+        self.names: Final[tuple[str, ...]] = tuple(names)
         self._known: Final[dict[str, Value]] = {
             name: value for name, value in (compiled.params or {}).items() if value is not None
         }
@@ -27,4 +27,4 @@ class Statement:
     def __call__(self, database: Database, **values: Value) -> list[Row]:
         """Run it within a transaction of ``database``; return its rows."""
         known = self._known
-        return database.query(self.text, [values[name] if name in values else known[name] for name in self._names])
+        return database.query(self.text, [values[name] if name in values else known[name] for name in self.names])

@@ -17,7 +17,7 @@ from ...clock import Clock
 from ...errors import JournalBusy, JournalDamaged, JournalFormat, JournalNotFound, JournalWriteFailed, TickworkError
 from ...journal import dbapi
 from ...journal.dbapi import Database, Session
-from ...journal.shared import SharedJournals, Transaction
+from ...journal.shared import SharedJournals
 from ..errors import StoreFailed, StoreFormat
 from . import schema
 from .sql import Connection, Engine, OperationalError, StaticPool, create_engine
@@ -93,7 +93,7 @@ class Store:
             single: At most one statement of the block writes, so that nothing has to be undone where it is the one
                 that fails.
         """
-        return _Writing(self.path, self.journals.transaction(durable=durable, single=single))
+        return _Writing(self.path, self.journals, durable, single)
 
     @contextmanager
     def reading_quickly(self) -> Generator[Database]:
@@ -206,22 +206,24 @@ def _of_store(error: BaseException, path: Path) -> TickworkError | None:
 class _Writing(AbstractContextManager[Database]):
     """A transaction whose errors are the store's. It is no generator, for every step of a run pays for it."""
 
-    __slots__ = ("_path", "_transaction")
+    __slots__ = ("_durable", "_journals", "_path", "_single")
 
-    def __init__(self, path: Path, transaction: Transaction) -> None:
+    def __init__(self, path: Path, journals: SharedJournals, durable: bool, single: bool) -> None:
         self._path = path
-        self._transaction = transaction
+        self._journals = journals
+        self._durable = durable
+        self._single = single
 
     def __enter__(self) -> Database:
         try:
-            return self._transaction.__enter__()
+            return self._journals.enter(durable=self._durable, single=self._single)
         except TickworkError as error:
             self._tell(error)
             raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            self._transaction.__exit__(kind, error, at)
+            self._journals.leave(durable=self._durable, single=self._single, failed=kind is not None)
         except TickworkError as failed:
             self._tell(failed)
             raise
