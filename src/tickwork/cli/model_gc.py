@@ -33,7 +33,12 @@ def gc(
     found = open_store(store).gc(keep)
     if output == "text":
         versions = ", ".join(found.versions) or "none"
-        write_facts([("versions", versions), ("files", found.files), ("bytes", f"{found.size:,}")])
+        facts: list[tuple[str, object]] = [("versions", versions), ("files", found.files)]
+        facts.append(("bytes", f"{found.size:,}"))
+        if found.unread:
+            facts.append(("unread", f"{', '.join(found.unread)}; no file goes before: tickwork model verify"))
+        write_facts(facts)
     else:
-        write_document({"removed": list(found.versions), "files": found.files, "bytes": found.size}, output)
+        removed = {"removed": list(found.versions), "files": found.files, "bytes": found.size}
+        write_document({**removed, "unread": list(found.unread)}, output)
     return 0

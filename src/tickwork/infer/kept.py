@@ -44,8 +44,11 @@ class Collected(msgspec.Struct, frozen=True):
         versions: ``NAME:VERSION``. Order: by name, then oldest first.
         files: How many.
         size: Units: bytes.
+        unread: ``NAME:VERSION`` of models of which nobody can say what files they need; while there are any, no file
+            is removed. Order: as versions.
     """
 
     versions: tuple[str, ...] = ()
     files: int = 0
     size: int = 0
+    unread: tuple[str, ...] = ()

@@ -495,35 +495,37 @@ class ModelStore:
 
     def _drop(self, index: Index, gone: Iterable[Line]) -> Collected:
         """Take versions out of the index, and remove the files that are then no model's. The caller holds the lock."""
-        gone = sorted(gone, key=lambda line: (line.name, line.tag))
+        gone = list(gone)
         index = index.without(*gone)
         self._write(index)
         self._shelf.clear_stages()
         for half in self.folder.glob(f".{INDEX_FILE}.*"):
             remove_file(half)
         versions = tuple(f"{line.name}:{line.tag}" for line in gone)
-        needed = self._needed(index)
+        needed, unread = self._needed(index)
         files = size = 0
-        for path in self._shelf.all() if needed is not None else ():
-            if path.name not in (needed or ()):
+        for path in self._shelf.all() if not unread else ():
+            if path.name not in needed:
                 with contextlib.suppress(OSError):
                     length = path.lstat().st_size
                     remove_file(path)
                     files, size = files + 1, size + length
         self._unpacked.clear({line.hex for line in index.versions()})
-        return Collected(versions, files, size)
+        left = tuple(f"{line.name}:{line.tag}" for line in index.versions() if line.hex in unread)
+        return Collected(versions, files, size, left)
 
-    def _needed(self, index: Index) -> set[str] | None:
-        """Return the digests of all files that are in use; None where a manifest cannot be read, so nobody can say."""
-        needed = set[str]()
+    def _needed(self, index: Index) -> tuple[set[str], set[str]]:
+        """Return the digests of all files that are in use, and of the models that need nobody knows which others."""
+        needed, unread = set[str](), set[str]()
         for line in index.manifests:
             try:
                 data = self._shelf.read(line.hex, MANIFEST_BYTES)
                 blobs = msgspec.json.decode(data, type=_Files)
             except (ModelDamaged, msgspec.DecodeError):
-                return None
+                unread.add(line.signs or line.hex)
+                continue
             needed |= {line.hex, *(blob.digest.removeprefix("sha256:") for blob in (blobs.config, *blobs.layers))}
-        return needed
+        return needed, unread
 
 
 class _Files(msgspec.Struct, frozen=True):

@@ -133,9 +133,13 @@ def test_a_pinned_version_stays(store: ModelStore) -> None:
     assert failed("model", "rm", "forecast:1.0.0") == (7, "TW6016")
     assert call("model", "gc", "--keep", "1", "-o", "json").document()["removed"] == []
     assert call("model", "unpin", "forecast:1.0.0", "-o", "json").document()["pinned"] is False
+    assert "unread" not in call("model", "gc").out
     assert "forecast:1.0.0" in call("model", "gc", "--keep", "1").out
     assert versions(store) == ["1.1.0"]
     assert failed("model", "gc", "--keep", "-1") == (2, "TW1001")
+    (store.folder / "blobs" / "sha256" / store.find("forecast").hex()).unlink()
+    assert call("model", "gc", "-o", "json").document()["unread"] == ["forecast:1.1.0"]
+    assert "tickwork model verify" in call("model", "gc").out
 
 
 def test_removing_says_what_went(store: ModelStore) -> None:

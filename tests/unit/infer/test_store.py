@@ -22,6 +22,7 @@ from tickwork.errors import (
     ModelStoreFailed,
     TickworkError,
 )
+from tickwork.infer.kept import Collected
 from tickwork.infer.store import ModelStore
 from tickwork.keys import generate_key
 from tickwork.packages.signature import extend
@@ -221,6 +222,22 @@ def test_what_is_pinned_or_has_an_alias_is_never_removed(tmp_path: Path) -> None
         store.files(kept.digest)
 
 
+def test_old_versions_go_oldest_first(tmp_path: Path) -> None:
+    store = filled(tmp_path, "1.2.0", "1.10.0", "1.9.0-rc1", "2.0.0")
+    assert store.gc(keep=1).versions == ("forecast:1.2.0", "forecast:1.9.0-rc1", "forecast:1.10.0")
+
+
+def test_a_collection_names_the_model_whose_signature_cannot_be_read(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    digest = store.find("forecast")
+    before = {path.name for path in blobs(store)}
+    store.keep_signature(digest, extend(None, digest, generate_key()))
+    line = json.loads((store.folder / "index.json").read_bytes())["manifests"][-1]
+    assert line["digest"].removeprefix("sha256:") not in before
+    flip(store.folder / "blobs" / "sha256" / line["digest"].removeprefix("sha256:"), 5)
+    assert store.gc().unread == (f"forecast:{store.show(digest).version}",)
+
+
 def test_removing_a_version_removes_the_files_that_no_other_needs(tmp_path: Path) -> None:
     store = filled(tmp_path, "1.0.0", "2.0.0")
     old, new = store.find("forecast:1.0.0"), store.find("forecast:2.0.0")
@@ -256,7 +273,7 @@ def test_a_collection_removes_nothing_where_a_manifest_cannot_be_read(tmp_path: 
     store = filled(tmp_path, "1.0.0", "2.0.0")
     count = len(blobs(store))
     flip(store.folder / "blobs" / "sha256" / store.find("forecast:1.0.0").hex(), 5)
-    assert store.gc().files == 0
+    assert store.gc() == Collected(unread=("forecast:1.0.0",))
     assert len(blobs(store)) == count
     assert store.remove("forecast:1.0.0").files == 3
 
