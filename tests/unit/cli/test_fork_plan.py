@@ -121,3 +121,22 @@ def test_an_input_of_a_plan_that_a_planner_made_is_read_as_that_plan_declares_it
     assert cities(made.document()) == {"was": "Rome", "now": "Rome", "n": 7}
     assert call("fork", run, "--at", "3", "--set", "input.count=many").status == 2
     assert call("fork", run, "--at", "3", "--set", "input.town=Rome").status == 2
+
+
+@pytest.mark.slow
+def test_a_change_that_comes_too_late_is_refused_and_the_tick_is_named(run: str, folder: Path) -> None:
+    begun = {step["path"]: step["began"] for step in call("show", run, "-o", "json").rows("steps")}
+    late = call("fork", run, "--at", str(begun["two"] + 1), "--set", "input.count=7")
+    assert late.status == 2
+    assert f"step two read it at tick {begun['two']}" in late.err
+    assert f"tickwork fork RUN --at {begun['two']} --set input.count=7" in late.err
+    made = call("fork", run, "--at", str(begun["two"]), "--set", "input.count=7", "-o", "json")
+    assert cities(made.document()) == {"was": "Oslo", "now": "Oslo", "n": 7}
+    both = call("fork", run, "--at", str(begun["two"] + 1), "--set", "input.city=Rome")
+    assert (both.status, "tickwork rerun RUN --input city=Rome" in both.err) == (2, True)
+    some = call("fork", run, "--at", str(begun["two"]), "--set", "input.city=Rome")
+    assert (some.status, "step one read city before tick" in some.err) == (0, True)
+    (folder / "idle.toml").write_text(PLAN.replace("${inputs.count}", "none"))
+    idle = str(call("plan", "run", "idle.toml", "-o", "json").document()["run_id"])
+    unread = call("fork", idle, "--at", "1", "--set", "input.count=7")
+    assert (unread.status, "nothing of the plan reads count" in unread.err) == (2, True)
