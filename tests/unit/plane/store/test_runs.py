@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import ROOT, environment
 from tickwork.clock import SteppedClock
+from tickwork.journal.dbapi import Database, Row, Value
 from tickwork.plane.errors import KeyReused, RunBusy, RunNotFound
 from tickwork.plane.store.owners import Owner, is_alive
 from tickwork.plane.store.runs import LEASE_US, NewRun, Progress, RunRow, Runs, row_document
@@ -41,6 +42,29 @@ def submit(runs: Runs, key: str = "", **more: object) -> RunRow:
 
 def test_a_row_has_the_fields_of_its_table() -> None:
     assert [column.name for column in run.c] == list(RunRow.__struct_fields__)
+
+
+def test_what_an_engine_asks_all_the_time_is_found_among_the_runs_that_somebody_holds(
+    store: Store, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+    query = Database.query
+
+    def heard(database: Database, statement: str, bindings: Sequence[Value] = ()) -> list[Row]:
+        asked.append(statement)
+        return query(database, statement, bindings)
+
+    monkeypatch.setattr(Database, "query", heard)
+    row, _ = runs.submit(NewRun(), owner="me")
+    runs.wake([row.id])
+    asked.clear()
+    assert runs.woken("me") == [row.id]
+    assert runs.renew("me") == {row.id}
+    assert len(asked) == 3
+    monkeypatch.undo()
+    for statement in asked:
+        plan = store.journals.database.query(f"EXPLAIN QUERY PLAN {statement}", [None] * statement.count("?"))
+        assert [step[3] for step in plan] == ["SEARCH run USING INDEX ix_run_lease_owner (lease_owner=?)"]
 
 
 def test_the_same_key_is_the_same_run_and_another_request_under_it_is_refused(runs: Runs) -> None:
