@@ -35,6 +35,9 @@ KEPT_ACROSS_SITES: Final = frozenset({"accept", "accept-language", "user-agent"}
 """Headers that go along where a redirection leads to another site."""
 
 ENCODINGS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+MOST_AROUND: Final = 65_536
+"""Bytes of a packed answer beside those that come out of it: what has no end and gives nothing is not read for ever."""
+
 CONNECT_MS: Final = 10_000
 """The longest that one address of a host is tried."""
 
@@ -373,14 +376,17 @@ def _unpacked(chunks: Iterator[bytes], encoding: str, most_bytes: int) -> Iterat
     if kind and kind != "identity" and kind not in ENCODINGS:
         raise _failed(f"the answer is packed as {kind[:40]!r}, which was not asked for", retryable=False)
     unpack = zlib.decompressobj(ENCODINGS[kind]) if kind in ENCODINGS else None
-    room = most_bytes
+    room, packed_room = most_bytes, most_bytes + most_bytes // 64 + MOST_AROUND
     for chunk in chunks:
         piece = unpack.decompress(chunk, room + 1) if unpack is not None else chunk
         room -= len(piece)
-        if room < 0 or (unpack is not None and unpack.unconsumed_tail):
+        packed_room -= len(chunk)
+        if min(room, packed_room) < 0 or (unpack is not None and unpack.unconsumed_tail):
             raise OutputTooLarge(f"the answer has more than {most_bytes:,} bytes")
         if piece:
             yield piece
+        if unpack is not None and unpack.eof:
+            return  # What follows the end of what is packed would only be gathered.
     if unpack is not None and not unpack.eof:
         raise _failed("the packed answer is cut off")
 

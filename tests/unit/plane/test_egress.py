@@ -98,6 +98,8 @@ def _packed(raw: bytes, kind: str) -> bytes:
         (reply(b"x" * 100_001), OutputTooLarge, "more than 100,000"),
         (reply(b"", "x-long: " + "a" * 70_000), OutputTooLarge, "headers"),
         (reply(b"", *[f"x-{n}: a" for n in range(12000)]), PlaneError, "no HTTP"),
+        (_packed(b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 900_000, "gzip"), OutputTooLarge, "more than 100,000"),
+        (_packed(zlib.compress(b"")[:2] + b"\x00\x00\x00\xff\xff" * 90_000, "deflate"), OutputTooLarge, "more than"),
         (_packed(b"no gzip", "gzip"), SkillFailed, "no HTTP"),
         (_packed(gzip.compress(b"x" * 999, mtime=0)[:-9], "gzip"), SkillFailed, "cut off"),
         (_packed(b"x", "br"), SkillFailed, "not asked for"),
@@ -120,6 +122,58 @@ def test_a_packed_answer_is_unpacked(kind: str) -> None:
     packed = {"gzip": gzip.compress(text, mtime=0), "deflate": zlib.compress(text), "identity": text}[kind]
     with Server(_packed(packed, kind)) as server:
         assert ask(f"http://{server.place}/").body == b"text" * 100
+
+
+@pytest.mark.parametrize("kind", ["gzip", "deflate"])
+def test_what_follows_the_end_of_a_packed_answer_is_not_gathered(kind: str) -> None:
+    packed = gzip.compress(b"text", mtime=0) if kind == "gzip" else zlib.compress(b"text")
+
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(f"HTTP/1.1 200 OK\r\ncontent-encoding: {kind}\r\n\r\n".encode() + packed)
+        for _ in range(1000):
+            connection.sendall(bytes(1 << 20))
+
+    with Server(endless) as server:
+        assert ask(f"http://{server.place}/").body == b"text"
+
+
+def came_of(server: Server) -> bytes | str:
+    """Return the body that a server gives, or the code of the error."""
+    try:
+        return ask(f"http://{server.place}/").body
+    except PlaneError as error:
+        return str(error.code)
+
+
+def test_an_answer_without_a_body_has_none() -> None:
+    for status in ("101 Switching Protocols", "204 No Content", "304 Not Modified"):
+        with Server(reply(status=status)) as server:
+            assert came_of(server) in (b"", "TW7008", "TW7009")
+
+
+def test_endless_provisional_answers_end_at_the_deadline() -> None:
+    def early(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 100)
+
+    with Server(early) as server, pytest.raises(SkillTimeout):
+        ask(f"http://{server.place}/", deadline_ms=200)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 9\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello, and a second answer HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nhello",
+    ],
+)
+def test_an_answer_that_lies_about_its_length_gives_its_own_bytes_or_an_error(answer: bytes) -> None:
+    with Server(answer) as server:
+        assert came_of(server) in (b"hello", "TW7008", "TW7029")
 
 
 def test_nobody_there_is_told_as_unsent() -> None:
