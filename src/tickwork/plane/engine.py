@@ -119,6 +119,7 @@ class Engine:
         self.runs = Runs(store, tenant)
         self._staffing = staffing
         self._options = msgspec.structs.replace(options or Options(), clock=store.clock)
+        self._environment = new_environment(self._options)
         self._tenant = tenant
         self._patience_us = patience_us
         self._told = told
@@ -151,7 +152,10 @@ class Engine:
             if not made:
                 return row, False
             environment = msgspec.structs.replace(
-                new_environment(self._options, parent=new.parent_id if new.relation == "rerun" else ""), run_id=row.id
+                self._environment,
+                run_id=row.id,
+                started_us=self.store.clock.now_us(),
+                parent=new.parent_id if new.relation == "rerun" else "",
             )
             journal = self.store.journals.create(
                 row.id, codec.encode(header), codec.encode(environment), fresh=not new.run_id
