@@ -7,7 +7,7 @@ Invariants:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import isfinite
 from typing import Any, Final
@@ -18,6 +18,18 @@ MAX_INTEGER: Final = (1 << 64) - 1
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
+def _make_writer() -> Callable[[Any], str]:
+    """Return ``_encoder.encode``, which makes its encoder in C anew for each value, with one that is made once."""
+    make: Any = vars(json.encoder)["c_make_encoder"]
+    if make is None:
+        return _encoder.encode
+    chunks = make(None, _encoder.default, json.encoder.encode_basestring, None, ":", ",", True, False, False)
+    return lambda value: "".join(chunks(value, 0))
+
+
+_write: Final = _make_writer()
+
+
 def write_json(value: Any) -> bytes:
     """Return a value as JSON, canonical.
 
@@ -25,7 +37,7 @@ def write_json(value: Any) -> bytes:
         ValueError: It holds a number that is none, half a character, or what JSON has no form for.
     """
     try:
-        text = _encoder.encode(value)
+        text = _write(value)
     except (TypeError, RecursionError) as error:
         raise ValueError("a value that JSON has no form for") from error
     try:

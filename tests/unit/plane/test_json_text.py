@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,12 @@ VALUES = st.recursive(
 def test_what_is_written_is_read_again(value: object) -> None:
     assert read_json(write_json(value)) == value
     assert write_json(read_json(write_json(value))) == write_json(value)
+
+
+@given(VALUES)
+def test_what_is_written_is_what_the_standard_library_writes(value: object) -> None:
+    written = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    assert write_json(value) == written.encode()
 
 
 def test_equal_values_have_one_text() -> None:

@@ -76,6 +76,8 @@ def _go_on(work: Work) -> None:
                 steps.begin(work, number, place)
         else:
             break
+    if work.stage == Stage.RUNNING:
+        return
     if work.stage == Stage.CLOSING and work.prepared.assignment.remember:
         planning.keep(work)
     elif work.stage in (Stage.CLOSING, Stage.ENDED):

@@ -9,7 +9,7 @@ from ..errors import SkillOutputInvalid, WaitClosed
 from . import gates, money, planning
 from .failing import call_of, end_item, end_undoing, fail_item, stop
 from .prepared import PreparedStep
-from .state import Asked, Item, OpenCall, Purpose, ScopeStatus, StepStatus, Undo
+from .state import ASKED_SKILL, FOR_FALLBACK, FOR_UNDOING, Asked, Item, OpenCall, ScopeStatus, StepStatus, Undo
 from .values import OUTSIDE, labels_of, render, variables
 from .work import Work, failure_of, value_of
 
@@ -30,7 +30,7 @@ def take(work: Work, answer: Answer) -> None:
     if call is None:
         return
     money.settle(work, call, answer.usage)
-    if call.asked == Asked.SKILL:
+    if call.asked == ASKED_SKILL:
         scope = work.scope(call.scope)
         scope.busy -= 1
         if call.undoable and answer.failure is None and _is_json(answer.output):
@@ -39,10 +39,10 @@ def take(work: Work, answer: Answer) -> None:
     item = work.items.get(call.item)
     if work.notes is not None:
         work.note(work.path_of(item) if item is not None else "", "answered", answer=answer)
-    if call.asked >= Asked.RECALL:
-        planning.hear(work, call.asked, answer)
-    elif item is not None:
+    if item is not None:
         _hear(work, call, answer)
+    elif call.asked >= Asked.RECALL:
+        planning.hear(work, call.asked, answer)
 
 
 def _is_json(raw: bytes) -> bool:
@@ -55,7 +55,7 @@ def _is_json(raw: bytes) -> bool:
 
 def _hear(work: Work, call: OpenCall, answer: Answer) -> None:
     asked, number = call.asked, call.item
-    if asked == Asked.SKILL:
+    if asked == ASKED_SKILL:
         _skill(work, number, answer)
     elif asked in (Asked.APPROVAL, Asked.POLICY):
         gates.hear(work, number, asked, answer)
@@ -82,13 +82,13 @@ def _skill(work: Work, number: int, answer: Answer) -> None:
     step = work.step_of(item)
     call = call_of(step, item)
     assert call is not None, "only a call of a skill is answered by one"
-    if item.purpose == Purpose.COMPENSATE:
+    if item.purpose == FOR_UNDOING:
         _undone(work, number)
         return
     labels = {*item.labels, *answer.labels}
     if call.pin.outside:
         labels.add(OUTSIDE + call.pin.name)
-    work.degraded |= item.purpose == Purpose.FALLBACK
+    work.degraded |= item.purpose == FOR_FALLBACK
     _finish(work, number, step, answer.output, tuple(sorted(labels)))
 
 

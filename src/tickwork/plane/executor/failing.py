@@ -10,7 +10,7 @@ from ..compiled import APPROVAL, TIMER, RetryRule
 from ..errors import OutputTooLarge, SkillTimeout
 from .prepared import PreparedCall, PreparedStep
 from .rows import Draft, each
-from .state import Asked, Each, Item, Purpose, Scope, ScopeStatus, StepState, StepStatus
+from .state import FOR_STEP, FOR_UNDOING, Asked, Each, Item, Purpose, Scope, ScopeStatus, StepState, StepStatus
 from .values import error_labels
 from .work import Work, failure_of
 
@@ -22,7 +22,7 @@ _NO_RETRY: Final = RetryRule()
 
 def call_of(step: PreparedStep, item: Item) -> PreparedCall | None:
     """Return what an item calls for its purpose; None for a step that is a plan or a wait."""
-    if item.purpose == Purpose.STEP:
+    if item.purpose == FOR_STEP:
         return step.call
     return step.fallback if item.purpose == Purpose.FALLBACK else step.compensate
 
@@ -125,9 +125,9 @@ def _escalate(work: Work, number: int, failure: Failure) -> None:
     item.call = work.ask(Asked.ESCALATION, APPROVAL, request, path=path, item=number, attempt=max(1, item.attempt))
 
 
-def set_status(work: Work, item: Item, status: StepStatus) -> None:
+def set_status(work: Work, item: Item, status: int) -> None:
     """Say how far the step of an item is; an iteration does not change its step's status."""
-    if item.index < 0 and item.purpose != Purpose.COMPENSATE:
+    if item.index < 0 and item.purpose != FOR_UNDOING:
         steps = work.site(item.scope).steps
         state = steps[item.step]
         if state.status != status:

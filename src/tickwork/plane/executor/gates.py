@@ -19,7 +19,7 @@ from ..json_text import write_json
 from .failing import call_of, end_item, fail_item, set_status
 from .money import bound
 from .prepared import PreparedCall, PreparedStep
-from .state import Asked, Item, Purpose, StepStatus
+from .state import FOR_UNDOING, Asked, Item, Purpose, StepStatus
 from .values import evaluate, is_outside, render_text, variables
 from .work import Work, failure_of, value_of
 
@@ -32,7 +32,7 @@ _decisions: Final = msgspec.json.Decoder(ApprovalDecision)
 def agreed(work: Work, number: int, step: PreparedStep, call: PreparedCall | None) -> bool:
     """Return whether everybody agrees who has to; asks the next one otherwise."""
     item = work.items[number]
-    approval = step.step.approval if item.purpose != Purpose.COMPENSATE else None
+    approval = step.step.approval if item.purpose != FOR_UNDOING else None
     if approval is None and (call is None or not _is_watched(call.pin)):
         return True
     wanted = _policy(work, item, call.pin) if call is not None and not item.agreed & _BY_POLICY else ""

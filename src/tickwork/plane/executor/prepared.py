@@ -95,6 +95,11 @@ class PreparedPlan:
             return self._places(templates.steps_read(self.plan.outputs))
         return tuple(place for place, step in enumerate(self.steps) if not step.followers)
 
+    @cached_property
+    def output(self) -> templates.Filled:
+        """Gives the plan's outputs, where it says what they are."""
+        return templates.prepare(msgspec.json.decode(self.plan.outputs))
+
     def _places(self, names: frozenset[str]) -> tuple[int, ...]:
         return tuple(sorted(self.places[name] for name in names if name in self.places)) if names else ()
 

@@ -13,9 +13,9 @@ from ..compiled import TIMER
 from ..errors import OutputTooLarge, PlanInvalid
 from ..json_text import write_json
 from .failing import end_item, fail_item, set_status, stop, sweep
-from .state import Asked, Item, Purpose, Scope, ScopeStatus, Stage, StepStatus, Undo
-from .values import labels_of, render, variables
-from .work import Work, failure_of, value_of
+from .state import SCOPE_ENDED, SCOPE_RUNNING, Asked, Item, Purpose, Scope, ScopeStatus, Stage, StepStatus, Undo
+from .values import fill, labels_of, variables
+from .work import Work, failure_of
 
 MOST_DEPTH: Final = 32
 MOST_OUTPUT_BYTES: Final = 4 << 20
@@ -69,9 +69,9 @@ def _open(work: Work, scope: Scope) -> int:
 def close(work: Work, number: int) -> None:
     """End a plan that has come to its end, or go on with stopping it."""
     scope = work.scopes.get(number)
-    if scope is None or scope.busy or scope.status == ScopeStatus.ENDED:
+    if scope is None or scope.busy or scope.status == SCOPE_ENDED:
         return
-    if scope.status == ScopeStatus.RUNNING:
+    if scope.status == SCOPE_RUNNING:
         if not scope.left:
             _succeed(work, number)
         return
@@ -132,7 +132,7 @@ def _outputs(work: Work, number: int) -> bytes | Failure:
     prepared = work.plan(number)
     given = variables(work, number, prepared.output_reads)
     if prepared.plan.outputs:
-        found = render(value_of(prepared.plan.outputs), given)
+        found = fill(prepared.output, given)
     else:
         found = write_json({name: step["output"] for name, step in given["steps"].items()})
     if isinstance(found, bytes) and len(found) > MOST_OUTPUT_BYTES:

@@ -13,6 +13,7 @@ Invariants:
 """
 
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -76,6 +77,19 @@ class ScopeStatus(IntEnum):
     STOPPING = 1
     UNDOING = 2
     ENDED = 3
+
+
+STEP_PENDING: Final = int(StepStatus.PENDING)
+STEP_READY: Final = int(StepStatus.READY)
+STEP_RUNNING: Final = int(StepStatus.RUNNING)
+STEP_SUCCEEDED: Final = int(StepStatus.SUCCEEDED)
+SCOPE_RUNNING: Final = int(ScopeStatus.RUNNING)
+SCOPE_ENDED: Final = int(ScopeStatus.ENDED)
+FOR_STEP: Final = int(Purpose.STEP)
+FOR_FALLBACK: Final = int(Purpose.FALLBACK)
+FOR_UNDOING: Final = int(Purpose.COMPENSATE)
+ASKED_SKILL: Final = int(Asked.SKILL)
+"""What every turn compares with: to look a member of an enumeration up takes longer than all that a step compares."""
 
 
 class Each(msgspec.Struct, frozen=True, array_like=True):

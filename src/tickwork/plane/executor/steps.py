@@ -15,7 +15,25 @@ from .failing import call_of, end_step, fail_item, set_status
 from .prepared import PreparedCall, PreparedStep
 from .rows import make_rows
 from .scopes import open_scope
-from .state import Asked, Each, Item, OpenCall, Purpose, ScopeStatus, StepState, StepStatus
+from .state import (
+    ASKED_SKILL,
+    FOR_FALLBACK,
+    FOR_STEP,
+    FOR_UNDOING,
+    SCOPE_RUNNING,
+    STEP_PENDING,
+    STEP_READY,
+    STEP_RUNNING,
+    STEP_SUCCEEDED,
+    Asked,
+    Each,
+    Item,
+    OpenCall,
+    Purpose,
+    ScopeStatus,
+    StepState,
+    StepStatus,
+)
 from .values import error_labels, evaluate, fill, item_labels, labels_of, render, render_text, variables
 from .work import Work, failure_of, value_of
 
@@ -24,25 +42,24 @@ MOST_AT_ONCE: Final = 1024
 """Iterations of a step that are under way at once where it gives no bound of its own."""
 
 _PURPOSES: Final = {int(purpose): purpose.name.lower() for purpose in Purpose}
-_READY = int(StepStatus.READY)
 
 
 def follow(work: Work, number: int, place: int) -> None:
     """Look at what comes after a step that has ended."""
-    if not work.goes_on(number):
+    site = work.going(number)
+    if site is None:
         return
-    site = work.site(number)
     state = site.steps[place]
-    good = state.status == StepStatus.SUCCEEDED
+    good = state.status == STEP_SUCCEEDED
     fine = good or (state.status == StepStatus.FAILED and state.tolerated) or state.reason == "manual"
     for following in site.plan.steps[place].followers:
         after = site.steps[following]
         after = msgspec.structs.replace(after, left=after.left - 1, good=after.good + good, fine=after.fine + fine)
-        if after.status == StepStatus.PENDING:
+        if after.status == STEP_PENDING:
             step = site.plan.steps[following].step
             may = after.good >= step.join if step.join else after.fine == len(step.after)
             if may:
-                after = msgspec.structs.replace(after, status=_READY)
+                after = msgspec.structs.replace(after, status=STEP_READY)
                 work.push(number, following)
             elif not after.left or (step.join and after.good + after.left < step.join):
                 end_step(work, number, following, _skipped(after, "upstream"))
@@ -56,10 +73,8 @@ def _skipped(state: StepState, reason: str) -> StepState:
 
 def begin(work: Work, number: int, place: int) -> None:
     """Begin a step whose turn has come: decide on its condition, and on what it is done for."""
-    if not work.goes_on(number):
-        return
-    site = work.site(number)
-    if site.steps[place].status != StepStatus.READY:
+    site = work.going(number)
+    if site is None or site.steps[place].status != STEP_READY:
         return
     prepared = site.plan.steps[place]
     step = prepared.step
@@ -139,7 +154,8 @@ def _begin_each(work: Work, number: int, place: int, values: list[Any]) -> None:
 
 def begin_iteration(work: Work, number: int, place: int, index: int) -> None:
     """Begin an iteration of a step."""
-    if work.goes_on(number) and work.step(number, place).status == StepStatus.RUNNING:
+    site = work.going(number)
+    if site is not None and site.steps[place].status == STEP_RUNNING:
         _begin_item(work, number, place, index)
 
 
@@ -173,7 +189,7 @@ def _is_going(work: Work, item: Item) -> bool:
     """Return whether the plan of an item still goes on, or undoes it."""
     if item.undoer:
         return work.scopes[item.undoer].status == ScopeStatus.UNDOING
-    return work.scopes[item.scope].status == ScopeStatus.RUNNING
+    return work.scopes[item.scope].status == SCOPE_RUNNING
 
 
 def end_nothing(work: Work, number: int) -> None:
@@ -187,7 +203,7 @@ def _find_params(work: Work, number: int, step: PreparedStep, call: PreparedCall
     item = work.items[number]
     raw, reads = (call.call.params, call.reads) if call is not None else (step.step.params, step.params_reads)
     told: tuple[str, ...] = ()
-    if call is not None and item.purpose == Purpose.FALLBACK and b"error" in call.call.params:
+    if call is not None and item.purpose == FOR_FALLBACK and b"error" in call.call.params:
         # What failed says so in its own words, which may be anybody's.
         told = error_labels(work, item)
     item.labels = item_labels(work, item, step, reads, told)
@@ -195,7 +211,7 @@ def _find_params(work: Work, number: int, step: PreparedStep, call: PreparedCall
         item.params = raw
         return True
     given = variables(work, item.scope, reads, item)
-    if item.purpose == Purpose.COMPENSATE:
+    if item.purpose == FOR_UNDOING:
         given["result"] = msgspec.json.decode(item.result)
         item.labels = tuple(sorted({*item.labels, *work.step(item.scope, item.step).labels}))
     found = fill(call.fill, given) if call is not None and call.fill is not None else render(value_of(raw), given)
@@ -238,9 +254,9 @@ def try_held(work: Work) -> bool:
 
 
 def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> None:
-    item = work.item(number)
-    step = work.step_of(item).step
-    for_step = item.purpose == Purpose.STEP
+    item, site = work.item(number), work.site(work.items[number].scope)
+    step = site.plan.steps[item.step].step
+    for_step = item.purpose == FOR_STEP
     cache_key, cache_ms = "", step.cache_ms if for_step else 0
     if cache_ms:
         found = _cache_key(work, item)
@@ -249,12 +265,12 @@ def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> Non
             return
         cache_key = found
     money.reserve(work, item.scope, item.step, cost)
-    work.scope(item.scope).busy += 1
+    site.scope.busy += 1
     item.attempt += 1
     own = step.timeout_ms if for_step else 0
     asked = SkillCall(
         0,
-        work.path_of(item),
+        site.path(item.step, item.index),
         _PURPOSES[item.purpose],
         item.attempt,
         call.title,
@@ -267,9 +283,9 @@ def _call(work: Work, number: int, call: PreparedCall, cost: money.Bound) -> Non
         item.approved_by,
     )
     undoable = for_step and step.compensate is not None
-    open_ = OpenCall(Asked.SKILL, number, item.scope, item.step, item.index, undoable, cost.micros, cost.tokens)
+    open_ = OpenCall(ASKED_SKILL, number, item.scope, item.step, item.index, undoable, cost.micros, cost.tokens)
     item.call = work.call(call.effect, asked, open_)
-    set_status(work, item, StepStatus.RUNNING)
+    set_status(work, item, STEP_RUNNING)
 
 
 def _cache_key(work: Work, item: Item) -> Any:

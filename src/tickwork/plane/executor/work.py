@@ -19,7 +19,7 @@ from ...native import Context, Outbox, Random
 from ..calls import Answer, Failure, SkillCall
 from .prepared import Prepared, PreparedPlan, PreparedStep
 from .rows import Draft
-from .state import Asked, Item, OpenCall, PlanState, Scope, ScopeStatus, StepState
+from .state import ASKED_SKILL, SCOPE_RUNNING, Asked, Item, OpenCall, PlanState, Scope, StepState
 
 MOST_OPEN: Final = 2048
 """Calls that are out at once. The kernel allows an agent twice as many; what ends the time of a plan, or waits to try
@@ -66,6 +66,11 @@ class Site:
         self.scope = scope
         self.plan = plan
         self.steps = Draft(scope.steps)
+
+    def path(self, step: int, index: int = -1) -> str:
+        """Return the path of a step or of an iteration of it."""
+        name = self.scope.path + self.plan.plan.steps[step].id
+        return name if index < 0 else f"{name}[{index}]"
 
 
 class Work:
@@ -166,10 +171,10 @@ class Work:
         """Return a scope, to be changed."""
         return self.site(number).scope
 
-    def goes_on(self, scope: int) -> bool:
-        """Return whether a scope is there and is not being stopped; one that has ended may be gone."""
-        found = self.scopes.get(scope)
-        return found is not None and found.status == ScopeStatus.RUNNING
+    def going(self, number: int) -> Site | None:
+        """Return a scope that is not being stopped, to be worked at; one that has ended may be gone."""
+        found = self.scopes.get(number)
+        return self.site(number) if found is not None and found.status == SCOPE_RUNNING else None
 
     def add_scope(self, scope: Scope) -> int:
         """Add a scope, and return its number."""
@@ -228,13 +233,11 @@ class Work:
 
     def path(self, scope: int, step: int, index: int = -1) -> str:
         """Return the path of a step or of an iteration of it."""
-        site = self.site(scope)
-        name = site.scope.path + site.plan.plan.steps[step].id
-        return name if index < 0 else f"{name}[{index}]"
+        return self.site(scope).path(step, index)
 
     def path_of(self, item: Item) -> str:
         """Return the path of an item."""
-        return self.path(item.scope, item.step, item.index)
+        return self.site(item.scope).path(item.step, item.index)
 
     # -- calls --
 
@@ -283,7 +286,7 @@ class Work:
         found = self.calls.get(number)
         if found is None:
             return
-        if found.asked == Asked.SKILL:
+        if found.asked == ASKED_SKILL:
             self.calls[number] = msgspec.structs.replace(found, item=0)
         else:
             del self.calls[number]
