@@ -12,6 +12,7 @@ Invariants:
 from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from threading import Event
 from typing import Final, ParamSpec, Protocol, TypeVar
 
@@ -23,7 +24,7 @@ from ..driver.options import Options
 from ..driver.performers import Dispatch
 from ..errors import TickworkError
 from ..journal.shared import SharedJournal
-from ..records import Header
+from ..records import Environment, Header
 from .asking import Answering
 from .budgets import Ledger
 from .compiled import Assignment
@@ -119,7 +120,6 @@ class Engine:
         self.runs = Runs(store, tenant)
         self._staffing = staffing
         self._options = msgspec.structs.replace(options or Options(), clock=store.clock)
-        self._environment = new_environment(self._options)
         self._tenant = tenant
         self._patience_us = patience_us
         self._told = told
@@ -134,6 +134,11 @@ class Engine:
         self._begun: list[Live] = []
         self._polled_ns = self._renewed_ns = store.clock.elapsed_ns()
         self.outcomes: dict[str, Outcome] = {}
+
+    @cached_property
+    def _environment(self) -> Environment:
+        """With what runs are made here; a process that only goes on with some does not ask."""
+        return new_environment(self._options)
 
     # Runs come and go.
 
