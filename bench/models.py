@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from statistics import fmean, median, pstdev
+from statistics import median, pstdev
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -38,6 +38,11 @@ ROWS: Final = (1, 64, 1024)
 DIVIDE: Final = "divide"
 CALLS: Final = 400
 TIMES: Final = 100
+TURN: Final = 10
+"""Calls of a hundred that are made at a time, where hundreds take turns."""
+
+ANSWERING: Final = 5 / 6
+"""What of a call to the net of the middle is done by who answers: its run and the frames; the rest by who asks."""
 
 
 class _Net(NamedTuple):
@@ -155,22 +160,28 @@ def _turn(place: _Place, net: _Net, calls: int) -> tuple[_Turn, _Turn]:
 
 
 def _timed(call: Callable[[], object], calls: int) -> _Turn:
-    times = list[float]()
-    for _ in range(calls):
-        began = perf_counter()
-        call()
-        times.append(perf_counter() - began)
+    times = _times(call, calls)
     hundreds = [median(times[at : at + TIMES]) for at in range(0, len(times), TIMES)]
     times.sort()
     return _Turn(times[calls // 2], times[calls * 99 // 100], hundreds)
 
 
+def _times(call: Callable[[], object], calls: int) -> list[float]:
+    """Return how long each of so many calls took. Units: seconds."""
+    times = list[float]()
+    for _ in range(calls):
+        began = perf_counter()
+        call()
+        times.append(perf_counter() - began)
+    return times
+
+
 class _Hundred(NamedTuple):
-    """Medians of calls that were made beside each other in time. Units: seconds.
+    """Medians of hundreds of calls that took turns. Units: seconds.
 
     Attributes:
         ours: Of a hundred of ours.
-        raw: Of onnxruntime's, a hundred before and a hundred after on each of the processors that ours took: the mean.
+        raw: Of onnxruntime's, on each of the processors that ours took; weighed by what of a call is done there.
     """
 
     ours: float
@@ -181,50 +192,46 @@ def _placed(place: _Place, net: _Net, calls: int) -> list[_Hundred]:
     """Return hundreds of a net, who asks and who answers being on processors of their own where that can be said.
 
     Left alone, the system now and then puts both on one processor for seconds on end, which is what is measured then.
-    And a processor that is shared with another machine changes its own speed by half for seconds on end: each hundred
-    of ours stands between hundreds of onnxruntime on the same processors, so that both meet the same speed.
     """
     count, times = max(1, calls // TIMES), min(calls, TIMES)
     place.ask(net)
     if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
-        return [_hundred(place, net, times, _nowhere, _nowhere) for _ in range(count)]
+        return [_hundred(place, net, times, (None, None)) for _ in range(count)]
     before = os.sched_getaffinity(0)
     asks, answers = sorted(before)[:2]
     for process in _descendants(os.getpid()):
         for thread in Path(f"/proc/{process}/task").iterdir():
             os.sched_setaffinity(int(thread.name), {answers})
     try:
-        return [
-            _hundred(
-                place, net, times, lambda: os.sched_setaffinity(0, {asks}), lambda: os.sched_setaffinity(0, {answers})
-            )
-            for _ in range(count)
-        ]
+        return [_hundred(place, net, times, (asks, answers)) for _ in range(count)]
     finally:
         os.sched_setaffinity(0, before)
 
 
-def _hundred(
-    place: _Place, net: _Net, times: int, asking: Callable[[], None], answering: Callable[[], None]
-) -> _Hundred:
-    """Return a hundred of ours between those of onnxruntime.
+def _hundred(place: _Place, net: _Net, times: int, processors: tuple[int, int] | tuple[None, None]) -> _Hundred:
+    """Return a hundred of ours, ten at a time between as many of onnxruntime's on the processors of who asks and of
+    who answers, half of them before and half after.
 
-    Args:
-        asking, answering: Put this thread on the processor of who asks, and of who answers.
+    A processor that is shared with other machines changes its own speed by half, for milliseconds or for seconds: so
+    all three meet the same speeds.
     """
+    asks, answers = processors
+    half = TURN // 2
+    ours, asking, answering = list[float](), list[float](), list[float]()
+    for _ in range(0, times, TURN):
+        answering += _alone(net, half, answers)
+        asking += _alone(net, half, asks)
+        ours += _times(lambda: place.ask(net), TURN)
+        asking += _alone(net, half, asks)
+        answering += _alone(net, half, answers)
+    return _Hundred(median(ours), ANSWERING * median(answering) + (1 - ANSWERING) * median(asking))
 
-    def alone(go: Callable[[], None]) -> float:
-        go()
-        return _timed(net.raw, times).middle
 
-    before = [alone(answering), alone(asking)]
-    ours = _timed(lambda: place.ask(net), times).middle
-    after = [alone(asking), alone(answering)]
-    return _Hundred(ours, fmean((*before, *after)))
-
-
-def _nowhere() -> None:
-    """Leave a thread where it is."""
+def _alone(net: _Net, calls: int, processor: int | None) -> list[float]:
+    """Return the times of onnxruntime on a processor, where this thread stays."""
+    if processor is not None:
+        os.sched_setaffinity(0, {processor})
+    return _times(net.raw, calls)
 
 
 def _descendants(process: int) -> list[int]:
@@ -243,9 +250,9 @@ def _descendants(process: int) -> list[int]:
 def _deviation(rounds: list[tuple[_Turn, _Turn]], placed: list[_Hundred]) -> Line:
     """Return the line of how far medians of a hundred calls lie apart, of the net of the middle: less than 1 MB.
 
-    Judged is each median by that of onnxruntime beside it, as all bars of models are: what both share is the machine's,
-    and what one has alone is in the ratio. No hundred is left out. How far the medians themselves lie apart, ours and
-    onnxruntime's, stands in the note.
+    Judged is each median by that of onnxruntime beside it, since all bars of models are ratios to it: what moves both
+    is the machine's, and what moves ours alone is in the ratio. No hundred is left out. How far the medians themselves
+    lie apart, ours and onnxruntime's, stands in the note.
 
     Args:
         rounds: Turns as the system places processes.
@@ -258,8 +265,8 @@ def _deviation(rounds: list[tuple[_Turn, _Turn]], placed: list[_Hundred]) -> Lin
     ours, raw = spread([one.ours for one in placed]), spread([one.raw for one in placed])
     left = spread([middle for _, turn in rounds for middle in turn.hundreds])
     note = (
-        f"{len(placed)} medians by those of {RAW} beside them; in us ours {shown(ours)}, {RAW} {shown(raw)}; "
-        f"{shown(left)} as the system places processes"
+        f"{len(placed)} medians by those of onnxruntime; in us ours {shown(ours)}, onnxruntime {shown(raw)};"
+        f" {shown(left)} as the system places processes"
     )
     return Line("model-deviation", max(value, 1e-9), "%", None, None, within("<= 2", value), "<= 2", value, value, note)
 
