@@ -67,6 +67,9 @@ def read_mark(body: bytes) -> tuple[str, ...]:
 class Inbox:
     """Collects what waits to enter, and hands it out tick by tick.
 
+    Attributes:
+        urgent: Whether what waits enters the next tick although it is to wait for results of effects.
+
     Args:
         feeds: Where rows come from. Order: the header's.
     """
@@ -79,12 +82,18 @@ class Inbox:
         self._results: list[Input] = []
         self._batches: list[int] = []
         self._pressing = 0
+        self.urgent = False
         self._swaps: list[SwapPlan] = []
         self._model_swaps: list[ModelPlan] = []
 
-    def change(self, edits: Sequence[Input]) -> None:
-        """Queue an operator's inputs, and leave rows of feeds out that a mark among them names."""
+    def change(self, edits: Sequence[Input], *, urgent: bool = False) -> None:
+        """Queue an operator's inputs, and leave rows of feeds out that a mark among them names.
+
+        Args:
+            urgent: Whether they enter the next tick although it is to wait for results of effects.
+        """
         self._edits += edits
+        self.urgent |= urgent
         self._heed(edits)
 
     def _heed(self, inputs: Iterable[Input]) -> None:
@@ -153,6 +162,7 @@ class Inbox:
         """
         taken = [*first, *self._edits]
         self._edits = []
+        self.urgent = False
         self._take_recorded(tick, bound, taken)
         room = max(self._pressing, bound - len(taken))
         self._pressing = 0
@@ -323,6 +333,11 @@ class Loop:
         return self.machine.quiet and inbox.empty
 
     @property
+    def opened(self) -> bool:
+        """Whether its next tick has been asked for by somebody who waits for no results of effects."""
+        return self.inbox.urgent or self.dispatch.urgent
+
+    @property
     def closing(self) -> bool:
         """Whether its next tick is one of those that only close it: nothing is out, and nobody waits for anything."""
         state, dispatch = self.machine.state, self.dispatch
@@ -438,8 +453,11 @@ class Loop:
         """Return the tick's inputs, as they are and as they are journaled."""
         machine, state = self.machine, self.machine.state
         if self.dispatch.waiting:
-            # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
-            results = self.dispatch.take(wait=not self.dispatch.look() and self.starved)
+            if self.opened and self.dispatch.held:
+                results = self.dispatch.take_urgent()
+            else:
+                # With nothing else to do the run waits for a result, and writes no empty ticks meanwhile.
+                results = self.dispatch.take(wait=not self.dispatch.look() and self.starved)
             self._notes |= {result.number: result.notes for result in results if result.notes}
             # Were such a result to wait and be lost in a crash, what the window held could not be asked for again.
             pressing = frozenset(effect.number for effect in state.effects if in_window(effect)) if results else ()

@@ -149,6 +149,10 @@ class _Sent(msgspec.Struct, frozen=True):
     effect: Effect
 
 
+def _is_parked(sent: _Sent) -> bool:
+    return isinstance(sent.future.result()[sent.place], Parked)
+
+
 class Dispatch:
     """Releases effects to performers and collects results.
 
@@ -181,6 +185,7 @@ class Dispatch:
         self._executors: dict[str, Executor] = {}
         self._parked: dict[int, tuple[Effect, Parked]] = {}
         self._awaited: Future[list[Given]] | _Done | None = None
+        self._urgent: set[int] = set()
 
     def agree(self, skill: str, terms: Terms) -> None:
         """Set the terms of a skill for the effects that are released from now on."""
@@ -268,14 +273,38 @@ class Dispatch:
             self._sift(done)
         return False
 
+    def set_aside(self) -> None:
+        """Set aside what has turned out to be parked, whatever else is in."""
+        parked = [sent for sent in self._pending if sent.future.done() and _is_parked(sent)]
+        if parked:
+            self._pending = [sent for sent in self._pending if sent not in parked]
+            self._sift(parked)
+
     @property
     def held(self) -> bool:
         """Whether ``take`` would wait for a result that has to enter the next tick and is not in."""
         return any(sent.waited and not sent.future.done() for sent in self._pending)
 
+    @property
+    def urgent(self) -> bool:
+        """Whether a result is in that enters the next tick whatever else is waited for."""
+        return bool(self._urgent) and any(self._is_urgent(sent) for sent in self._pending)
+
+    def take_urgent(self) -> list[Result]:
+        """Return such results, and leave all others where they are. Order: issue."""
+        ready = [sent for sent in self._pending if self._is_urgent(sent)]
+        if ready:
+            self._pending = [sent for sent in self._pending if not self._is_urgent(sent)]
+        return self._sift(ready)
+
+    def _is_urgent(self, sent: _Sent) -> bool:
+        return sent.effect.number in self._urgent and sent.future.done()
+
     def _sift(self, ready: Sequence[_Sent]) -> list[Result]:
         """Return the results among what came of effects, and set those effects aside that are parked."""
         results: list[Result] = []
+        if self._urgent:
+            self._urgent.difference_update(sent.effect.number for sent in ready)
         for sent in ready:
             given = sent.future.result()[sent.place]
             if isinstance(given, Parked):
@@ -298,13 +327,36 @@ class Dispatch:
         """Set an effect aside that nobody is to perform before it is woken."""
         self._parked[effect.number] = effect, Parked()
 
-    def wake(self, numbers: Collection[int]) -> None:
-        """Hand parked effects out again. Order: issue."""
+    def wake(self, numbers: Collection[int], *, urgent: Collection[int] = ()) -> None:
+        """Hand parked effects out again. Order: issue.
+
+        Args:
+            urgent: Those of them whose results are let in whatever else is waited for.
+        """
+        self._urgent.update(number for number in urgent if number in self._parked)
         self.release([self._parked.pop(number)[0] for number in sorted(numbers) if number in self._parked])
 
     def withdraw(self, numbers: Collection[int]) -> list[Effect]:
         """Return parked effects of which nobody wants a result any more, and forget them. Order: issue."""
         return [self._parked.pop(number)[0] for number in sorted(numbers) if number in self._parked]
+
+    def out(self) -> list[Effect]:
+        """Return the effects that are out and have no result yet. Order: issue."""
+        return [sent.effect for sent in self._pending if not sent.future.done()]
+
+    def give_up(self, numbers: Collection[int]) -> None:
+        """Forget effects that are out. One that has begun goes on for itself, and nobody looks what comes of it."""
+        for sent in self._pending:
+            if sent.effect.number in numbers and isinstance(sent.future, Future):
+                sent.future.cancel()
+        self._pending = [sent for sent in self._pending if sent.effect.number not in numbers]
+
+    def loosen(self, numbers: Collection[int]) -> None:
+        """Let the results of effects enter when they come; nothing waits for them any more."""
+        self._pending = [
+            msgspec.structs.replace(sent, waited=False) if sent.effect.number in numbers else sent
+            for sent in self._pending
+        ]
 
     def close(self) -> None:
         """Let the performers' threads go."""

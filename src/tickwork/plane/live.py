@@ -4,6 +4,8 @@ Invariants:
     * Nothing leaves before the frame that asks for it is durable: ``advance`` makes the frame, whoever holds several
       runs makes the frames of all of them durable, and ``release`` lets go what they asked for.
     * What nobody waits for any more is withdrawn, so that a run that has ended leaves no question behind.
+    * A person does not wait for a call. What they say opens the tick that waits for results, and a call that they have
+      ended is given up where that loses neither money nor anything that would have to be undone.
 """
 
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ import msgspec
 
 from .. import codec
 from ..driver.crew import Crew
-from ..driver.loop import OPERATOR, Inbox, Loop, settle_unknown, status_name
+from ..driver.loop import OPERATOR, REPEATABLE, Inbox, Loop, settle_unknown, status_name
 from ..driver.opening import executing
 from ..driver.options import Options
 from ..driver.owed import read_owed
@@ -32,7 +34,8 @@ from .compiled import EXECUTOR_ENTRY
 from .errors import WaitClosed
 from .executor.agent import PlanExecutor
 from .executor.ending import Ending
-from .executor.state import PlanState
+from .executor.prepared import prepare
+from .executor.state import Asked, PlanState, Purpose, ScopeStatus
 from .orders import Given
 from .results import ended_statuses, reason_of, step_statuses
 from .store.runs import FAILED, WAITING, Progress, RunRow
@@ -63,6 +66,7 @@ class Live:
         row: The run, as it was claimed.
         asked: Whether it has ever waited for a row, so that some may have to be closed at its end.
         taken_up: The tick that it was taken up at; 0 for a run that begins.
+        told: Whether people have ever told it anything, as far as that is known.
     """
 
     def __init__(self, row: RunRow, loop: Loop, journal: SharedJournal, waits: Waits, stack: ExitStack) -> None:
@@ -71,6 +75,7 @@ class Live:
         self.journal = journal
         self.asked = row.attempts > 0 or journal.length() > 0
         self.taken_up = loop.machine.state.tick
+        self.told = self.asked
         self.given: list[Given] = []
         self._steps: Mapping[str, int] = {}
         self._waits = waits
@@ -97,7 +102,7 @@ class Live:
     def can_go(self) -> bool:
         """Whether its next tick has something to do, without waiting for anything."""
         if self.ended or self.dispatch.held:
-            return False
+            return not self.ended and self.loop.opened
         return self.dispatch.look() or not self.loop.starved
 
     @property
@@ -128,6 +133,38 @@ class Live:
         if self.dispatch.parked:
             self.asked = True
             self._withdraw()
+        if self.told and self.dispatch.waiting:
+            self._let_go()
+
+    def release_again(self, effects: list[Effect]) -> None:
+        """Hand out what a crash has lost the results of, but for what nobody waits for any more."""
+        state: PlanState | None = self.loop.crew.native_state(EXECUTOR_NUMBER)
+        free = {effect.number for effect in effects if state is not None and self._is_free(effect, state)}
+        self.loop.release_again([effect for effect in effects if effect.number not in free])
+        self.loop.inbox.offer([given_up(effect) for effect in effects if effect.number in free])
+
+    def _let_go(self) -> None:
+        """Wait no longer for calls that a person has ended."""
+        state: PlanState | None = self.loop.crew.native_state(EXECUTOR_NUMBER)
+        if state is None:
+            return
+        left = [effect for effect in self.dispatch.out() if is_left(state, read_call(effect).number)]
+        free = [effect for effect in left if self._is_free(effect, state)]
+        if free:
+            self.dispatch.give_up({effect.number for effect in free})
+            self.loop.inbox.offer([given_up(effect) for effect in free])
+        if len(free) < len(left):
+            self.dispatch.loosen({effect.number for effect in left})
+
+    def _is_free(self, effect: Effect, state: PlanState) -> bool:
+        """Return whether nothing is lost with the result of a call: nobody waits for it, pays for it or undoes it."""
+        call = read_call(effect)
+        if effect.effect_class not in REPEATABLE or not is_left(state, call.number, costly=False):
+            return False
+        config = self.loop.machine.header.agents[EXECUTOR_NUMBER].config
+        compiled = prepare(config, state.planned).compiled
+        pins = compiled.pins if compiled is not None else ()
+        return any(f"{pin.name}@{pin.version}" == call.skill and pin.cost.known for pin in pins)
 
     def _withdraw(self) -> None:
         """Give up what the plan no longer waits for."""
@@ -149,7 +186,9 @@ class Live:
         """Look at everything that may have changed outside: orders, answered rows, times that have come."""
         if orders:
             self.given += orders
-            self.loop.inbox.change([order.as_input() for order in orders])
+            self.told = True
+            self.loop.inbox.change([order.as_input() for order in orders], urgent=True)
+        self.dispatch.set_aside()  # What has only just been parked may have been answered already.
         parked = self.dispatch.parked
         if not parked:
             return
@@ -157,7 +196,8 @@ class Live:
         keys = {effect.key.hex(): number for number, (effect, _) in parked.items() if number not in self._lost}
         due = {number for number, (_, until) in parked.items() if until.due_us and until.due_us <= now_us}
         changed = self._waits.changed(self.row.id, keys) if keys else set[str]()
-        self.dispatch.wake((due | {keys[key] for key in changed}) - set(self._lost))
+        answered_ = {keys[key] for key in changed} - set(self._lost)
+        self.dispatch.wake((due - set(self._lost)) | answered_, urgent=answered_)
 
     def lose(self, effects: list[Effect]) -> None:
         """Ask people about effects whose results a crash has lost."""
@@ -175,6 +215,7 @@ class Live:
             self.dispatch.withdraw([number])
             if isinstance(decided, Result):
                 self.loop.inbox.offer([decided], OPERATOR)
+                self.loop.inbox.urgent = True
             else:
                 self._losses.retried(effect)
                 self.dispatch.release([effect])
@@ -241,6 +282,31 @@ class Live:
         self.journal.close()
 
 
+def is_left(state: PlanState, number: int, *, costly: bool = True) -> bool:
+    """Return whether a person has ended what a call of a skill was made for, other than by undoing it.
+
+    Args:
+        costly: Whether that is asked also of a call that costs something or can be undone.
+    """
+    call = next((call for known, call in state.calls if known == number), None)
+    if call is None or call.asked != Asked.SKILL:
+        return False
+    if not costly and (call.reserved or call.tokens or call.undoable):
+        return False
+    if not call.item:
+        return True
+    scope = dict(state.scopes)[call.scope]
+    failure, item = scope.failure, dict(state.items)[call.item]
+    ended = scope.status == ScopeStatus.STOPPING and scope.cancelled and item.purpose != Purpose.COMPENSATE
+    return ended and failure is not None and (failure.code, failure.source) == (WaitClosed.code, "person")
+
+
+def given_up(effect: Effect) -> Result:
+    """Return the result of a call that nobody waits for any more."""
+    failure = Failure(WaitClosed.code, "given up: nobody waits for it any more", source="person")
+    return answered(effect, Answer(read_call(effect).number, failure=failure))
+
+
 def begin_live(
     row: RunRow, journal: SharedJournal, header: Header, waits: Waits, dispatch: Dispatch, options: Options
 ) -> Live:
@@ -284,7 +350,7 @@ def resume_live(
         loop.turns, loop.failed = fold.turns, fold.failed
         live = Live(row, loop, journal, waits, stack.pop_all())
     try:
-        live.loop.release_again(again)
+        live.release_again(again)
         live.lose(lost)
         live.release()
     except BaseException:

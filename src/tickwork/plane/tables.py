@@ -185,7 +185,10 @@ class PlanTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     inputs: Annotated[dict[str, InputTable], Meta(description="Its parameters.")] = {}
     ordering: Annotated[
         Literal["issue", "arrival"],
-        Meta(description="Whether results are taken in the order of the calls, or as they come."),
+        Meta(
+            description="Whether results are taken in the order of the calls, or as they come. "
+            "What people say waits for no call."
+        ),
     ] = "issue"
     budget: BudgetTable = BudgetTable()
     steps: Annotated[tuple[StepTable, ...], Meta(max_length=MAX_STEPS, description="What is done.")] = ()

@@ -335,3 +335,49 @@ def test_an_inline_effect_is_performed_where_it_is_released() -> None:
     dispatch.release([effect(1)])
     assert seen == [threading.get_ident()]
     assert dispatch.take() == [Result(1, Refusal.FAILED, 0, b"ZeroDivisionError")]
+
+
+class ByNumber:
+    """Parks effects until they are asked for again, and gives nothing for those of others before it is told to."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.seen = set[int]()
+
+    def perform(self, effect: Effect) -> Result | Parked:
+        if effect.skill == "do":
+            assert self.gate.wait(30)
+        elif effect.number not in self.seen:
+            self.seen.add(effect.number)
+            return Parked()
+        return Result(effect.number, 0, 0, b"")
+
+
+def test_an_urgent_result_is_taken_and_the_others_are_left() -> None:
+    performer = ByNumber()
+    dispatch = Dispatch(
+        {"do": performer, "ask": performer}, in_order=True, terms={"ask": Terms(waited=False, inline=True)}
+    )
+    dispatch.release([effect(1), effect(2, skill="ask"), effect(3, skill="ask")])
+    dispatch.set_aside()
+    assert (sorted(dispatch.parked), dispatch.held, dispatch.urgent) == ([2, 3], True, False)
+    dispatch.wake([2, 3], urgent=[3])
+    assert dispatch.urgent
+    assert [result.number for result in dispatch.take_urgent()] == [3]
+    assert (dispatch.held, dispatch.urgent, dispatch.take_urgent()) == (True, False, [])
+    performer.gate.set()
+    assert [result.number for result in dispatch.take()] == [1, 2]
+    dispatch.close()
+
+
+def test_what_is_given_up_or_loosened_is_waited_for_no_longer() -> None:
+    performer = ByNumber()
+    dispatch = Dispatch({"do": performer}, in_order=True)
+    dispatch.release([effect(1), effect(2), effect(3)])
+    assert [found.number for found in dispatch.out()] == [1, 2, 3]
+    dispatch.give_up({1})
+    dispatch.loosen({2, 3})
+    assert (dispatch.held, dispatch.take(), [found.number for found in dispatch.out()]) == (False, [], [2, 3])
+    performer.gate.set()
+    assert next(result.number for result in dispatch.take(wait=True)) == 2
+    dispatch.close()
