@@ -4,10 +4,8 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from .asked import Comment, Id, answer
 from .output import Output
-from .underway import read_value
-from .wishes import By, NoWork
+from .wishes import ApprovalId, By, Comment, NoWork
 
 EXAMPLES: Final = """Examples:
 
@@ -19,7 +17,7 @@ app = App(name="complete", help_epilogue=EXAMPLES)
 
 @app.default
 def complete(
-    approval: Id,
+    approval: ApprovalId,
     /,
     *,
     output_value: Annotated[
@@ -31,6 +29,9 @@ def complete(
     output: Output = "text",
 ) -> int:
     """Say what a step that failed, or a call that was lost, has come to."""
+    from .asked import answer
+    from .underway import read_value
+
     return answer(
         approval,
         "complete",

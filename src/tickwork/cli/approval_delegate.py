@@ -4,12 +4,8 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.approvals import Approvals
-from .asked import Comment, Id, approval_document, approval_facts
 from .output import Output, talk, write_document, write_facts
-from .state import open_state
-from .underway import person
-from .wishes import By
+from .wishes import ApprovalId, By, Comment
 
 EXAMPLES: Final = """Examples:
 
@@ -22,7 +18,7 @@ app = App(name="delegate", help_epilogue=EXAMPLES)
 
 @app.default
 def delegate(
-    approval: Id,
+    approval: ApprovalId,
     /,
     *,
     to: Annotated[str, Parameter(help="Who is to decide instead.")],
@@ -31,6 +27,11 @@ def delegate(
     output: Output = "text",
 ) -> int:
     """Have somebody else decide."""
+    from ..plane.approvals import Approvals
+    from .asked import approval_document, approval_facts
+    from .state import open_state
+    from .underway import person
+
     with open_state() as store:
         view, changed = Approvals(store).delegate(approval, to, by=person(by), comment=comment)
     if not changed:

@@ -4,9 +4,8 @@ from typing import Final
 
 from cyclopts import App
 
-from .asked import Comment, Digest, Id, answer
 from .output import Output
-from .wishes import By, NoWork
+from .wishes import ApprovalId, By, Comment, Digest, NoWork
 
 EXAMPLES: Final = """Examples:
 
@@ -20,7 +19,7 @@ app = App(name="deny", help_epilogue=EXAMPLES)
 
 @app.default
 def deny(
-    approval: Id,
+    approval: ApprovalId,
     /,
     *,
     by: By = "",
@@ -30,4 +29,6 @@ def deny(
     output: Output = "text",
 ) -> int:
     """Refuse a call; the run goes on without it, as its plan says."""
+    from .asked import answer
+
     return answer(approval, "deny", by=by, comment=comment, output=output, no_work=no_work, digest=digest)

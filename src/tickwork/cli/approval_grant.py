@@ -4,9 +4,8 @@ from typing import Final
 
 from cyclopts import App
 
-from .asked import Comment, Digest, Id, answer
 from .output import Output
-from .wishes import By, NoWork
+from .wishes import ApprovalId, By, Comment, Digest, NoWork
 
 EXAMPLES: Final = """Examples:
 
@@ -24,7 +23,7 @@ app = App(name="grant", help_epilogue=EXAMPLES)
 
 @app.default
 def grant(
-    approval: Id,
+    approval: ApprovalId,
     /,
     *,
     by: By = "",
@@ -34,4 +33,6 @@ def grant(
     output: Output = "text",
 ) -> int:
     """Agree to a call, exactly as it is shown; the run goes on."""
+    from .asked import answer
+
     return answer(approval, "grant", by=by, comment=comment, output=output, no_work=no_work, digest=digest)

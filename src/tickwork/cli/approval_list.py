@@ -5,11 +5,7 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..packages.times import format_time
-from ..plane.approvals import Approvals
-from ..plane.store.runs import Runs
-from .asked import SHOWN, approval_document
 from .output import Output, talk, write_rows
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -28,6 +24,11 @@ def list_approvals(
     output: Output = "text",
 ) -> int:
     """List what people are asked, the oldest first."""
+    from ..plane.approvals import Approvals
+    from ..plane.store.runs import Runs
+    from .asked import SHOWN, approval_document
+    from .state import open_state
+
     with open_state() as store:
         run_id = Runs(store).find(run).id if run else ""
         found = Approvals(store).list(run_id=run_id, status="" if all else "open")

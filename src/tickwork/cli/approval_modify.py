@@ -4,15 +4,10 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.approvals import Approvals
 from ..plane.errors import PlaneError, SkillInputInvalid
 from ..plane.json_text import write_json
-from .asked import Comment, Id, answer
 from .output import Output
-from .skills import open_registry
-from .state import open_state
-from .underway import read_value
-from .wishes import By, NoWork
+from .wishes import ApprovalId, By, Comment, NoWork
 
 EXAMPLES: Final = """Examples:
 
@@ -26,7 +21,7 @@ app = App(name="modify", help_epilogue=EXAMPLES)
 
 @app.default
 def modify(
-    approval: Id,
+    approval: ApprovalId,
     /,
     *,
     arguments: Annotated[str, Parameter(help="JSON of what is called with instead, @FILE, or - for standard input.")],
@@ -36,6 +31,9 @@ def modify(
     output: Output = "text",
 ) -> int:
     """Agree to a call with other arguments; the run goes on."""
+    from .asked import answer
+    from .underway import read_value
+
     value = read_value(arguments, "--arguments")
     _check(approval, value)
     return answer(
@@ -55,6 +53,10 @@ def _check(wanted: str, value: Any) -> None:
     Raises:
         SkillInputInvalid: TW7006. WaitNotFound: TW7012.
     """
+    from ..plane.approvals import Approvals
+    from .skills import open_registry
+    from .state import open_state
+
     with open_state() as store:
         view = Approvals(store).find(wanted)
     if not isinstance(value, dict) or view.status != "open":

@@ -5,10 +5,8 @@ from typing import Final
 import msgspec
 from cyclopts import App
 
-from ..plane.approvals import Approvals
-from .asked import Id, approval_document, approval_facts
 from .output import Output, talk, write_document, write_facts, write_line
-from .state import open_state
+from .wishes import ApprovalId
 
 EXAMPLES: Final = """Examples:
 
@@ -19,8 +17,12 @@ app = App(name="show", help_epilogue=EXAMPLES)
 
 
 @app.default
-def show(approval: Id, /, *, output: Output = "text") -> int:
+def show(approval: ApprovalId, /, *, output: Output = "text") -> int:
     """Show exactly what would be called, who may decide, and what was said."""
+    from ..plane.approvals import Approvals
+    from .asked import approval_document, approval_facts
+    from .state import open_state
+
     with open_state() as store:
         view = Approvals(store).find(approval)
     if output != "text":

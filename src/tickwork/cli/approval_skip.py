@@ -4,9 +4,8 @@ from typing import Final
 
 from cyclopts import App
 
-from .asked import Comment, Id, answer
 from .output import Output
-from .wishes import By, NoWork
+from .wishes import ApprovalId, By, Comment, NoWork
 
 EXAMPLES: Final = """Examples:
 
@@ -20,7 +19,7 @@ app = App(name="skip", help_epilogue=EXAMPLES)
 
 @app.default
 def skip(
-    approval: Id,
+    approval: ApprovalId,
     /,
     *,
     by: By = "",
@@ -29,4 +28,6 @@ def skip(
     output: Output = "text",
 ) -> int:
     """Go on without a step that failed and is waiting for people."""
+    from .asked import answer
+
     return answer(approval, "skip", by=by, comment=comment, output=output, no_work=no_work)

@@ -7,10 +7,7 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..errors import UsageFault
-from ..plane.artifacts import Leaving, Wanted
-from .artifact_list import artifact_document
 from .output import Output, write_document, write_facts
-from .state import open_artifacts, open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -36,6 +33,9 @@ def add(
     output: Output = "text",
 ) -> int:
     """Keep a file as an artifact, for runs to read."""
+    from ..plane.artifacts import Leaving, Wanted
+    from .state import artifact_document, open_artifacts, open_state
+
     try:
         body = file.read_bytes()
     except OSError as error:

@@ -7,11 +7,8 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..errors import UsageFault
-from .artifact_list import artifact_document
-from .artifact_show import Which
 from .output import Output, write_line, write_rows
-from .session import writing
-from .state import open_artifacts, open_state
+from .wishes import WhichArtifact
 
 EXAMPLES: Final = """Examples:
 
@@ -26,7 +23,7 @@ app = App(name="export", help_epilogue=EXAMPLES)
 
 @app.default
 def export(
-    *artifacts: Which,
+    *artifacts: WhichArtifact,
     to: Annotated[
         Path, Parameter(help="A folder, made where there is none, or - for standard output.", allow_leading_hyphen=True)
     ] = Path(),
@@ -34,6 +31,8 @@ def export(
     output: Output = "text",
 ) -> int:
     """Write artifacts to files."""
+    from .state import artifact_document, open_artifacts, open_state
+
     if not artifacts:
         raise UsageFault("there is nothing to export", fix="name artifacts; `tickwork artifact list` shows them")
     with open_state() as store:
@@ -78,6 +77,8 @@ def write_file(path: Path, body: bytes) -> None:
     Raises:
         JournalWriteFailed: TW2006, the folder cannot be written.
     """
+    from .session import writing
+
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")

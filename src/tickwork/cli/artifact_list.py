@@ -4,10 +4,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..packages.times import format_time
-from ..plane.artifacts import Artifact, Wanted
-from .output import Document, Output, talk, write_rows
-from .state import open_artifacts, open_state
+from .output import Output, talk, write_rows
 
 EXAMPLES: Final = """Examples:
 
@@ -34,6 +31,9 @@ def list_artifacts(
     output: Output = "text",
 ) -> int:
     """List artifacts: by type, mime, tag, words, name or run; newest first."""
+    from ..plane.artifacts import Wanted
+    from .state import artifact_document, open_artifacts, open_state
+
     with open_state() as store:
         found = open_artifacts(store).list(Wanted(type, mime, tuple(tag or ()), text, run, name), most=most)
     if output != "text":
@@ -59,20 +59,3 @@ def list_artifacts(
     ]
     write_table(("name", "type", "mime", "#bytes", "digest", "tags", "run", "step"), rows)
     return 0
-
-
-def artifact_document(found: Artifact) -> Document:
-    """Return an artifact as a document."""
-    return {
-        "id": found.id,
-        "name": found.name,
-        "type": found.type,
-        "mime": found.mime,
-        "bytes": found.size,
-        "digest": found.digest.hex(),
-        "tags": list(found.tags),
-        "labels": list(found.labels),
-        "run_id": found.run_id,
-        "step": found.step,
-        "created": format_time(found.created_us),
-    }

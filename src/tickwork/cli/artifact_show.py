@@ -1,14 +1,12 @@
 """``tickwork artifact show``."""
 
-from typing import Annotated, Final
+from typing import Final
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from ..packages.times import format_time
-from ..plane.artifacts import readable
-from .artifact_list import artifact_document
 from .output import Output, write_document, write_facts, write_line
-from .state import open_artifacts, open_state
+from .wishes import WhichArtifact
 
 EXAMPLES: Final = """Examples:
 
@@ -20,14 +18,16 @@ name the newest is shown."""
 
 SHOWN_CHARACTERS: Final = 4_000
 
-Which = Annotated[str, Parameter(help="Its id, its name, or eight or more digits of its digest.")]
 
 app = App(name="show", help_epilogue=EXAMPLES)
 
 
 @app.default
-def show(artifact: Which, /, *, output: Output = "text") -> int:
+def show(artifact: WhichArtifact, /, *, output: Output = "text") -> int:
     """Show what an artifact is, and its text."""
+    from ..plane.artifacts import readable
+    from .state import artifact_document, open_artifacts, open_state
+
     with open_state() as store:
         shelf = open_artifacts(store)
         found = shelf.find(artifact)

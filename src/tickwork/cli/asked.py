@@ -1,10 +1,9 @@
 """What the commands about approvals share: how one is shown, and how an answer lets its run go on."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from cyclopts import Parameter
 
 from ..errors import UsageFault
 from ..packages.times import format_time
@@ -15,13 +14,6 @@ from ..plane.store.runs import OPEN, Runs
 from .output import Document, Format, talk
 from .state import open_state
 from .underway import go_on, open_engine, person, write_outcome
-
-Id = Annotated[str, Parameter(help="The approval, by its id or the beginning of it.")]
-Comment = Annotated[str, Parameter(help="Why; kept with the answer.")]
-Digest = Annotated[
-    str,
-    Parameter(help="SHA-256 of the arguments that you looked at, as show tells it; refused if it is another by now."),
-]
 
 SHOWN: Final = 100
 

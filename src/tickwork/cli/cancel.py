@@ -5,9 +5,8 @@ from typing import Final
 from cyclopts import App
 
 from ..plane.calls import Order
-from .ordering import Which, give
 from .output import Output
-from .wishes import By, Key, NoWork
+from .wishes import By, Key, NoWork, WhichRun
 
 EXAMPLES: Final = """Examples:
 
@@ -20,7 +19,9 @@ app = App(name="cancel", help_epilogue=EXAMPLES)
 
 
 @app.default
-def cancel(run: Which, /, *, by: By = "", key: Key = "", no_work: NoWork = False, output: Output = "text") -> int:
+def cancel(run: WhichRun, /, *, by: By = "", key: Key = "", no_work: NoWork = False, output: Output = "text") -> int:
     """End a run: nothing new is begun, and what it did and can undo is undone."""
+    from .ordering import give
+
     status = give(run, Order("cancel"), by=by, key=key, output=output, no_work=no_work)
     return 0 if status == 1 else status

@@ -6,14 +6,11 @@ import msgspec
 from cyclopts import App
 
 from ..clock import SystemClock
-from ..driver.opening import reading
 from ..journal.shared import SharedJournal
-from ..plane.costs import Booked, Costs, booked, costs_of
-from ..plane.explain import explain
+from ..plane.costs import Costs
 from ..plane.money import usd_text
-from ..plane.store.store import Store
 from .output import Output, write_document, write_line
-from .sources import STATE, Reference, open_source
+from .sources import Reference
 
 EXAMPLES: Final = """Examples:
 
@@ -29,7 +26,14 @@ app = App(name="cost", help_epilogue=EXAMPLES)
 @app.default
 def cost(run: Reference, /, *, output: Output = "text") -> int:
     """Show what a run has cost: by step and model, set aside and settled."""
-    ledger: Booked | None = None
+    from ..driver.opening import reading
+    from ..plane.booked import booked
+    from ..plane.costs import costs_of
+    from ..plane.explain import explain
+    from ..plane.store.store import Store
+    from .sources import STATE, open_source
+
+    ledger = None
     with open_source(run) as source, reading(source) as journal:
         explained = explain(journal)
         if isinstance(source, SharedJournal):
@@ -46,11 +50,16 @@ def cost(run: Reference, /, *, output: Output = "text") -> int:
     if not costs.rows:
         write_line("no step of this run costs money or tokens")
         return 0
-    _show(costs, ledger, explained.profile)
+    _show(costs)
+    if ledger is not None and ledger.entries:
+        write_line(
+            f"booked for profile {explained.profile}: {usd_text(ledger.settled_micros)} spent, "
+            f"{usd_text(ledger.open_micros)} set aside"
+        )
     return 0
 
 
-def _show(costs: Costs, ledger: Booked | None, profile: str) -> None:
+def _show(costs: Costs) -> None:
     from .screen import write_table  # Loads rich.
 
     lines = [
@@ -73,8 +82,3 @@ def _show(costs: Costs, ledger: Booked | None, profile: str) -> None:
     write_line(f"\nUS dollars; prices of {', '.join(costs.prices) or 'no table'}")
     if costs.total.open_micros:
         write_line(f"{usd_text(costs.total.open_micros)} are set aside for calls that have not ended")
-    if ledger is not None and ledger.entries:
-        write_line(
-            f"booked for profile {profile}: {usd_text(ledger.settled_micros)} spent, "
-            f"{usd_text(ledger.open_micros)} set aside"
-        )

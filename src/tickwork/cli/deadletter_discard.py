@@ -4,12 +4,8 @@ from typing import Final
 
 from cyclopts import App
 
-from ..plane.dead_letters import DeadLetters
-from .ordering import Which
 from .output import Output, write_document, write_line
-from .state import open_state
-from .underway import find_run, person
-from .wishes import By
+from .wishes import By, WhichRun
 
 EXAMPLES: Final = """Examples:
 
@@ -20,8 +16,12 @@ app = App(name="discard", help_epilogue=EXAMPLES)
 
 
 @app.default
-def discard(run: Which, /, *, by: By = "", output: Output = "text") -> int:
+def discard(run: WhichRun, /, *, by: By = "", output: Output = "text") -> int:
     """Say that a run is not to be gone on with; it has failed then."""
+    from ..plane.dead_letters import DeadLetters
+    from .state import open_state
+    from .underway import find_run, person
+
     with open_state() as store:
         row = find_run(store, run)
         DeadLetters(store).discard(row.id, by=person(by))

@@ -5,9 +5,7 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..packages.times import format_time
-from ..plane.dead_letters import DeadLetters
 from .output import Output, talk, write_rows
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -24,6 +22,9 @@ def list_letters(
     output: Output = "text",
 ) -> int:
     """List runs that were set aside, with the reason."""
+    from ..plane.dead_letters import DeadLetters
+    from .state import open_state
+
     with open_state() as store:
         found = DeadLetters(store).list(status="" if all else "open")
     rows = [

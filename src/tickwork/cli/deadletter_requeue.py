@@ -4,12 +4,8 @@ from typing import Final
 
 from cyclopts import App
 
-from ..plane.dead_letters import DeadLetters
-from .ordering import Which
 from .output import Output, write_document, write_line
-from .state import open_state
-from .underway import find_run, person
-from .wishes import By
+from .wishes import By, WhichRun
 
 EXAMPLES: Final = """Examples:
 
@@ -20,8 +16,12 @@ app = App(name="requeue", help_epilogue=EXAMPLES)
 
 
 @app.default
-def requeue(run: Which, /, *, by: By = "", output: Output = "text") -> int:
+def requeue(run: WhichRun, /, *, by: By = "", output: Output = "text") -> int:
     """Have a run gone on with again, once what kept it is mended."""
+    from ..plane.dead_letters import DeadLetters
+    from .state import open_state
+    from .underway import find_run, person
+
     with open_state() as store:
         row = find_run(store, run)
         DeadLetters(store).requeue(row.id, by=person(by))

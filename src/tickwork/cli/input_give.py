@@ -4,11 +4,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.waits import Waits
-from .asked import work_on
 from .output import Output, talk
-from .state import open_state
-from .underway import person, read_value
 from .wishes import By, NoWork
 
 EXAMPLES: Final = """Examples:
@@ -31,6 +27,11 @@ def give(
     output: Output = "text",
 ) -> int:
     """Give an input that a run waits for; the run goes on."""
+    from ..plane.waits import Waits
+    from .asked import work_on
+    from .state import open_state
+    from .underway import person, read_value
+
     given = read_value(value, "the value")
     with open_state() as store:
         wait, changed = Waits(store).give(input, given, by=person(by))

@@ -6,10 +6,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ..packages.times import format_time
-from ..plane.store.runs import Runs
-from ..plane.waits import INPUT, Waits
 from .output import Output, talk, write_rows
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -22,6 +19,10 @@ app = App(name="list", help_epilogue=EXAMPLES)
 @app.default
 def list_inputs(*, run: Annotated[str, Parameter(help="Only those of this run.")] = "", output: Output = "text") -> int:
     """List the inputs that runs wait for, the oldest first."""
+    from ..plane.store.runs import Runs
+    from ..plane.waits import INPUT, Waits
+    from .state import open_state
+
     with open_state() as store:
         run_id = Runs(store).find(run).id if run else ""
         found = Waits(store).list(kind=INPUT, run_id=run_id)

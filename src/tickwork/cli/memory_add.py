@@ -5,10 +5,10 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.memory.items import Kind
+from ..plane.memory.kinds import Kind
 from ..plane.profile import DEFAULT
 from .output import Output, write_document, write_facts
-from .remembered import Whose, item_document, open_memory
+from .wishes import Whose
 
 EXAMPLES: Final = """Examples:
 
@@ -34,6 +34,8 @@ def add(
     output: Output = "text",
 ) -> int:
     """Remember a fact, or something that happened."""
+    from .remembered import item_document, open_memory
+
     texts = [text] if text else [line for line in sys.stdin.read().splitlines() if line.strip()] or [""]
     with open_memory(profile) as (memory, _):
         for said in texts:

@@ -5,10 +5,9 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import App, Parameter
 
-from ..plane.memory.context import BYTES_PER_TOKEN, Section, recall
 from ..plane.profile import DEFAULT
 from .output import Output, write_document, write_facts, write_line
-from .remembered import Whose, open_memory
+from .wishes import Whose
 
 EXAMPLES: Final = """Examples:
 
@@ -32,6 +31,9 @@ def context(
     output: Output = "text",
 ) -> int:
     """Show what of its memory a planner would be shown for a goal, and how much of each share is used."""
+    from ..plane.memory.context import recall
+    from .remembered import open_memory
+
     goal = goal.encode("utf-8", "replace").decode()
     with open_memory(profile) as (memory, found):
         recalled = recall(memory, found.table.memory, goal)
@@ -43,7 +45,16 @@ def context(
         return 0
     from .screen import write_table  # Loads rich.
 
-    rows = [_row(section) for section in sections]
+    rows = [
+        (
+            section.name,
+            f"{len(section.items)}",
+            f"{tokens(section.bytes):,}",
+            f"{tokens(section.of):,}",
+            f"{section.left_out or ''}",
+        )
+        for section in sections
+    ]
     used, of = (sum(tokens(getattr(section, name)) for section in sections) for name in ("bytes", "of"))
     rows.append(("all", "", f"{used:,}", f"{of:,}", ""))
     write_table(("section", "#texts", "#tokens", "#of", "#left out"), rows)
@@ -59,9 +70,6 @@ def context(
 
 def tokens(size: int) -> int:
     """Return how many tokens a text of so many bytes is counted as."""
+    from ..plane.memory.context import BYTES_PER_TOKEN
+
     return -(-size // BYTES_PER_TOKEN)
-
-
-def _row(section: Section) -> tuple[str, ...]:
-    used, of = tokens(section.bytes), tokens(section.of)
-    return (section.name, f"{len(section.items)}", f"{used:,}", f"{of:,}", f"{section.left_out or ''}")

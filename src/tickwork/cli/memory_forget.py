@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from ..errors import UsageFault
 from ..plane.profile import DEFAULT
 from .output import Output, write_document, write_line
-from .remembered import Whose, open_memory
+from .wishes import Whose
 
 EXAMPLES: Final = """Examples:
 
@@ -26,6 +26,8 @@ def forget(
     output: Output = "text",
 ) -> int:
     """Remove items."""
+    from .remembered import open_memory
+
     if not items:
         raise UsageFault("there is nothing to forget", fix="name items; `tickwork memory list` shows them")
     with open_memory(profile) as (memory, _):

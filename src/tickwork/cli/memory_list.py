@@ -4,11 +4,9 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from ..packages.times import format_time
-from ..plane.memory.items import Memory, Turn
 from ..plane.profile import DEFAULT
-from .output import Document, Output, talk, write_rows
-from .remembered import Whose, item_document, open_memory
+from .output import Output, talk, write_rows
+from .wishes import Whose
 
 EXAMPLES: Final = """Examples:
 
@@ -32,9 +30,11 @@ def list_memory(
     output: Output = "text",
 ) -> int:
     """List what a profile remembers, or what was said; newest first."""
+    from .remembered import item_document, open_memory, write_history
+
     with open_memory(profile) as (memory, _):
         if kind == "history":
-            return _history(memory, most, output)
+            return write_history(memory, most, output)
         found = memory.items(kind or "", most=most)
     if output != "text":
         write_rows([item_document(item) for item in found], "items", {"profile": profile}, output)
@@ -47,29 +47,3 @@ def list_memory(
     rows = [(item.id, item.kind, item.text, ", ".join(item.labels), item.run_id) for item in found]
     write_table(("id", "kind", "text", "from outside", "run"), rows)
     return 0
-
-
-def _history(memory: Memory, most: int, output: Output) -> int:
-    said = memory.turns(most=most)[::-1]
-    if output != "text":
-        write_rows([_document(turn) for turn in said], "turns", {"profile": memory.profile}, output)
-        return 0
-    if not said:
-        talk(f"nothing was said to {memory.profile} yet")
-        return 0
-    from .screen import write_table  # Loads rich.
-
-    rows = [(format_time(turn.created_us), turn.role, turn.text, turn.run_id) for turn in said]
-    write_table(("said", "by", "text", "run"), rows)
-    return 0
-
-
-def _document(turn: Turn) -> Document:
-    return {
-        "id": turn.id,
-        "role": turn.role,
-        "text": turn.text,
-        "labels": list(turn.labels),
-        "run_id": turn.run_id,
-        "created": format_time(turn.created_us),
-    }

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from ..plane.profile import DEFAULT
 from .output import Output, write_document, write_line
-from .remembered import Whose, open_memory
+from .wishes import Whose
 
 EXAMPLES: Final = """Examples:
 
@@ -23,6 +23,8 @@ app = App(name="reindex", help_epilogue=EXAMPLES)
 @app.default
 def reindex(*, profile: Whose = DEFAULT, output: Output = "text") -> int:
     """Make vectors anew for items that have those of another embedder."""
+    from .remembered import open_memory
+
     with open_memory(profile) as (memory, _):
         count = memory.reindex()
         name = memory.embedder.name

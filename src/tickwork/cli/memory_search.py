@@ -4,11 +4,10 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.memory.items import Kind
-from ..plane.memory.search import search
+from ..plane.memory.kinds import Kind
 from ..plane.profile import DEFAULT
 from .output import Output, talk, write_rows
-from .remembered import Whose, item_document, open_memory
+from .wishes import Whose
 
 EXAMPLES: Final = """Examples:
 
@@ -31,6 +30,9 @@ def search_memory(
     output: Output = "text",
 ) -> int:
     """Find what a profile remembers, by words and by meaning."""
+    from ..plane.memory.search import search
+    from .remembered import item_document, open_memory
+
     question = question.encode("utf-8", "replace").decode()
     with open_memory(profile) as (memory, _):
         hits = search(memory, question, kind=kind or "", most=most)

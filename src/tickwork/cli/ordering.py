@@ -1,9 +1,6 @@
 """What the commands share that tell a run something: the order becomes a row, and then an input of the run."""
 
-from typing import Annotated
-
 import msgspec
-from cyclopts import Parameter
 
 from ..driver.faults import choose
 from ..errors import UsageFault
@@ -17,9 +14,6 @@ from .asked import work_on
 from .output import Format, talk
 from .state import open_state
 from .underway import find_run, person
-
-Which = Annotated[str, Parameter(help="The run, by its id or the beginning of it.")]
-Path = Annotated[str, Parameter(help="The step, such as load, each[3] or outer/load.")]
 
 
 def give(run: str, order: Order, *, by: str, key: str, output: Format, no_work: bool) -> int:

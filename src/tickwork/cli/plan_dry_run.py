@@ -7,10 +7,9 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ..plane.money import usd_text
-from ..plane.plan_inputs import take_inputs
-from ..plane.rehearsal import Rehearsal, Row, rehearse
+from ..plane.rehearsal import Rehearsal, Row
 from .output import Output, write_facts, write_line, write_rows
-from .plans import ForProfile, PlanReference, Settings, compile_file, find_plan, find_profile, pin_of, read_settings
+from .wishes import ForProfile, Inputs, PlanReference
 
 EXAMPLES: Final = """Examples:
 
@@ -32,13 +31,17 @@ def dry_run(
     plan: PlanReference,
     /,
     *,
-    input: Settings = None,
+    input: Inputs = None,
     goal: Annotated[str, Parameter(help="What expressions read as goal.")] = "",
     params: Annotated[bool, Parameter(negative="", help="Show the parameters of every call in full.")] = False,
     profile: ForProfile = "",
     output: Output = "text",
 ) -> int:
     """Show what a plan would call, in which order, with what and at what cost; nothing is done."""
+    from ..plane.plan_inputs import take_inputs
+    from ..plane.rehearsal import rehearse
+    from .plans import compile_file, find_plan, find_profile, pin_of, read_settings
+
     file = find_plan(plan)
     found = find_profile(profile)
     compiled = compile_file(file, found)

@@ -4,9 +4,8 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from ..plane import plan_graph
 from .output import Output, write_document, write_line
-from .plans import ForProfile, PlanReference, compile_file, find_plan, find_profile
+from .wishes import ForProfile, PlanReference
 
 EXAMPLES: Final = """Examples:
 
@@ -30,6 +29,9 @@ def graph(
     output: Output = "text",
 ) -> int:
     """Draw a plan: with characters, for Graphviz, or for Mermaid."""
+    from ..plane import plan_graph
+    from .plans import compile_file, find_plan, find_profile
+
     compiled = compile_file(find_plan(plan), find_profile(profile))
     draw = {"text": plan_graph.draw, "dot": plan_graph.dot, "mermaid": plan_graph.mermaid}[format]
     text = draw(compiled)

@@ -4,12 +4,9 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.goals import Wish
 from ..plane.profile import DEFAULT
 from .output import Output
-from .plans import PlanReference, find_plan, read_settings
-from .underway import carry_on, open_engine
-from .wishes import Inputs, Key, NoWork, ProfileName, Tags
+from .wishes import Inputs, Key, NoWork, PlanReference, ProfileName, Tags
 
 EXAMPLES: Final = """Examples:
 
@@ -38,6 +35,10 @@ def run(
     output: Output = "text",
 ) -> int:
     """Run a plan; every step is journaled, and the run can be stopped and gone on with at any point."""
+    from ..plane.goals import Wish
+    from .plans import find_plan, read_settings
+    from .underway import carry_on, open_engine
+
     file = find_plan(plan)
     inputs = read_settings(input, file.table.inputs)
     with open_engine(quiet=output != "text") as under:

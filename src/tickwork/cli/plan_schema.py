@@ -5,10 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import App, Parameter
 
-from ..plane.plan_inputs import inputs_schema
-from ..plane.plan_text import plan_schema
 from .output import Output, write_document, write_line
-from .plans import find_plan
 
 EXAMPLES: Final = """Examples:
 
@@ -29,6 +26,10 @@ def schema(
     output: Output = "text",
 ) -> int:
     """Print the JSON Schema of plans, or that of a plan's inputs."""
+    from ..plane.plan_inputs import inputs_schema
+    from ..plane.plan_text import plan_schema
+    from .plans import find_plan
+
     raw = msgspec.json.encode(inputs_schema(find_plan(plan).table.inputs)) if plan else plan_schema()
     if output != "text":
         write_document({"schema": msgspec.Raw(raw)}, output)

@@ -7,12 +7,10 @@ from cyclopts import App, Parameter
 
 from ..driver.faults import choose
 from ..errors import UsageFault
-from ..plane.compiled import Call, Compiled, Plan
-from ..plane.plan_graph import does, remarks
-from ..plane.plan_inputs import inputs_schema, read_inputs
-from ..plane.plan_text import PlanFile, plan_document
+from ..plane.compiled import Compiled, Plan
+from ..plane.plan_text import PlanFile
 from .output import Output, write_document, write_facts, write_line
-from .plans import ForProfile, PlanReference, compile_file, find_plan, find_profile
+from .wishes import ForProfile, PlanReference
 
 EXAMPLES: Final = """Examples:
 
@@ -36,6 +34,8 @@ def show(
     output: Output = "text",
 ) -> int:
     """Show the steps of a plan, or all of one step."""
+    from .plans import compile_file, find_plan, find_profile
+
     file = find_plan(plan)
     compiled = compile_file(file, find_profile(profile))
     if step:
@@ -48,6 +48,9 @@ def show(
 
 
 def _document(file: PlanFile, compiled: Compiled) -> dict[str, Any]:
+    from ..plane.plan_inputs import inputs_schema
+    from ..plane.plan_text import plan_document
+
     return {
         "plan": plan_document(file.table),
         "digest": compiled.digest.hex(),
@@ -66,6 +69,8 @@ def _step(plan: Plan, index: int) -> dict[str, Any]:
 
 
 def _show_plan(file: PlanFile, compiled: Compiled) -> None:
+    from ..plane.plan_graph import does, remarks
+    from ..plane.plan_inputs import read_inputs
     from .screen import write_table  # Loads rich.
 
     table = file.table
@@ -100,6 +105,8 @@ def _show_plan(file: PlanFile, compiled: Compiled) -> None:
 
 
 def _show_step(file: PlanFile, compiled: Compiled, path: str, output: Output) -> None:
+    from ..plane.plan_graph import does
+
     *outer, name = path.split("/")
     plan = compiled.plans[0]
     for part in outer:
@@ -130,6 +137,8 @@ def _find(plan: Plan, name: str, wanted: str) -> int:
 
 def _shown(value: object, compiled: Compiled) -> Any:
     """Return a part of a step as people read it: JSON as values, skills by name."""
+    from ..plane.compiled import Call
+
     if isinstance(value, bytes):
         return msgspec.json.decode(value) if value else None
     if isinstance(value, Call):

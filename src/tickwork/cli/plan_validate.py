@@ -4,16 +4,13 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.compiling import Constraints, compile_plan, find_faults
+from ..plane.compiling import Constraints
 from ..plane.errors import PlanInvalid
 from ..plane.money import usd_text
-from ..plane.plan_faults import in_order
 from ..plane.plan_text import PlanFile
-from ..plane.rehearsal import rehearse
 from ..plane.skills.registry import Registry
 from .output import Output, talk, write_document, write_facts, write_problem
-from .plans import ForProfile, constraints_of, find_plan, find_profile
-from .skills import open_registry
+from .wishes import ForProfile
 
 EXAMPLES: Final = """Examples:
 
@@ -36,6 +33,9 @@ def validate(
     output: Output = "text",
 ) -> int:
     """Say everything that is wrong with plans, each with its place and a way to mend it."""
+    from .plans import constraints_of, find_profile
+    from .skills import open_registry
+
     constraints = constraints_of(find_profile(profile))
     with open_registry() as registry:
         found = [_judge(one, registry, constraints, told=output == "text") for one in (first, *others)]
@@ -46,6 +46,10 @@ def validate(
 
 def _judge(reference: str, registry: Registry, constraints: Constraints, *, told: bool) -> dict[str, Any]:
     """Return what is to be said of a plan; with ``told``, say it."""
+    from ..plane.compiling import find_faults
+    from ..plane.plan_faults import in_order
+    from .plans import find_plan
+
     try:
         plan = find_plan(reference)
         faults = in_order(find_faults(plan.table, registry, constraints), plan.lines)
@@ -66,6 +70,9 @@ def _judge(reference: str, registry: Registry, constraints: Constraints, *, told
 
 
 def _facts(plan: PlanFile, registry: Registry, constraints: Constraints) -> dict[str, Any]:
+    from ..plane.compiling import compile_plan
+    from ..plane.rehearsal import rehearse
+
     compiled = compile_plan(plan.table, registry, constraints, file=plan.file, lines=plan.lines)
     most = rehearse(compiled, {})
     return {

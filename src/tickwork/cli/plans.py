@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-from cyclopts import Parameter
+from typing import Any, Final
 
 from ..driver.faults import choose
 from ..errors import UsageFault
@@ -15,22 +13,11 @@ from ..plane.json_text import read_json
 from ..plane.plan_inputs import WORDS, how_to_give
 from ..plane.plan_text import PlanFile, read_plan
 from ..plane.planners.folder import ENDINGS, FOLDER, read_plans
-from ..plane.profiles import Profile, Profiles
+from ..plane.profile import Profile
 from ..plane.tables import InputTable
 from .session import OWN
-from .skills import open_registry
-from .state import open_state
 
 PLANS: Final = OWN / FOLDER
-
-PlanReference = Annotated[str, Parameter(help="A file of TOML or JSON, or the name of a plan in .tickwork/plans.")]
-ForProfile = Annotated[
-    str, Parameter(help="Whose skills, budget and rules hold; without it every skill of this machine may be used.")
-]
-Settings = Annotated[
-    list[str] | None,
-    Parameter(name=["--input", "--set"], negative="", help="NAME=VALUE, an input; JSON where it is no text."),
-]
 
 
 def find_plan(reference: str) -> PlanFile:
@@ -60,6 +47,9 @@ def find_profile(name: str) -> Profile | None:
     """
     if not name:
         return None
+    from ..plane.profiles import Profiles  # Loads SQLAlchemy, which a plan for nobody needs nothing of.
+    from .state import open_state
+
     with open_state() as store:
         return Profiles(store, store.clock).find(name)
 
@@ -80,6 +70,8 @@ def compile_file(plan: PlanFile, profile: Profile | None) -> Compiled:
     Raises:
         PlanInvalid: TW7001; every fault is named with its line.
     """
+    from .skills import open_registry
+
     with open_registry() as registry:
         return compile_plan(plan.table, registry, constraints_of(profile), file=plan.file, lines=plan.lines)
 

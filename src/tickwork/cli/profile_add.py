@@ -6,10 +6,8 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..plane.profile import ProfileTable, check_profile, read_profile, with_changes
-from ..plane.profiles import Profiles
 from .output import Output, write_document, write_facts
 from .profile_options import ProfileOptions, profile_document, profile_facts
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -37,6 +35,9 @@ def add(
     output: Output = "text",
 ) -> int:
     """Add a profile, from a file or from options."""
+    from ..plane.profiles import Profiles
+    from .state import open_state
+
     table = table_of(profile, options)
     with open_state() as store:
         found = Profiles(store, store.clock).add(table, by)

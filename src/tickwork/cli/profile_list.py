@@ -4,11 +4,8 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.profiles import Profiles
 from .output import Output, write_rows
 from .profile_options import budget_text, profile_document, spending_text
-from .sources import STATE
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -25,6 +22,10 @@ def list_profiles(
     output: Output = "text",
 ) -> int:
     """List the profiles: what each may use and spend."""
+    from ..plane.profiles import Profiles
+    from .sources import STATE
+    from .state import open_state
+
     with open_state() as store:
         found = Profiles(store, store.clock).list(disabled=disabled)
     if output != "text":

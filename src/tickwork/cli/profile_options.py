@@ -11,8 +11,7 @@ from ..errors import UsageFault
 from ..packages.times import format_time
 from ..plane.compiled import Budget
 from ..plane.money import usd_text
-from ..plane.profile import SECTIONS, ProfileTable
-from ..plane.profiles import Profile
+from ..plane.profile import SECTIONS, Profile, ProfileTable
 from .output import Document
 
 _RATE: Final = re.compile(r"(\d{1,7})/((?:\d+(?:ms|s|m|h|d))+)")

@@ -6,11 +6,9 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..plane.profile import read_profile, with_changes
-from ..plane.profiles import Profiles
 from .output import Output, talk, write_document, write_facts
 from .profile_add import NOTHING, SUFFIXES
 from .profile_options import ProfileOptions, profile_document, profile_facts
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -35,6 +33,9 @@ def set_profile(
     output: Output = "text",
 ) -> int:
     """Change a profile: its next version, for runs that begin from now on."""
+    from ..plane.profiles import Profiles
+    from .state import open_state
+
     changes = options.changes()
     with open_state() as store:
         profiles = Profiles(store, store.clock)

@@ -5,12 +5,9 @@ from typing import Annotated, Final
 import msgspec
 from cyclopts import App, Parameter
 
-from ..plane.budgets import Ledger, Spent
 from ..plane.money import usd_text
-from ..plane.profiles import Profiles
 from .output import Output, write_document, write_facts, write_line
 from .profile_options import profile_document, profile_facts
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -30,6 +27,10 @@ def show(
     output: Output = "text",
 ) -> int:
     """Show a profile, any of its versions, and what its runs have spent."""
+    from ..plane.budgets import Ledger
+    from ..plane.profiles import Profiles
+    from .state import open_state
+
     with open_state() as store:
         found = Profiles(store, store.clock).find(name, version)
         spent = Ledger(store, store.clock).spent(f"profile:{name}")
@@ -38,24 +39,19 @@ def show(
         return 0
     write_facts(profile_facts(found))
     if spent:
+        from .screen import write_table  # Loads rich.
+
+        rows = [
+            (
+                one.period or "in all",
+                usd_text(one.spent_micros),
+                usd_text(one.reserved_micros),
+                usd_text(one.hard_micros) if one.hard_micros >= 0 else "",
+                f"{one.tokens:,}",
+                f"{one.calls:,}",
+            )
+            for one in spent
+        ]
         write_line("")
-        write_spent(spent)
+        write_table(("period", "#spent USD", "#set aside", "#of", "#tokens", "#calls"), rows)
     return 0
-
-
-def write_spent(spent: list[Spent]) -> None:
-    """Print what was spent, by period."""
-    from .screen import write_table  # Loads rich.
-
-    rows = [
-        (
-            one.period or "in all",
-            usd_text(one.spent_micros),
-            usd_text(one.reserved_micros),
-            usd_text(one.hard_micros) if one.hard_micros >= 0 else "",
-            f"{one.tokens:,}",
-            f"{one.calls:,}",
-        )
-        for one in spent
-    ]
-    write_table(("period", "#spent USD", "#set aside", "#of", "#tokens", "#calls"), rows)

@@ -4,10 +4,8 @@ from typing import Final
 
 from cyclopts import App
 
-from ..plane.profiles import ACTIVE, DISABLED, PAUSED, Profiles
 from .output import Output, write_document, write_facts
 from .profile_options import profile_document
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -24,22 +22,31 @@ disable = App(name="disable", help_epilogue=EXAMPLES.format("disable"))
 @pause.default
 def pause_profile(name: str, /, *, output: Output = "text") -> int:
     """Let no run of a profile begin."""
+    from ..plane.profiles import PAUSED
+
     return _turn(name, PAUSED, output)
 
 
 @resume.default
 def resume_profile(name: str, /, *, output: Output = "text") -> int:
     """Let runs of a profile begin again."""
+    from ..plane.profiles import ACTIVE
+
     return _turn(name, ACTIVE, output)
 
 
 @disable.default
 def disable_profile(name: str, /, *, output: Output = "text") -> int:
     """Let no run of a profile begin, and leave it out of lists."""
+    from ..plane.profiles import DISABLED
+
     return _turn(name, DISABLED, output)
 
 
 def _turn(name: str, status: str, output: Output) -> int:
+    from ..plane.profiles import Profiles
+    from .state import open_state
+
     with open_state() as store:
         found = Profiles(store, store.clock).turn(name, status)
     if output == "text":

@@ -5,10 +5,8 @@ from typing import Final
 from cyclopts import App
 
 from ..packages.times import format_time
-from ..plane.profiles import Profiles
 from .output import Output, write_rows
 from .profile_options import profile_document
-from .state import open_state
 
 EXAMPLES: Final = """Examples:
 
@@ -21,6 +19,9 @@ app = App(name="versions", help_epilogue=EXAMPLES)
 @app.default
 def versions(name: str, /, *, output: Output = "text") -> int:
     """List the versions of a profile."""
+    from ..plane.profiles import Profiles
+    from .state import open_state
+
     with open_state() as store:
         found = Profiles(store, store.clock).versions(name)
     if output != "text":

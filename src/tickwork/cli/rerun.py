@@ -4,10 +4,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.goals import Wish
 from .output import Output
-from .plans import read_settings
-from .underway import carry_on, find_run, open_engine
 from .wishes import Inputs, Key, NoWork, Tags
 
 EXAMPLES: Final = """Examples:
@@ -36,6 +33,10 @@ def rerun(
     output: Output = "text",
 ) -> int:
     """Do again what a run was to do, from the beginning, with other inputs where they are given."""
+    from ..plane.goals import Wish
+    from .plans import read_settings
+    from .underway import carry_on, find_run, open_engine
+
     with open_engine(quiet=output != "text") as under:
         parent = find_run(under.store, run)
         inputs = read_settings(input, under.goals.inputs_of(parent))

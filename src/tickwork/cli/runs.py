@@ -7,7 +7,6 @@ from cyclopts import App, Parameter
 from ..clock import SystemClock
 from ..errors import UsageFault
 from .output import Output, talk, write_rows
-from .sources import STATE
 
 EXAMPLES: Final = """Examples:
 
@@ -37,6 +36,7 @@ def list_runs(
     from ..plane.money import usd_text
     from ..plane.store.runs import OPEN, STATUSES, RunRow, Runs, row_document  # Loads SQLAlchemy, with the next.
     from ..plane.store.store import Store
+    from .sources import STATE
 
     wanted = tuple(status or ())
     for word in wanted:

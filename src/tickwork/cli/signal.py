@@ -5,11 +5,7 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from ..plane.json_text import write_json
-from ..plane.waits import Waits
-from .asked import work_on
 from .output import Output, talk
-from .state import open_state
-from .underway import find_run, person, read_value
 from .wishes import By, NoWork
 
 EXAMPLES: Final = """Examples:
@@ -35,6 +31,11 @@ def signal(
     output: Output = "text",
 ) -> int:
     """Send a run a signal; a step that waits for it goes on with its body."""
+    from ..plane.waits import Waits
+    from .asked import work_on
+    from .state import open_state
+    from .underway import find_run, person, read_value
+
     value = write_json(read_value(body, "the body"))
     with open_state() as store:
         row = find_run(store, run)

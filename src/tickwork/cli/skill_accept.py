@@ -5,7 +5,6 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from .output import Output, write_document, write_line
-from .skills import open_registry
 
 EXAMPLES: Final = """Examples:
 
@@ -27,6 +26,8 @@ def accept(
     output: Output = "text",
 ) -> int:
     """Accept what a server of skills offers now, and show what has changed since it was accepted before."""
+    from .skills import open_registry
+
     with open_registry() as registry:
         changes = registry.accept(server)
     if output != "text":

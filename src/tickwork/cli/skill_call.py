@@ -15,12 +15,8 @@ from ..plane.calls import Answer, SkillCall
 from ..plane.errors import SkillRefused
 from ..plane.json_text import read_json, write_json
 from ..plane.profile import GrantsTable
-from ..plane.secrets import SecretBox
-from ..plane.skills.granting import grant_parts, granted_secrets
-from ..plane.skills.performing import Ports, SkillPerformer
 from .config import load_secrets, load_settings, models_folder
 from .output import Output, talk, write_document, write_line
-from .skills import open_registry
 
 EXAMPLES: Final = """Examples:
 
@@ -81,6 +77,11 @@ def call(
     Args:
         reference: NAME, or NAME@VERSION.
     """
+    from ..plane.secrets import SecretBox
+    from ..plane.skills.granting import grant_parts, granted_secrets
+    from ..plane.skills.performing import Ports, SkillPerformer
+    from .skills import open_registry
+
     given = _given(params)
     clock = SystemClock()
     with ExitStack() as held:

@@ -7,7 +7,6 @@ from cyclopts import App, Parameter
 from ..plane.errors import PlaneError
 from ..plane.skills.registry import Found
 from .output import Output, talk, write_rows
-from .skills import class_name, open_registry, skill_document
 
 EXAMPLES: Final = """Examples:
 
@@ -28,6 +27,8 @@ def list_skills(
     output: Output = "text",
 ) -> int:
     """List the skills of this machine, with what each reaches and changes."""
+    from .skills import open_registry, skill_document
+
     able = list[Found]()
     unable = list[tuple[str, PlaneError]]()
     with open_registry() as registry:
@@ -55,5 +56,7 @@ def list_skills(
 
 
 def _row(found: Found) -> tuple[object, ...]:
+    from .skills import class_name
+
     reaches = ", ".join(found.traits.capabilities) or "nothing"
     return found.reference, class_name(found.pin.effect_class), reaches, found.traits.description

@@ -6,7 +6,6 @@ import msgspec
 from cyclopts import App
 
 from .output import Output, write_document, write_facts, write_line
-from .skills import class_name, open_registry, skill_document
 
 EXAMPLES: Final = """Examples:
 
@@ -23,6 +22,8 @@ def show(reference: str, /, *, output: Output = "text") -> int:
     Args:
         reference: NAME, or NAME@VERSION.
     """
+    from .skills import class_name, open_registry, skill_document
+
     with open_registry() as registry:
         found = registry.find(reference)
         given, made = (shape.schema() for shape in found.skill.shapes)

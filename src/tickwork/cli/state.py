@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from ..clock import SystemClock
-from ..plane.artifacts import ArtifactShelf, Bytes, Folder
+from ..packages.times import format_time
+from ..plane.artifacts import Artifact, ArtifactShelf, Bytes, Folder
 from ..plane.store.store import Store
 from .config import Settings, load_settings
 from .consent import check_state, note_state
+from .output import Document
 from .session import OWN, writing
 from .sources import STATE
 
@@ -52,3 +54,20 @@ def _bytes(settings: Settings) -> Bytes:
 
         return open_objects(settings.artifacts)
     return Folder(Path(settings.artifacts).expanduser())
+
+
+def artifact_document(found: Artifact) -> Document:
+    """Return an artifact as a document."""
+    return {
+        "id": found.id,
+        "name": found.name,
+        "type": found.type,
+        "mime": found.mime,
+        "bytes": found.size,
+        "digest": found.digest.hex(),
+        "tags": list(found.tags),
+        "labels": list(found.labels),
+        "run_id": found.run_id,
+        "step": found.step,
+        "created": format_time(found.created_us),
+    }

@@ -7,10 +7,8 @@ from cyclopts import App, Parameter
 
 from ..plane.calls import Order
 from ..plane.json_text import write_json
-from .ordering import Path, Which, give
 from .output import Output
-from .underway import read_value
-from .wishes import By, Key, NoWork
+from .wishes import By, Key, NoWork, StepPath, WhichRun
 
 EXAMPLES: Final = """Examples:
 
@@ -22,8 +20,8 @@ app = App(name="complete", help_epilogue=EXAMPLES)
 
 @app.default
 def complete(
-    run: Which,
-    path: Path,
+    run: WhichRun,
+    path: StepPath,
     /,
     *,
     output_value: Annotated[str, Parameter(help="JSON of what it has come to, @FILE, or -.")] = "null",
@@ -33,5 +31,8 @@ def complete(
     output: Output = "text",
 ) -> int:
     """Say what a step has come to, in place of doing it."""
+    from .ordering import give
+    from .underway import read_value
+
     value = msgspec.Raw(write_json(read_value(output_value, "--output-value")))
     return give(run, Order("complete", step=path, output=value), by=by, key=key, output=output, no_work=no_work)

@@ -5,9 +5,8 @@ from typing import Final
 from cyclopts import App
 
 from ..plane.calls import Order
-from .ordering import Path, Which, give
 from .output import Output
-from .wishes import By, Key, NoWork
+from .wishes import By, Key, NoWork, StepPath, WhichRun
 
 EXAMPLES: Final = """Examples:
 
@@ -19,8 +18,8 @@ app = App(name="skip", help_epilogue=EXAMPLES)
 
 @app.default
 def skip(
-    run: Which,
-    path: Path,
+    run: WhichRun,
+    path: StepPath,
     /,
     *,
     by: By = "",
@@ -29,4 +28,6 @@ def skip(
     output: Output = "text",
 ) -> int:
     """Go on without a step: those after it run as if it had succeeded with nothing."""
+    from .ordering import give
+
     return give(run, Order("skip", step=path), by=by, key=key, output=output, no_work=no_work)

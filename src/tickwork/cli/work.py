@@ -4,9 +4,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from ..plane.store.runs import OPEN, Runs
 from .output import Output, talk, write_document
-from .underway import find_run, go_on, open_engine
 
 EXAMPLES: Final = """Examples:
 
@@ -28,6 +26,9 @@ def work(
     output: Output = "text",
 ) -> int:
     """Go on with every run that can: queued, interrupted, or woken by an answer or a time."""
+    from ..plane.store.runs import OPEN, Runs
+    from .underway import find_run, go_on, open_engine
+
     with open_engine(quiet=output != "text", several=not run) as under:
         if run:
             return go_on(under, [find_run(under.store, run).id], output)

@@ -1,4 +1,4 @@
-"""What a run has cost: by step and by model, what was set aside for it, and what is booked for its profile.
+"""What a run has cost: by step and by model, and what was set aside for it.
 
 Law: the rows together are the total, and the total of a run is what its executor has counted.
 """
@@ -10,8 +10,6 @@ import msgspec
 
 from .compiled import PROPOSE
 from .explain import CallStory, Explained
-from .store.store import Store
-from .store.tables import TENANT
 
 PLANNING: Final = "(planning)"
 """Step of what a run asks for itself."""
@@ -56,19 +54,6 @@ class Costs(msgspec.Struct, frozen=True):
     prices: tuple[str, ...]
 
 
-class Booked(msgspec.Struct, frozen=True):
-    """What the ledger that all runs share says of one run. Units: micro-dollars.
-
-    Attributes:
-        open_micros: Set aside and not settled.
-        settled_micros: Spent.
-    """
-
-    entries: int = 0
-    open_micros: int = 0
-    settled_micros: int = 0
-
-
 def costs_of(explained: Explained) -> Costs:
     """Return what a run has cost."""
     rows = dict[tuple[str, str, str, str], CostRow]()
@@ -85,18 +70,6 @@ def costs_of(explained: Explained) -> Costs:
         for name in _SUMMED:
             setattr(total, name, getattr(total, name) + getattr(row, name))
     return Costs(kept, total, tuple(sorted({row.prices for row in kept if row.prices})))
-
-
-def booked(store: Store, run_id: str) -> Booked:
-    """Return what the ledger says of a run; each call counts once, in the window without an end."""
-    statement = (
-        "SELECT COUNT(*), COALESCE(SUM(CASE status WHEN 'reserved' THEN reserved_micros END), 0), "
-        "COALESCE(SUM(CASE status WHEN 'settled' THEN cost_micros END), 0) "
-        "FROM ledger WHERE tenant_id = ? AND run_id = ? AND period = ''"
-    )
-    with store.reading_quickly() as database:
-        ((entries, open_, settled),) = database.query(statement, (TENANT, run_id))
-    return Booked(_whole(entries), _whole(open_), _whole(settled))
 
 
 _COUNTED: Final = ("calls", "requests", "tokens_in", "tokens_cached", "tokens_out")
@@ -139,8 +112,3 @@ class _Transcript(msgspec.Struct, frozen=True):
 
 def _matters(row: CostRow) -> bool:
     return bool(row.requests or row.tokens_in or row.tokens_out or row.reserved_micros or row.settled_micros)
-
-
-def _whole(value: object) -> int:
-    assert isinstance(value, int), "a sum of integers is one"
-    return value

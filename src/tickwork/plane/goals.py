@@ -21,8 +21,8 @@ from .json_text import read_json, write_json
 from .plan_inputs import read_inputs, take_inputs
 from .plan_text import PlanFile, plan_bytes
 from .prices import installed_version
-from .profile import DEFAULT, ProfileTable
-from .profiles import Profile, Profiles
+from .profile import DEFAULT, Profile, ProfileTable
+from .profiles import Profiles
 from .skills.registry import Registry
 from .store.runs import NewRun, RunRow
 from .store.sql import Connection, select

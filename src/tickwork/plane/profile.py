@@ -167,6 +167,26 @@ class ProfileTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
         return AgentPin(self.name, version, self.digest(), self.tainted, self.approvers, self.limits())
 
 
+class Profile(msgspec.Struct, frozen=True):
+    """A version of a profile.
+
+    Attributes:
+        kept: Whether it lies in the store; False for the default one that nobody has changed.
+    """
+
+    table: ProfileTable
+    version: int
+    status: str
+    by: str = ""
+    created_us: int = 0
+    kept: bool = True
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        return self.table.name
+
+
 HARMLESS: Final = ("json_transform", "text_search", "model_infer")
 """What the profile of whoever names none may use: skills that compute. They reach no network and no file, spend no
 money and change nothing, so the worst a bad plan can do with them is to waste time."""

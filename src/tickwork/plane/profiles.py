@@ -9,11 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from ..clock import Clock
 from .errors import BudgetExceeded, ProfileInvalid, ProfileNotFound, SkillRefused
-from .profile import DEFAULT, DEFAULT_TABLE, ProfileTable, decode_profile, duration_us, encode_profile
+from .profile import DEFAULT, DEFAULT_TABLE, Profile, ProfileTable, decode_profile, duration_us, encode_profile
 from .store.sql import Connection, insert, select, update
 from .store.store import Store
 from .store.tables import TENANT, profile, profile_version, rate
@@ -27,26 +25,6 @@ STATUSES: Final = (ACTIVE, PAUSED, DISABLED)
 
 
 _NAME: Final = re.compile(NAME_PATTERN)
-
-
-class Profile(msgspec.Struct, frozen=True):
-    """A version of a profile.
-
-    Attributes:
-        kept: Whether it lies in the store; False for the default one that nobody has changed.
-    """
-
-    table: ProfileTable
-    version: int
-    status: str
-    by: str = ""
-    created_us: int = 0
-    kept: bool = True
-
-    @property
-    def name(self) -> str:
-        """Return its name."""
-        return self.table.name
 
 
 class Profiles:

@@ -7,7 +7,7 @@ Invariants:
 """
 
 import hashlib
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -18,10 +18,8 @@ from ..profile import DEFAULT
 from ..store.sql import ColumnElement, Connection, RowMapping, delete, insert, select, text, update
 from ..store.store import Store
 from ..store.tables import TENANT, conversation, memory_block, memory_item
+from .kinds import Kind
 from .vectors import pack
-
-Kind = Literal["semantic", "episodic", "summary"]
-KINDS: Final[tuple[Kind, ...]] = ("semantic", "episodic", "summary")
 
 MAX_TEXT_BYTES: Final = 32_768
 """A longer text belongs in an artifact."""
