@@ -8,7 +8,7 @@ Invariants:
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -90,9 +90,10 @@ def detach_input(item: Input) -> tuple[Input, bytes | None]:
 
     Law: ``attach_input(*detach_input(x)) == x`` for every input with ``digest`` empty.
     """
-    if len(item.body) <= DETACH_BYTES:
-        return msgspec.structs.replace(item, size=len(item.body)), None
-    kept = msgspec.structs.replace(item, body=b"", digest=digest(item.body), size=len(item.body))
+    size = len(item.body)
+    if size <= DETACH_BYTES:
+        return item if item.size == size else msgspec.structs.replace(item, size=size), None
+    kept = msgspec.structs.replace(item, body=b"", digest=digest(item.body), size=size)
     return kept, item.body
 
 
@@ -104,10 +105,9 @@ def attach_input(item: Input, body: bytes | None) -> Input:
     return msgspec.structs.replace(item, body=body, digest=b"")
 
 
-def encode_inputs(inputs: Iterable[Input]) -> bytes:
+def encode_inputs(inputs: Sequence[Input]) -> bytes:
     """Return the bytes of a tick's inputs. Order: arrival."""
-    items = tuple(inputs)
-    return _encoder.encode(items) if items else _EMPTY_ARRAY
+    return _encoder.encode(inputs) if inputs else _EMPTY_ARRAY
 
 
 def decode_inputs(data: bytes) -> tuple[Input, ...]:
@@ -120,10 +120,9 @@ def decode_inputs(data: bytes) -> tuple[Input, ...]:
         raise CodecError(f"inputs: {error}") from error
 
 
-def encode_derived(records: Iterable[Derived]) -> bytes:
+def encode_derived(records: Sequence[Derived]) -> bytes:
     """Return the bytes of a tick's derived records. Order: as the kernel drew them."""
-    items = tuple(records)
-    return _encoder.encode(items) if items else _EMPTY_ARRAY
+    return _encoder.encode(records) if records else _EMPTY_ARRAY
 
 
 class Hints(msgspec.Struct, frozen=True, array_like=True):

@@ -173,12 +173,13 @@ class Crew:
             self.windows.flip(flips)
 
     def _compute(self, turns: Sequence[Turn]) -> list[Outcome]:
-        if self._pool is not None and not self._mixed:
+        if self._pool is None:
+            return [self._natives.compute(turn) for turn in turns]
+        if not self._mixed:
             return self._pool.compute(turns)
         native = [index for index, turn in enumerate(turns) if self._natives.owns(turn.agent)]
         if len(native) == len(turns):
             return [self._natives.compute(turn) for turn in turns]
-        assert self._pool is not None, "a turn of a module needs a pool"
         own = set(native)
         module_turns = [turn for index, turn in enumerate(turns) if index not in own]
         from_pool = iter(self._pool.compute(module_turns))
@@ -233,6 +234,8 @@ class Crew:
 
     def follow(self, commit: Commit) -> None:
         """Undo, reset, retire and place agents as a commit asks, in this order."""
+        if not (commit.undo or commit.reset or commit.retire or commit.placed):
+            return
         for numbers, native, pooled in (
             (commit.undo, self._natives.undo, self._pool.rollback if self._pool else None),
             (commit.reset, self._natives.reset, self._pool.reset if self._pool else None),

@@ -40,6 +40,11 @@ REPEATABLE: Final = frozenset({EffectClass.PURE, EffectClass.IDEMPOTENT})
 
 _NO_SNAPSHOT: Final[tuple[bytes, list[bytes]]] = (b"", [])
 
+_OPEN, _FAILED, _COMPLETE = int(RunStatus.OPEN), int(RunStatus.FAILED), int(RunStatus.COMPLETE)
+# Naming a member of an enumeration costs more than comparing two numbers, and this is done several times a tick.
+
+_HARMLESS: Final = frozenset({int(EffectClass.PURE)})
+
 Decision = str
 """What an operator says of an effect whose result is unknown: ``retry``, or ``fail``."""
 
@@ -106,6 +111,11 @@ class Inbox:
         """Queue swaps, each for the tick it names."""
         self._swaps += plans
 
+    @property
+    def swapping(self) -> bool:
+        """Whether a swap, of an agent or of a model, waits for its tick."""
+        return bool(self._swaps or self._model_swaps)
+
     def due_swaps(self, tick: int) -> list[SwapPlan]:
         """Return the swaps of a tick, and forget those that it is too late for. Order: as queued."""
         if not self._swaps:
@@ -170,12 +180,14 @@ class Inbox:
             count = whole_batches(self._batches, room)
             taken += self._results[:count]
             del self._results[:count], self._batches[:count]
-        if not closing:
+        if self.feeds and not closing:
             self._take_rows(tick, bound, taken)
         return taken
 
     def _take_recorded(self, tick: int, bound: int, taken: list[Input]) -> None:
         """Add what is due and finds room. A result enters in any case: where it is recorded it did."""
+        if not self._recorded:
+            return
         waiting = list[tuple[int, Input]]()
         due = 0
         for planned in self._recorded:
@@ -230,7 +242,7 @@ class Inbox:
     def empty(self) -> bool:
         """Whether nothing waits, now or at a later tick."""
         waiting = self._edits or self._recorded or self._results or self._swaps or self._model_swaps
-        return not waiting and all(feed.exhausted for feed in self.feeds)
+        return not waiting and (not self.feeds or all(feed.exhausted for feed in self.feeds))
 
 
 def whole_batches(batches: Sequence[int], room: int) -> int:
@@ -244,6 +256,8 @@ def whole_batches(batches: Sequence[int], room: int) -> int:
         room: At least 1.
     """
     last = {batch: place for place, batch in enumerate(batches) if batch}
+    if not last:
+        return min(room, len(batches))
     reached = 0
     for place, batch in enumerate(batches):
         reached = max(reached, last.get(batch, place))
@@ -341,9 +355,9 @@ class Loop:
     def closing(self) -> bool:
         """Whether its next tick is one of those that only close it: nothing is out, and nobody waits for anything."""
         state, dispatch = self.machine.state, self.dispatch
-        if self._due or dispatch.waiting or dispatch.parked or state.status >= RunStatus.COMPLETE:
+        if self._due or dispatch.waiting or dispatch.parked or state.status >= _COMPLETE:
             return False
-        return state.status != RunStatus.OPEN or (self.machine.idle and self.inbox.empty)
+        return state.status != _OPEN or (self.machine.idle and self.inbox.empty)
 
     @property
     def status(self) -> str:
@@ -397,13 +411,13 @@ class Loop:
         self._count(frame)
         edge("append")
         # Nobody would see what comes of a failed run's effects.
-        self._due = done.effects if state.status != RunStatus.FAILED else []
+        self._due = done.effects if state.status != _FAILED else []
         self._entered = len(inputs)
 
     @property
     def must_flush(self) -> bool:
         """Whether the last tick asked for what may leave only once that is durable."""
-        return any(effect.effect_class != EffectClass.PURE for effect in self._due)
+        return bool(self._due) and _may_change_something(self._due)
 
     def release(self, *, durable: bool = False) -> None:
         """Hand out what the last tick asked for, once that is durable as far as it has to be.
@@ -447,7 +461,8 @@ class Loop:
         if self._watch is not None:
             self._watch.steps(turns, outcomes, [agent.name for agent in self.machine.state.agents])
         self.machine.commit(turns, outcomes)
-        self.crew.flip(self.machine.take_flips())
+        if self.crew.windows.used:
+            self.crew.flip(self.machine.take_flips())
 
     def _admit(self) -> tuple[list[Input], bytes, list[bytes]]:
         """Return the tick's inputs, as they are and as they are journaled."""
@@ -460,14 +475,17 @@ class Loop:
                 results = self.dispatch.take(wait=not self.dispatch.look() and self.starved)
             self._notes |= {result.number: result.notes for result in results if result.notes}
             # Were such a result to wait and be lost in a crash, what the window held could not be asked for again.
-            pressing = frozenset(effect.number for effect in state.effects if in_window(effect)) if results else ()
+            asked = state.effects if results and state.windows else ()
+            pressing = frozenset(effect.number for effect in asked if in_window(effect)) if asked else ()
             self.inbox.offer(results, pressing=pressing)
-        closing = state.status != RunStatus.OPEN
-        swaps = self._order_swaps() if not closing else []
+        closing = state.status != _OPEN
+        swaps = self._order_swaps() if self.inbox.swapping and not closing else ()
         inputs = self.inbox.take(state.tick, machine.header.max_inputs, closing=closing, first=swaps)
-        inputs, modules = settle(machine, self.crew, inputs)
-        if modules and self.crew.versions is not None:
-            self.crew.versions.note()
+        modules = list[bytes]()
+        if inputs:
+            inputs, modules = settle(machine, self.crew, inputs)
+            if modules and self.crew.versions is not None:
+                self.crew.versions.note()
         if machine.clocked:
             inputs.append(Input(InputKind.CLOCK, DRIVER, number=self.options.clock.now_us()))
         if not closing and self._must_close():
@@ -476,7 +494,7 @@ class Loop:
             return inputs, codec.encode_inputs(()), []
         kept = [codec.detach_input(item) for item in inputs]
         bodies = [body for _, body in kept if body is not None]
-        return inputs, codec.encode_inputs(item for item, _ in kept), [*bodies, *modules]
+        return inputs, codec.encode_inputs([item for item, _ in kept]), [*bodies, *modules]
 
     def _order_swaps(self) -> list[Input]:
         """Return the inputs of the swaps whose tick has come, those of agents first."""
@@ -494,7 +512,7 @@ class Loop:
         machine = self.machine
         if machine.header.ticks and machine.state.tick >= machine.header.ticks:
             return True
-        return not self.dispatch.waiting and self.inbox.empty and machine.idle
+        return not (self.dispatch.waiting or machine.state.effects) and self.inbox.empty and machine.quiet
 
     # -- durability --
 
@@ -512,7 +530,7 @@ class Loop:
 
     def _flush_for(self, effects: Sequence[Effect]) -> None:
         """Make the intents of effects durable, as far as it matters that they are."""
-        if any(effect.effect_class != EffectClass.PURE for effect in effects):
+        if _may_change_something(effects):
             self.flush(durable=True)
 
     def _count(self, frame: Frame) -> None:
@@ -534,6 +552,11 @@ class Loop:
         """Take notice that all frames were written."""
         self._unflushed = self._unflushed_bytes = 0
         self._flushed_ns = self.options.clock.elapsed_ns()
+
+
+def _may_change_something(effects: Iterable[Effect]) -> bool:
+    """Return whether an effect among these may change something outside, and has to be durable before it leaves."""
+    return not {effect.effect_class for effect in effects} <= _HARMLESS
 
 
 def settle_unknown(

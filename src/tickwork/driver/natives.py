@@ -22,6 +22,9 @@ EXCEPTION_TRAP: Final = 100
 METHODS: Final = ("init", "turn", "shutdown")
 """What the class of a native agent defines."""
 
+_INIT, _STEP, _SHUTDOWN = int(Operation.INIT), int(Operation.STEP), int(Operation.SHUTDOWN)
+_OK: Final = int(Status.OK)
+
 _BUILT_IN: Final[Mapping[str, type[Any]]] = {
     kind.__name__: kind for kind in (bool, int, str, bytes, tuple, list, dict, NoneType)
 }
@@ -153,24 +156,24 @@ class NativeCrew:
 
     def compute(self, turn: Turn) -> Outcome:
         """Return what a turn came to; what the agent raises is a trap."""
-        agent, spec = self._agents[turn.agent]
-        state = self._states[turn.agent]
-        shown = self._regions.contents(turn.agent)
-        self._shown_before[turn.agent] = shown
+        number = turn.agent
+        agent, spec = self._agents[number]
+        state = self._before[number] = self._states[number]
+        shown = self._shown_before[number] = self._regions.contents(number)
         if turn.views:
             shown = self._regions.show(spec, turn)
-        context = Context(turn.tick, turn.seed, turn.agent, turn.wall_us, spec, shown)
-        self._before[turn.agent] = state
+        context = Context(turn.tick, turn.seed, number, turn.wall_us, spec, shown)
         try:
             after, outbox = _call(agent, state, turn, context)
-            content, code = outbox.encode(), outbox.settled(stepping=turn.operation == Operation.STEP)
+            content, code = outbox.encode(), outbox.settled(stepping=turn.operation == _STEP)
         except Exception as error:  # noqa: BLE001 - Whatever an agent raises is data: the outcome of its turn.
             return Outcome(Status.TRAP, EXCEPTION_TRAP, 0, b"", f"{type(error).__name__}: {error}")
         if code < 0 and code != Refusal.OUTBOX_FULL:
             return Outcome(Status.FAILED, code, 0, b"")
-        self._states[turn.agent] = after
-        self._regions.restore(turn.agent, shown)
-        outcome = Outcome(Status.OK, code, 0, content)
+        self._states[number] = after
+        if turn.views:
+            self._regions.restore(number, shown)
+        outcome = Outcome(_OK, code, 0, content)
         return with_writes(outcome, outbox.writes) if outbox.writes else outcome
 
     def image(self, number: int) -> NativeImage | None:
@@ -231,8 +234,8 @@ class NativeCrew:
 
 def _call(agent: Agent[Any], state: Any, turn: Turn, context: Context) -> tuple[Any, Outbox]:
     inbox = tuple(decode_frames(turn.inbox))
-    if turn.operation == Operation.INIT:
+    if turn.operation == _INIT:
         return agent.init(inbox[0].body, context)
-    if turn.operation == Operation.SHUTDOWN:
+    if turn.operation == _SHUTDOWN:
         return agent.shutdown(state, context)
     return agent.turn(state, inbox, context)

@@ -34,6 +34,15 @@ ARTIFACT_SKILL = "artifact.write"
 
 
 @cache
+def _describe_machine() -> tuple[str, str, str, str]:
+    """Return this process's Python, platform, engine and version, for the environment record."""
+    from .. import __version__
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    return python, f"{platform.system()} {platform.machine()}".lower(), describe_engine(), __version__
+
+
+@cache
 def describe_engine() -> str:
     """Return the engine and its version, for the environment record; the engine itself is not loaded for it."""
     from importlib.metadata import version  # Brings a mail parser along, which nothing else needs.
@@ -51,15 +60,14 @@ def new_environment(
     model_swaps: tuple[ModelPlan, ...] = (),
 ) -> Environment:
     """Return where and with what a run is made."""
-    from .. import __version__
-
+    python, platform_name, engine, product = _describe_machine()
     return Environment(
         run_id=f"r_{options.clock.unique()}",
         started_us=options.clock.now_us(),
-        python=".".join(map(str, sys.version_info[:3])),
-        platform=f"{platform.system()} {platform.machine()}".lower(),
-        engine=describe_engine(),
-        product=__version__,
+        python=python,
+        platform=platform_name,
+        engine=engine,
+        product=product,
         world=world,
         parent=parent,
         swaps=swaps,

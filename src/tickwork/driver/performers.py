@@ -193,12 +193,17 @@ class Dispatch:
 
     def release(self, effects: Sequence[Effect]) -> None:
         """Hand effects out. Those that change something outside must be durable."""
+        terms = [self._terms.get(effect.skill, self._usual) for effect in effects]
+        if max([agreed.most for agreed in terms], default=1) <= 1:
+            each = zip(effects, terms, strict=True)
+            self._pending += [_Sent(self._start((one,), agreed), 0, agreed.waited, one) for one, agreed in each]
+            return
         sent: dict[int, _Sent] = {}
         for batch in self._batches(effects):
-            terms = self._terms.get(batch[0].skill, self._usual)
-            future = self._start(batch, terms)
+            agreed = self._terms.get(batch[0].skill, self._usual)
+            future = self._start(batch, agreed)
             for place, effect in enumerate(batch):
-                sent[effect.number] = _Sent(future, place, terms.waited, effect)
+                sent[effect.number] = _Sent(future, place, agreed.waited, effect)
         self._pending += [sent[effect.number] for effect in effects]
 
     def _start(self, batch: Sequence[Effect], terms: Terms) -> Future[list[Given]] | _Done:
@@ -265,8 +270,9 @@ class Dispatch:
     def look(self) -> bool:
         """Return whether a result is in, waiting for none, and set aside what turns out to be parked."""
         done = [sent for sent in self._pending if sent.future.done()]
-        if any(not isinstance(sent.future.result()[sent.place], Parked) for sent in done):
-            return True
+        for sent in done:
+            if not isinstance(sent.future.result()[sent.place], Parked):
+                return True
         if done:
             parked = {sent.effect.number for sent in done}
             self._pending = [sent for sent in self._pending if sent.effect.number not in parked]
@@ -283,7 +289,7 @@ class Dispatch:
     @property
     def held(self) -> bool:
         """Whether ``take`` would wait for a result that has to enter the next tick and is not in."""
-        return any(sent.waited and not sent.future.done() for sent in self._pending)
+        return bool(self._pending) and any(sent.waited and not sent.future.done() for sent in self._pending)
 
     @property
     def urgent(self) -> bool:
@@ -406,7 +412,7 @@ def _checked_result(effect: Effect, result: Result) -> Result:
     known = result.code == 0 or result.code in Refusal._value2member_map_
     if result.number == effect.number and known and 0 <= result.encoding <= MAX_ENCODING:
         notes: tuple[object, ...] = result.notes
-        kept = tuple(note for note in notes if isinstance(note, ModelNote))
+        kept = tuple(note for note in notes if isinstance(note, ModelNote)) if notes else ()
         return Result(effect.number, int(result.code), int(result.encoding), bytes(result.body), kept)
     return _unusable(effect)
 

@@ -48,7 +48,7 @@ def _ordered(machine: Machine, crew: Crew, plan: SwapPlan) -> Input:
 
 def settle(machine: Machine, crew: Crew, inputs: Sequence[Input]) -> tuple[list[Input], list[bytes]]:
     """Return a tick's inputs, those of swaps saying what came of them, and the modules that these bring."""
-    if all(item.kind != _SWAP for item in inputs):
+    if _SWAP not in [item.kind for item in inputs]:
         return list(inputs), []
     settled, bodies = list[Input](), dict[bytes, bytes]()
     for item in inputs:

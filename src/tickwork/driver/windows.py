@@ -158,6 +158,8 @@ def with_tensors(effects: Sequence[Effect], state: State, store: WindowStore) ->
     """
     ready: list[Effect] = []
     lost: list[Result] = []
+    if not state.windows:
+        return list(effects), lost
     for effect in effects:
         if not in_window(effect):
             ready.append(effect)

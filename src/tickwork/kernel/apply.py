@@ -53,6 +53,9 @@ _MAX_U64: Final = (1 << 64) - 1
 _MAX_I64: Final = (1 << 63) - 1
 _MAX_ENCODING: Final = 0xFFFF
 _CODES: Final = frozenset(map(int, Refusal))
+_INFER, _RESULT = int(FrameKind.INFER), int(FrameKind.RESULT)
+_EFFECT, _SETTLED = int(DerivedKind.EFFECT), int(DerivedKind.EFFECT_SETTLED)
+_STOPPED: Final = int(AgentStatus.STOPPED)
 
 _LEAST: Final[dict[str, int]] = {"priority": -_MAX_I64, "fuel": 1}
 EDITABLE: Final = tuple(_LEAST)
@@ -204,7 +207,7 @@ def _issue(cast: Cast, agent: AgentState, number: int, action: Action, body: byt
         return
     agent.effects += 1
     state, index, encoding = cast.state, action[1], action[3]
-    if action[0] == FrameKind.INFER:
+    if action[0] == _INFER:
         model = state.models[index]
         name, effect_class, version = INFER_PREFIX + model.name, int(EffectClass.PURE), model.digest
     else:
@@ -212,9 +215,17 @@ def _issue(cast: Cast, agent: AgentState, number: int, action: Action, body: byt
         name, effect_class, version = skill.name, skill.effect_class, b""
     key = effect_key(state.lineage, agent.number, state.tick, number)
     effect = Effect(number, state.tick, agent.number, name, effect_class, key, encoding, body, version)
-    insort(state.effects, effect, key=_effect_number)
-    insort(cast.done.effects, effect, key=_effect_number)
-    cast.bus.note(DerivedKind.EFFECT, agent.number, number, name, key)
+    _add_in_order(state.effects, effect)
+    _add_in_order(cast.done.effects, effect)
+    cast.bus.note(_EFFECT, agent.number, number, name, key)
+
+
+def _add_in_order(effects: list[Effect], effect: Effect) -> None:
+    """Add an effect by its number, which is nearly always the largest so far."""
+    if not effects or effects[-1].number < effect.number:
+        effects.append(effect)
+    else:
+        insort(effects, effect, key=_effect_number)
 
 
 def _refuse(cast: Cast, agent: AgentState, number: int, action: Action, code: Refusal, text: str) -> None:
@@ -253,12 +264,13 @@ def apply_action(cast: Cast, agent: AgentState, action: Action) -> None:
 
 def admit_input(cast: Cast, item: Input) -> None:
     """Let one input in. An input that fits nothing is a record, never an error."""
-    if item.kind not in _INPUTS:
+    admitting = _INPUTS.get(item.kind)
+    if admitting is None:
         refused = "unknown kind of input"
     elif not 0 <= item.encoding <= _MAX_ENCODING:
         refused = f"no encoding {item.encoding}"
     else:
-        refused = _INPUTS[item.kind](cast, item)
+        refused = admitting(cast, item)
     if refused:
         cast.bus.note(DerivedKind.REFUSED_INPUT, OUTSIDE, item.number, refused)
 
@@ -301,9 +313,9 @@ def _on_result(cast: Cast, item: Input) -> str:
     effect = state.effects.pop(place)
     agent = state.agents[effect.agent]
     agent.effects -= 1
-    bus.note(DerivedKind.EFFECT_SETTLED, effect.agent, effect.number, effect.skill)
+    bus.note(_SETTLED, effect.agent, effect.number, effect.skill)
     size = FRAME.size + len(item.body)
-    if agent.status == AgentStatus.STOPPED:
+    if agent.status == _STOPPED:
         return ""  # Nobody waits for it any more; that it was settled is the record.
     kind, handle, failing = _answer(agent.spec, effect.skill)
     if item.code:
@@ -316,7 +328,7 @@ def _on_result(cast: Cast, item: Input) -> str:
     elif handle < 0:
         bus.bury(effect.agent, effect.number, "the new version does not call the skill")
     else:
-        frame = encode_frame(FrameKind.RESULT, item.encoding, OUTSIDE, handle, effect.number, state.tick, item.body)
+        frame = encode_frame(_RESULT, item.encoding, OUTSIDE, handle, effect.number, state.tick, item.body)
         bus.put(agent, frame)
     return ""
 
@@ -326,9 +338,9 @@ def _answer(spec: AgentSpec, skill: str) -> tuple[FrameKind, int, int]:
 
     The RESULT's is -1 where the agent has no such handle any more.
     """
-    model = skill.removeprefix(INFER_PREFIX)
-    if model == skill:
+    if not skill.startswith(INFER_PREFIX):
         return FrameKind.SKILL, spec.skills.index(skill) if skill in spec.skills else -1, DIRECT
+    model = skill.removeprefix(INFER_PREFIX)
     if model not in spec.models:
         return FrameKind.INFER, -1, DIRECT
     handle = MODEL_HANDLE | spec.models.index(model)

@@ -55,7 +55,7 @@ class Bus:
         self._deferring = {agent.number for agent in state.agents if agent.deferred}
         self._members = [{known.agent for known in topic.subscribers} for topic in state.topics]
 
-    def note(self, kind: DerivedKind, agent: int, number: int = 0, note: str = "", digest: bytes = b"") -> None:
+    def note(self, kind: int, agent: int, number: int = 0, note: str = "", digest: bytes = b"") -> None:
         """Add a derived record at the current slot."""
         self.derived.append(Derived(kind, self.slot, agent, number, note, digest))
 
@@ -257,6 +257,8 @@ class Bus:
 
     def flush_retained(self) -> None:
         """Deliver the values written since the last call to their subscribers. Order: first write."""
+        if not self._written:
+            return
         for index in self._written:
             topic = self.state.topics[index]
             self.publish(topic, FrameKind.RETAINED, topic.encoding, topic.writer, topic.value)

@@ -45,7 +45,9 @@ _HEADER_BYTES: Final = FRAME.size
 _MESSAGE: Final = int(FrameKind.MESSAGE)
 _SEND, _PUBLISH, _EXIT = int(FrameKind.SEND), int(FrameKind.PUBLISH), int(FrameKind.EXIT)
 _INIT, _STEP, _SHUTDOWN = int(Operation.INIT), int(Operation.STEP), int(Operation.SHUTDOWN)
-_STOPPED: Final = int(AgentStatus.STOPPED)
+_ACTIVE, _STOPPED = int(AgentStatus.ACTIVE), int(AgentStatus.STOPPED)
+_OPEN, _DRAINING = int(RunStatus.OPEN), int(RunStatus.DRAINING)
+_STOPPING, _SETTLING = int(RunStatus.STOPPING), int(RunStatus.SETTLING)
 # A member of an enumeration costs 60 ns to name, which counts where it happens for every message.
 
 _NO_SEEDS: Final[tuple[int, tuple[int, ...]]] = (-1, ())
@@ -123,7 +125,8 @@ class Machine:
         self.cast.done = Commit()
         self.bus.slot, self.bus.visible = -1, state.tick
         state.wall_us = 0
-        self._fire_timers()
+        if state.timers:
+            self._fire_timers()
         if state.windows:
             self.cast.windows.keep_hours()
         for item in inputs:
@@ -131,7 +134,9 @@ class Machine:
         if self.cast.reseeded:
             self.cast.reseeded = False
             self._seeds.clear()
-        self._seeds += [_NO_SEEDS] * (len(state.agents) - len(self._seeds))
+        missing = len(state.agents) - len(self._seeds)
+        if missing:
+            self._seeds += [_NO_SEEDS] * missing
         self.bus.flush_retained()
         self.bus.drain_deferred()
 
@@ -154,13 +159,13 @@ class Machine:
         """Return the agents to run in this tick, in schedule order. Pure but for starting ready tasks."""
         state = self.state
         tick = state.tick
-        if state.status == RunStatus.SETTLING:
+        if state.status == _SETTLING:
             return []
-        if state.status == RunStatus.STOPPING:
+        if state.status == _STOPPING:
             return [a.number for a in state.agents if a.status == AgentStatus.ACTIVE and a.started]
         if state.tasks:
             self._start_tasks()
-        if state.status == RunStatus.DRAINING:
+        if state.status == _DRAINING:
             shown = self.cast.windows.fresh()
             ready = [
                 a
@@ -184,7 +189,7 @@ class Machine:
             ]
         if self._windowed:
             ready = [a for a in ready if self._affords(a)]
-        order = self._policy(state, ready)
+        order = self._policy(state, ready) if len(ready) > 1 else ready
         bound = self.header.turns_per_tick
         if bound and len(order) > bound:
             order = order[:bound]
@@ -216,7 +221,7 @@ class Machine:
         """
         state = self.state
         tick = state.tick
-        operation = _SHUTDOWN if state.status == RunStatus.STOPPING else _STEP
+        operation = _SHUTDOWN if state.status == _STOPPING else _STEP
         block, place = divmod(tick, BLOCK_TICKS)
         fresh = self.cast.windows.fresh() if state.windows and operation == _STEP else ()
         turns: list[Turn] = []
@@ -256,13 +261,14 @@ class Machine:
     def _init_turn(self, agent: AgentState, tick: int) -> Turn:
         spec = agent.spec
         config = encode_frame(FrameKind.CONFIG, spec.config_encoding, OUTSIDE, DIRECT, 0, tick, spec.config)
-        seed = seed_block(agent.key, tick // BLOCK_TICKS)[tick % BLOCK_TICKS]
+        block, place = divmod(tick, BLOCK_TICKS)
+        known = self._seeds[agent.number] = (block, seed_block(agent.key, block))
         wall_us = self.state.wall_us if spec.clock else 0
         fuel = spec.limits.fuel
         if spec.limits.window_ticks:
             self._roll_window(agent)
             fuel = self._fuel_left(agent)
-        return Turn(agent.number, _INIT, tick, seed, fuel, wall_us, 1, config)
+        return Turn(agent.number, _INIT, tick, known[1][place], fuel, wall_us, 1, config)
 
     def _shown(self, agent: AgentState) -> Shown:
         """Return what windows show before a turn; nothing where the oldest message would not fit beside it."""
@@ -421,7 +427,8 @@ class Machine:
             issue_requests(self.cast)
         bus.slot = -1
         bus.flush_retained()
-        self._advance()
+        if state.status != _OPEN:
+            self._advance()
         every = self.header.checkpoint_every
         state.tick += 1
         if every and state.tick % every == 0:
@@ -435,21 +442,21 @@ class Machine:
     def _advance(self) -> None:
         """Move a closing run on: drain, stop, settle, complete."""
         state = self.state
-        if state.status == RunStatus.DRAINING:
+        if state.status == _DRAINING:
             state.drained += 1
             under_way = any(
                 (a.mail or a.unfinished) and a.status == AgentStatus.ACTIVE and a.started for a in state.agents
-            ) or bool(self.cast.windows.fresh())
+            ) or bool(state.windows and self.cast.windows.fresh())
             if not under_way or state.drained >= MAX_DRAIN_TICKS:
                 state.status = RunStatus.STOPPING
                 for agent in state.agents:
                     self.bus.clear_mail(agent, "the run closed")
-        elif state.status == RunStatus.STOPPING:
+        elif state.status == _STOPPING:
             for agent in state.agents:
                 if agent.status != AgentStatus.STOPPED:
                     self.cast.stop_agent(agent, "the run closed")
             state.status = RunStatus.SETTLING
-        if state.status == RunStatus.SETTLING and not state.effects:
+        if state.status == _SETTLING and not state.effects:
             state.status = RunStatus.COMPLETE
             self.bus.note(DerivedKind.CLOSED, OUTSIDE, state.tick)
 
@@ -467,16 +474,14 @@ class Machine:
     def quiet(self) -> bool:
         """Whether nothing will happen any more but by an effect's result or something else from outside."""
         state = self.state
-        if state.timers or state.status != RunStatus.OPEN:
+        if state.timers or state.status != _OPEN:
             return False
-        if any(not state.agents[number].deferred for number in self.cast.windows.fresh()):
+        if state.windows and any(not state.agents[number].deferred for number in self.cast.windows.fresh()):
             return False
         for agent in state.agents:
             if agent.deferred:
                 if self.bus.deliverable(agent.deferred[0]):
                     return False
-            elif agent.status == AgentStatus.ACTIVE and (
-                agent.mail or not agent.started or agent.wake < NEVER or agent.queue
-            ):
+            elif agent.status == _ACTIVE and (agent.mail or not agent.started or agent.wake < NEVER or agent.queue):
                 return False
         return True

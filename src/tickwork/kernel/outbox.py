@@ -18,6 +18,11 @@ TASK_HEAD_BYTES: Final = 16
 """Fixed part of a task frame's body: priority, tag, dependency count, reserved."""
 
 
+_SEND, _PUBLISH, _PUBLISH_RETAINED = int(FrameKind.SEND), int(FrameKind.PUBLISH), int(FrameKind.PUBLISH_RETAINED)
+_JOIN, _LEAVE, _TASK, _SPAWN = int(FrameKind.JOIN), int(FrameKind.LEAVE), int(FrameKind.TASK), int(FrameKind.SPAWN)
+_SKILL, _INFER, _WINDOW_WRITE = int(FrameKind.SKILL), int(FrameKind.INFER), int(FrameKind.WINDOW_WRITE)
+
+
 Action = tuple[int, int, int, int, int, bytes]
 """One checked frame: kind, target, destination, encoding, size, body.
 
@@ -56,18 +61,19 @@ class Port:
 
     Attributes:
         bindings: Bound targets by frame kind, for the kinds that name one.
-        names: What the handles of those kinds are called.
         peers: Agents it may send to; who is among them may be answered by it and may answer it.
         raw: Whether it may send to any agent by number.
         unbound: Send targets that are granted and do not exist yet.
     """
 
-    __slots__ = ("bindings", "name", "names", "peers", "publish", "raw", "send", "subscribe", "unbound")
+    __slots__ = ("bindings", "name", "peers", "publish", "raw", "send", "subscribe", "unbound")
 
     def __init__(self, spec: AgentSpec, handles: Handles, numbers: dict[str, int]) -> None:
         denied = frozenset(spec.denied)
 
         def bind(kind: str, names: tuple[str, ...], known: dict[str, int]) -> list[int]:
+            if not denied:
+                return [known.get(name, -1) for name in names]
             return [-1 if f"{kind}:{name}" in denied else known.get(name, -1) for name in names]
 
         self.name = spec.name
@@ -81,26 +87,15 @@ class Port:
             if self.send[index] < 0 and f"send:{name}" not in denied:
                 self.unbound.setdefault(name, []).append(index)
         self.bindings: dict[int, list[int]] = {
-            FrameKind.PUBLISH: self.publish,
-            FrameKind.PUBLISH_RETAINED: self.publish,
-            FrameKind.JOIN: self.subscribe,
-            FrameKind.LEAVE: self.subscribe,
-            FrameKind.TASK: self.send,
-            FrameKind.SKILL: bind("skills", spec.skills, handles.skills),
-            FrameKind.SPAWN: bind("spawn", spec.spawn, handles.templates),
-            FrameKind.INFER: bind("models", spec.models, handles.models),
-            FrameKind.WINDOW_WRITE: list(range(len(spec.windows))),
-        }
-        self.names: dict[int, tuple[str, ...]] = {
-            FrameKind.PUBLISH: spec.publish,
-            FrameKind.PUBLISH_RETAINED: spec.publish,
-            FrameKind.JOIN: spec.subscribe,
-            FrameKind.LEAVE: spec.subscribe,
-            FrameKind.SEND: spec.send,
-            FrameKind.TASK: spec.send,
-            FrameKind.SKILL: spec.skills,
-            FrameKind.SPAWN: spec.spawn,
-            FrameKind.INFER: spec.models,
+            _PUBLISH: self.publish,
+            _PUBLISH_RETAINED: self.publish,
+            _JOIN: self.subscribe,
+            _LEAVE: self.subscribe,
+            _TASK: self.send,
+            _SKILL: bind("skills", spec.skills, handles.skills),
+            _SPAWN: bind("spawn", spec.spawn, handles.templates),
+            _INFER: bind("models", spec.models, handles.models),
+            _WINDOW_WRITE: list(range(len(spec.windows))),
         }
 
     def bind_new(self, name: str, number: int) -> None:
@@ -116,7 +111,6 @@ def _violation(detail: str) -> Refused:
 
 _unpack = FRAME.unpack_from
 _HEADER_BYTES: Final = FRAME.size
-_SEND, _PUBLISH = int(FrameKind.SEND), int(FrameKind.PUBLISH)
 
 
 def read_outbox(ports: list[Port], number: int, outbox: bytes) -> list[Action] | Refused:
@@ -192,12 +186,23 @@ def denial(port: Port, spec: AgentSpec, code: int) -> str:
     name = _kind_name(kind)
     if code < 0:
         return f"{name} to agent {place} is not granted to {port.name!r}"
-    names = port.names.get(kind if kind < USER_KINDS else FrameKind.SEND, ())
+    names = _names_of(spec, kind)
     wanted = names[place] if place < len(names) else ""
     what = f'{name} to handle {place}, "{wanted}"'
     if wanted in port.unbound and wanted != EVERYBODY:
         return f"{what}: there is no such agent"
     return f"{what}, is not granted to {port.name!r}"
+
+
+def _names_of(spec: AgentSpec, kind: int) -> tuple[str, ...]:
+    """Return what the handles of a kind of frame are called."""
+    if kind in (_PUBLISH, _PUBLISH_RETAINED):
+        return spec.publish
+    if kind in (_JOIN, _LEAVE):
+        return spec.subscribe
+    if kind in (_SEND, _TASK) or kind >= USER_KINDS:
+        return spec.send
+    return {_SKILL: spec.skills, _SPAWN: spec.spawn, _INFER: spec.models}.get(kind, ())
 
 
 def denied_frame(kind: int, destination: int) -> Refused:

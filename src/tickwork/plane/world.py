@@ -17,6 +17,9 @@ from .executor.prepared import effect_name
 CHECKPOINT_TICKS: Final = 256
 """Ticks between two digests of the kernel's state, which holds little: the plan's own state is its agent's."""
 
+_DIGEST: Final = codec.digest(EXECUTOR_ENTRY.encode())
+_SYSTEM: Final = tuple(SkillSpec(name, int(EffectClass.IDEMPOTENT)) for name in SYSTEM_SKILLS)
+
 _LIMITS: Final = Limits(mailbox_messages=8192, mailbox_bytes=1 << 28, inbox_bytes=1 << 26)
 """Room for the answers of a tick, of which each may hold a mebibyte."""
 
@@ -34,7 +37,7 @@ def plan_header(assignment: Assignment, *, seed: int = 0, name: str = "") -> Hea
         EXECUTOR_NAME,
         "native",
         EXECUTOR_ENTRY,
-        codec.digest(EXECUTOR_ENTRY.encode()),
+        _DIGEST,
         config=codec.encode(assignment),
         config_encoding=Encoding.MSGPACK,
         publish=(ENDING_TOPIC,),
@@ -71,9 +74,8 @@ def skill_specs(assignment: Assignment) -> tuple[SkillSpec, ...]:
         for effect_class in EffectClass:
             if effect_class >= pin.effect_class:
                 found[effect_name(pin, int(effect_class))] = int(effect_class)
-    for name in SYSTEM_SKILLS:
-        found[name] = int(EffectClass.IDEMPOTENT)
-    return tuple(SkillSpec(name, effect_class) for name, effect_class in found.items())
+    # A skill's name ends with its version, so that none of these is a plan's.
+    return (*(SkillSpec(name, effect_class) for name, effect_class in found.items()), *_SYSTEM)
 
 
 def _of_plan(compiled: Compiled, found: dict[str, int]) -> None:
