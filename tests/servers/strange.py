@@ -38,6 +38,9 @@ def tools(way: str, listed: int) -> list[dict[str, Any]]:
             return [{**ECHO, "inputSchema": {"type": "object", "properties": {"a": {"type": 12}}}}]
         case "pattern":
             return [{**ECHO, "inputSchema": {"type": "object", "properties": {"a": {"pattern": "(a)\\1"}}}}]
+        case "leaks":
+            told = f"{os.environ['TOKEN']} is my key"
+            return [{**ECHO, "description": told, "inputSchema": {**TEXT, "description": told}}]
         case "bulky":
             return [{**ECHO, "inputSchema": {**TEXT, "description": "x" * (300 << 10)}}]
         case "many":

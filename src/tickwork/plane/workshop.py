@@ -79,6 +79,7 @@ class Workshop:
         self._threads = Threads()
         self._tables: dict[tuple[str, int], ProfileTable] = {}
         self._parts: dict[tuple[str, int], dict[str, Any]] = {}
+        self._boxes: dict[frozenset[str], SecretBox] = {}
 
     def staff(self, row: RunRow, header: Header, assignment: Assignment) -> Staff:
         """Return who performs the effects of a run.
@@ -156,7 +157,11 @@ class Workshop:
         )
 
     def _box(self, table: ProfileTable) -> SecretBox:
-        return SecretBox(self._secrets, granted_secrets(table.grants, self.registry))
+        names = granted_secrets(table.grants, self.registry)
+        if names not in self._boxes:
+            # What it looks for in each answer is made once.
+            self._boxes[names] = SecretBox(self._secrets, names)
+        return self._boxes[names]
 
     def _planning(self, row: RunRow, assignment: Assignment, table: ProfileTable) -> dict[str, Performer]:
         proposer = ProjectProposer(

@@ -1,4 +1,5 @@
 import base64
+import html
 import json
 
 import pytest
@@ -50,13 +51,27 @@ SECRET = 'k-9"é/+0123'
         base64.b64encode(SECRET.encode()),
         base64.b64encode(b"x" + SECRET.encode() + b"yy"),
         base64.urlsafe_b64encode(b"xy" + SECRET.encode()),
+        b"k-9%22%c3%a9%2f%2b0123",
+        b"%6B%2d%39%22%C3%a9%2F%2b%30%31%32%33",
+        b"K-9%22%C3%89".replace(b"%C3%89", b"%C3%A9") + b"/+0123",
+        json.dumps(json.dumps(SECRET)).encode(),
+        json.dumps(SECRET).replace("/", "\\/").encode(),
+        b"\\u006B-9\\u0022\\u00E9/\\u002b0123",
+        html.escape(SECRET).encode(),
+        b"k-9&#x22;&#233;/&#43;0123",
+        SECRET.encode("utf-16-le"),
+        SECRET.encode("utf-16-be"),
+        json.dumps(
+            SECRET.encode("utf-16-le").decode("latin-1").replace("\xe9\0", "\xe9\0"), ensure_ascii=True
+        ).encode(),
+        base64.b64encode(SECRET.encode("utf-16-le")),
+        base64.b64encode(b"x" + SECRET.encode("utf-16-be")),
+        SECRET.encode("utf-16-le").hex().encode(),
+        SECRET.upper().encode().replace("\u00c9".encode(), "\u00e9".encode()),
     ],
 )
 def test_a_secret_is_taken_out_however_it_is_spelt(spelt: bytes) -> None:
-    shown = Revealed(BOX)
-    assert shown.hide(spelt) == spelt, "what nobody was shown is not looked for"
-    shown.reveal("KEY")
-    hidden = shown.hide(b"before " + spelt + b" after")
+    hidden = Revealed(BOX).hide(b"before " + spelt + b" after")
     assert b"secret:KEY" in hidden
     assert hidden.startswith(b"before ")
     assert hidden.endswith(b" after")
@@ -73,6 +88,31 @@ def test_no_secret_is_left_in_a_text(secret: str, before: bytes, after: bytes) -
     shown = Revealed(SecretBox({"NAME": secret}))
     shown.reveal("NAME")
     assert raw not in shown.hide(before + raw + after).replace(b"secret:NAME", b"") or raw in before + after
+
+
+def test_a_secret_that_another_call_was_shown_is_taken_out_too() -> None:
+    assert Revealed(BOX).hide(b"other-secret") == b"other-secret", "this agent is shown it by no call"
+    assert Revealed(SecretBox({"OTHER": "other-secret"})).hide(b"an other-secret") == b"an secret:OTHER"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://ann:pass-word@db:5432/shop", "host=db user=ann password=pass-word", "password='pass-word'"],
+)
+def test_the_password_of_an_address_is_taken_out_without_the_rest(address: str) -> None:
+    assert Revealed(SecretBox({"SHOP": address})).hide(b"for ann: pass-word") == b"for ann: secret:SHOP"
+
+
+def test_a_text_that_holds_a_secret_is_told() -> None:
+    box = SecretBox({"KEY": SECRET, "OTHER": "other-secret", "PIN": "123456"}, frozenset())
+    assert box.held_in(json.dumps({"a": SECRET}).encode()) == "KEY"
+    assert box.held_in(b"an other-secret") == "OTHER"
+    assert box.held_in(b"secret:KEY and 123456") == "", "what is short may be there by chance"
+
+
+def test_a_long_text_of_many_escapes_is_looked_through_at_once() -> None:
+    text = b"\\u006b\\\\%6B&#107;+" * 40_000
+    assert Revealed(SecretBox({"KEY": "k" * 40 + "!"})).hide(text) == text
 
 
 def test_of_two_secrets_the_longer_is_taken_out_first() -> None:

@@ -254,13 +254,24 @@ class Link:
         found, cursor = list[Offer](), None
         for _ in range(MOST_PAGES):
             page = await session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
-            found += [_offer(tool) for tool in page.tools]
+            found += [self._without_secrets(_offer(tool)) for tool in page.tools]
             cursor = page.next_cursor
             if len(found) > MOST_OFFERS:
                 break
             if cursor is None:
                 return found
         raise self._failed(f"offers more than {MOST_OFFERS:,} skills, or lists them without end", retryable=False)
+
+    def _without_secrets(self, offer: Offer) -> Offer:
+        """Return an offer as it may be kept, shown to people and told to models."""
+        said = msgspec.json.encode(offer).decode()
+        hidden = self._hide(said)
+        if hidden == said:
+            return offer
+        try:
+            return msgspec.json.decode(hidden.encode(), type=Offer)
+        except (msgspec.DecodeError, UnicodeError):
+            raise self._failed("offers a skill that holds a secret", retryable=False) from None
 
 
 def _offer(tool: types.Tool) -> Offer:

@@ -33,6 +33,7 @@ from ..errors import (
     SkillTimeout,
     StoreFailed,
 )
+from ..json_text import read_json
 from ..secrets import Revealed, SecretBox
 from .registry import Found
 from .skill import Artifacts, CallContext
@@ -212,7 +213,7 @@ class SkillPerformer:
         context = self._context(call, secrets)
         output, failure = b"null", None
         try:
-            output = secrets.hide(self._call(call, context))
+            output = self._hidden(self._call(call, context), secrets)
         except TickworkError as error:
             failure = _failure(error, secrets, repeatable=repeatable)
         except Exception as error:  # noqa: BLE001 - Any fault of a skill is its answer, never the run's end.
@@ -249,6 +250,21 @@ class SkillPerformer:
                 f"the result of {traits.name} has {len(output):,} bytes, and {MAX_OUTPUT_BYTES:,} are allowed"
             )
         return output
+
+    def _hidden(self, output: bytes, secrets: Revealed) -> bytes:
+        """Return an output without secrets.
+
+        Raises:
+            SkillOutputInvalid: TW7007, one stands where no text does, as a number that is or holds it.
+        """
+        hidden = secrets.hide(output)
+        if hidden != output:
+            try:
+                read_json(hidden)
+            except ValueError:
+                name = self._found.traits.name
+                raise SkillOutputInvalid(f"result of {name}: a secret stands where none can be taken out") from None
+        return hidden
 
     def _guarded(self, given: Any, context: CallContext) -> Any:
         """Return what the skill returns. It cannot end this process or its thread by what it raises.

@@ -252,6 +252,15 @@ def test_a_server_inherits_no_key_of_this_machine(opened: Opener, monkeypatch: p
     assert "TOKEN=secret:TOKEN" in text
 
 
+def test_a_secret_is_in_nothing_that_a_server_says_of_its_skills(opened: Opener, tmp_path: Path) -> None:
+    registry = opened("leaks", env={"TOKEN": "secret:TOKEN"})
+    skill = registry.find("s.echo")
+    assert skill.traits.description == "secret:TOKEN is my key"
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"secret:TOKEN is my key" in kept
+    assert b"tok-123456" not in kept
+
+
 def test_a_secret_that_is_not_there_is_named(opened: Opener) -> None:
     with pytest.raises(SkillRefused, match="no secret called OTHER"):
         opened("env", env={"TOKEN": "secret:OTHER"}).find("s.echo")

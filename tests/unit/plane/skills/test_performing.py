@@ -185,6 +185,14 @@ def test_no_secret_comes_back() -> None:
     assert good.transcript == bad.transcript == b'{"sent": "secret:TOKEN"}'
 
 
+def test_a_secret_that_stands_as_a_number_fails_the_call_and_leaves_no_broken_record() -> None:
+    ports = Ports(CLOCK, SecretBox({"PIN": "7391846"}))
+    made = perform(Made(lambda given, context: {"echo": int(context.secrets.reveal("secret:PIN"))}), ports=ports)
+    assert made.failure is not None
+    assert (made.failure.code, made.output) == ("TW7007", b"null")
+    assert "7391846" not in made.failure.message
+
+
 def test_no_secret_is_left_in_an_artifact_a_label_or_the_end_of_a_long_message() -> None:
     left = list[tuple[str, bytes]]()
 
