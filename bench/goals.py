@@ -1,4 +1,8 @@
-"""Durable plans: three steps, each durable before the next, one run after another and sixteen at once."""
+"""Durable plans: three steps, each durable before the next, one run after another and sixteen at once.
+
+What a disk allows stands beside them: the frames of the same runs, committed in the same groups by a store that does
+nothing else.
+"""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,6 +16,7 @@ import msgspec
 from tickwork import codec
 from tickwork.clock import SystemClock
 from tickwork.driver.performers import Terms
+from tickwork.journal.shared import SharedJournals
 from tickwork.kinds import EffectClass
 from tickwork.plane.asking import waiting_performers
 from tickwork.plane.calls import Answer, SkillCall
@@ -21,13 +26,15 @@ from tickwork.plane.live import Staff
 from tickwork.plane.store.runs import SUCCEEDED, NewRun, RunRow
 from tickwork.plane.store.store import Store
 from tickwork.plane.waits import Waits
-from tickwork.records import Effect, Header, Result
+from tickwork.records import Effect, Frame, Header, Result
 
 from .measure import Effort, Line, Stand, judged
 from .peers.durable import AT_ONCE, DbosSqlite, LangGraphSqlite
 
-OURS, LANGGRAPH, DBOS = "plan of three steps", "LangGraph SqliteSaver", "DBOS on SQLite"
-OURS_AT_ONCE, LANGGRAPH_AT_ONCE, DBOS_AT_ONCE = (f"{name}, {AT_ONCE} at once" for name in (OURS, LANGGRAPH, DBOS))
+OURS, FRAMES, LANGGRAPH, DBOS = "plan of three steps", "its frames alone", "LangGraph SqliteSaver", "DBOS on SQLite"
+OURS_AT_ONCE, FRAMES_AT_ONCE, LANGGRAPH_AT_ONCE, DBOS_AT_ONCE = (
+    f"{name}, {AT_ONCE} at once" for name in (OURS, FRAMES, LANGGRAPH, DBOS)
+)
 STEPS: Final = 3
 PLAN_BARS: Final = (
     "plan-steps",
@@ -37,6 +44,8 @@ PLAN_BARS: Final = (
     "plan-langgraph-at-once",
     "plan-dbos-at-once",
     "plan-overhead-p99",
+    "plan-limit",
+    "plan-limit-at-once",
 )
 
 _calls: Final = msgspec.msgpack.Decoder(SkillCall)
@@ -106,6 +115,15 @@ class Plans:
             self._engine.work()
             self._check(runs)
 
+    def frames(self) -> tuple[tuple[bytes, bytes], list[list[Frame]]]:
+        """Return what a run leaves in its journal: both headers, and its frames as they are committed."""
+        run_id = self._submit(0)
+        self._engine.work()
+        self._check([run_id])
+        with self._store.journals.open_run(run_id) as journal:
+            found = list(journal.frames())
+            return journal.header(), [*([one] for one in found[:STEPS]), found[STEPS:]]
+
     def overheads(self, times: int) -> list[float]:
         """Return what each step of so many plans has taken: from its call to what follows from it. Units: seconds."""
         taken = list[float]()
@@ -127,12 +145,50 @@ class Plans:
         self._store.close()
 
 
+class Frames:
+    """Journals of a store on disk, to which the frames of a run are written again and again."""
+
+    def __init__(self, folder: Path, ours: Plans) -> None:
+        self._journals = SharedJournals.open(folder / "frames.db", create=True)
+        self._header, self._groups = ours.frames()
+        self._made = 0
+
+    def _write(self, runs: int) -> None:
+        made = range(self._made, self._made + runs)
+        self._made += runs
+        journals = [self._journals.create(f"r_{number}", *self._header) for number in made]
+        for group in self._groups:
+            for journal in journals:
+                for frame in group:
+                    journal.append(frame)
+                if group is self._groups[-1]:
+                    journal.end_run("complete")
+            self._journals.flush(durable=True)
+
+    def run(self, times: int) -> None:
+        """Write the frames of so many runs, one after another."""
+        for _ in range(times):
+            self._write(1)
+
+    def run_at_once(self, times: int) -> None:
+        """Write so many times the frames of sixteen runs at once."""
+        for _ in range(times):
+            self._write(AT_ONCE)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._journals.close()
+
+
 def plans(effort: Effort, folder: Path) -> Iterator[Line]:
     """Measure durable steps beside those of others, in the same rounds on the same disk."""
     with Stand(folder) as stand:
         ours = stand.hold(Plans(folder))
         stand.case(OURS, ours.run, STEPS)
         stand.case(OURS_AT_ONCE, ours.run_at_once, STEPS * AT_ONCE)
+        frames = stand.hold(Frames(folder, ours))
+        stand.case(FRAMES, frames.run, STEPS)
+        stand.case(FRAMES_AT_ONCE, frames.run_at_once, STEPS * AT_ONCE)
         langgraph = LangGraphSqlite
         stand.peer(LANGGRAPH, lambda: langgraph(folder), lambda peer: peer.run, STEPS)
         stand.peer(LANGGRAPH_AT_ONCE, lambda: langgraph(_own(folder)), lambda peer: peer.run_at_once, STEPS * AT_ONCE)
@@ -152,6 +208,14 @@ def plans(effort: Effort, folder: Path) -> Iterator[Line]:
     yield found.compared("plan-dbos-at-once", OURS_AT_ONCE, DBOS_AT_ONCE, unit, ">= 4")
     worst = quantiles(overheads, n=100, method="inclusive")[98] * 1e3
     yield judged("plan-overhead-p99", [worst], "ms", "<= 5", "99th percentile of a step of one run after another")
+    note = "what the disk and SQLite leave to everything else; no bar"
+    yield _told(found.compared("plan-limit", OURS, FRAMES, unit, ">= 0", note=note))
+    yield _told(found.compared("plan-limit-at-once", OURS_AT_ONCE, FRAMES_AT_ONCE, unit, ">= 0", note=note))
+
+
+def _told(line: Line) -> Line:
+    """Return a line that only tells: what the machine allows is no bar."""
+    return msgspec.structs.replace(line, bound="none", holds=None)
 
 
 def _own(folder: Path) -> Path:
