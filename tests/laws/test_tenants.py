@@ -218,6 +218,7 @@ def _found(store: Store, tenant: Tenant, wanted: str) -> str:
 KEPT = (Runs, Waits, Approvals, Orders, DeadLetters, ArtifactShelf, Memory, Ledger, Profiles, StoredOutputs)
 
 
+@pytest.mark.slow
 def test_nothing_of_one_tenant_is_read_or_changed_by_another(two: tuple[Tenant, Tenant, Store]) -> None:
     victim, other, store = two
     before, tried = rows_of(store, "victim"), attempts(victim, other, store)

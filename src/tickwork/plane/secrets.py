@@ -20,6 +20,9 @@ SHORTEST: Final = 6
 SHORTEST_REFUSED: Final = 8
 """Characters from which on a plan that holds a secret is refused: a word of a language is shorter, as a rule."""
 
+SHORTEST_OF_OTHERS: Final = 16
+"""Characters from which on a secret is looked for that no call could be shown: a key of another agent in a file, say."""
+
 _PASSWORD: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://[^/?#@:]*:([^/?#]*)@|(?:^|\s)password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))", re.IGNORECASE
 )
@@ -56,10 +59,13 @@ class SecretBox:
 
     @property
     def hidings(self) -> "tuple[Hiding, ...]":
-        """What takes those that may be asked for out of texts. Order: by name."""
+        """What takes them out of texts: those that may be asked for, and whatever is long enough. Order: by name."""
         if self._hidings is None:
-            names = self._values if self._allowed is None else self._allowed & {*self._values}
-            self._hidings = tuple(Hiding(name, self._values[name]) for name in sorted(names))
+            self._hidings = tuple(
+                Hiding(name, secret)
+                for name, secret in sorted(self._values.items())
+                if self._allowed is None or name in self._allowed or len(secret) >= SHORTEST_OF_OTHERS
+            )
         return self._hidings
 
     def held_in(self, text: bytes) -> str:

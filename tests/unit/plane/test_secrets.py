@@ -77,6 +77,7 @@ def test_a_secret_is_taken_out_however_it_is_spelt(spelt: bytes) -> None:
     assert hidden.endswith(b" after")
 
 
+@pytest.mark.slow
 @given(st.text(min_size=6, max_size=40), st.binary(max_size=20), st.binary(max_size=20))
 def test_no_secret_is_left_in_a_text(secret: str, before: bytes, after: bytes) -> None:
     try:
@@ -91,7 +92,9 @@ def test_no_secret_is_left_in_a_text(secret: str, before: bytes, after: bytes) -
 
 
 def test_a_secret_that_another_call_was_shown_is_taken_out_too() -> None:
-    assert Revealed(BOX).hide(b"other-secret") == b"other-secret", "this agent is shown it by no call"
+    assert Revealed(BOX).hide(b"other-secret") == b"other-secret", "no call is shown it, and it may be a word"
+    other = SecretBox({"OTHER": "sk-0123456789abcdef"}, frozenset())
+    assert Revealed(other).hide(b"an sk-0123456789abcdef") == b"an secret:OTHER"
     assert Revealed(SecretBox({"OTHER": "other-secret"})).hide(b"an other-secret") == b"an secret:OTHER"
 
 
