@@ -27,6 +27,7 @@ from ..plane.json_text import read_json
 from ..plane.live import Live
 from ..plane.money import usd_text
 from ..plane.results import read_ending_of
+from ..plane.secrets import SecretBox
 from ..plane.skills.registry import Registry
 from ..plane.store.runs import OPEN, RunRow, Runs
 from ..plane.store.store import Store
@@ -70,11 +71,12 @@ def open_engine(*, quiet: bool = False, several: bool = False) -> Generator[Unde
         registry = held.enter_context(open_registry())
         stop = held.enter_context(stop_on_signal())
         ask_models = _once(lambda: held.enter_context(own_or_running(None, None)))
+        secrets = load_secrets()
         workshop = Workshop(
             store,
             registry,
             folder=OWN.absolute(),
-            secrets=load_secrets(),
+            secrets=secrets,
             shelf=open_artifacts(store),
             embedder=_once(lambda: _embedder(ask_models())),
             models=ask_models,
@@ -82,7 +84,7 @@ def open_engine(*, quiet: bool = False, several: bool = False) -> Generator[Unde
         options = Options(signing_key=signing_key(load_settings()))
         told = None if quiet else Teller(several=several)
         engine = held.enter_context(Engine(store, workshop, options, told=told))
-        yield Under(store, engine, Goals(engine, registry), registry, stop)
+        yield Under(store, engine, Goals(engine, registry, SecretBox(secrets)), registry, stop)
 
 
 def _once(make: Callable[[], Any]) -> Callable[[], Any]:

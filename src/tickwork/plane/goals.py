@@ -17,12 +17,14 @@ from ..records import Header
 from .compiled import Assignment, Compiled, SkillPin
 from .compiling import Constraints, compile_plan
 from .engine import Engine, read_assignment
+from .errors import SkillRefused
 from .json_text import read_json, write_json
 from .plan_inputs import read_inputs, take_inputs
 from .plan_text import PlanFile, plan_bytes
 from .prices import installed_version
 from .profile import DEFAULT, Profile, ProfileTable
 from .profiles import Profiles
+from .secrets import SecretBox
 from .skills.registry import Registry
 from .store.runs import NewRun, RunRow
 from .store.sql import Connection, select
@@ -52,9 +54,14 @@ NO_WISH = Wish()
 
 
 class Goals:
-    """Turns goals and plans into runs of an engine."""
+    """Turns goals and plans into runs of an engine.
 
-    def __init__(self, engine: Engine, registry: Registry) -> None:
+    Args:
+        secrets: Of this user, none of which a plan, a goal or an input may hold.
+    """
+
+    def __init__(self, engine: Engine, registry: Registry, secrets: SecretBox | None = None) -> None:
+        self._secrets = secrets or SecretBox({})
         self._engine = engine
         self._registry = registry
         self._profiles = Profiles(engine.store, engine.store.clock)
@@ -140,6 +147,12 @@ class Goals:
         name: str,
         parent: RunRow | None = None,
     ) -> tuple[RunRow, bool]:
+        if name_held := self._secrets.held_in(codec.encode(assignment)):
+            raise SkillRefused(
+                f"what is to be run holds the secret {name_held} itself",
+                why="it would stand in the record for good, for everybody who may read that",
+                fix=f"write secret:{name_held} in its place, and let the profile use it: --secret {name_held}",
+            )
         stands_for = [request.decode(), read_json(assignment.inputs), profile.name, assignment.planner]
         new = NewRun(
             key=wish.key,

@@ -21,7 +21,7 @@ SHORTEST_REFUSED: Final = 8
 """Characters from which on a plan that holds a secret is refused: a word of a language is shorter, as a rule."""
 
 SHORTEST_OF_OTHERS: Final = 16
-"""Characters from which on a secret is looked for that no call could be shown: a key of another agent in a file, say."""
+"""Characters from which on a secret is looked for that no call could be shown: another agent's key in a file, say."""
 
 _PASSWORD: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://[^/?#@:]*:([^/?#]*)@|(?:^|\s)password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))", re.IGNORECASE

@@ -19,6 +19,7 @@ from tickwork.plane.goals import Goals, Wish
 from tickwork.plane.plan_text import parse_plan
 from tickwork.plane.profile import HARMLESS, ProfileTable, RateTable, SkillsTable
 from tickwork.plane.profiles import Profiles
+from tickwork.plane.secrets import SecretBox
 from tickwork.plane.skills.registry import Found, Registry
 from tickwork.plane.store.store import Store
 from tickwork.plane.workshop import Workshop
@@ -70,6 +71,22 @@ def test_a_plan_runs_and_is_run_again_with_other_inputs(tmp_path: Path) -> None:
         assert output(engine, two.id) == {"n": 10}
         with pytest.raises(UsageFault):
             goals.rerun(one, Wish({"n": "five"}))
+
+
+def test_what_holds_a_secret_itself_is_refused_and_nothing_is_begun(tmp_path: Path) -> None:
+    with front(tmp_path) as (_, engine, registry):
+        goals = Goals(engine, registry, SecretBox({"KEY": 'a "quoted" key'}))
+        plan = msgspec.structs.replace(PLAN.table, goal='Send a "quoted" key')
+        for wrong in (
+            lambda: goals.run_plan(msgspec.structs.replace(PLAN, table=plan), Wish({"n": 3})),
+            lambda: goals.run_goal('Send a "quoted" key'),
+            lambda: goals.run_goal("Send it", Wish({"key": ['a "quoted" key']})),
+        ):
+            with pytest.raises(SkillRefused, match="holds the secret KEY itself") as told:
+                wrong()
+            assert "quoted" not in str(told.value)
+        assert goals.run_plan(PLAN, Wish({"n": 3}))[1]
+        assert len(engine.runs.page()) == 1
 
 
 def test_what_cannot_be_run_is_refused_and_nothing_is_begun(tmp_path: Path) -> None:
