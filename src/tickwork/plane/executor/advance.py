@@ -76,9 +76,9 @@ def _go_on(work: Work) -> None:
                 steps.begin(work, number, place)
         else:
             break
-    if work.stage == Stage.RUNNING:
+    if work.state.stage == Stage.RUNNING:
         return
-    if work.stage == Stage.CLOSING and work.prepared.assignment.remember:
+    if work.state.stage == Stage.CLOSING and work.prepared.assignment.remember:
         planning.keep(work)
-    elif work.stage in (Stage.CLOSING, Stage.ENDED):
+    elif work.state.stage in (Stage.CLOSING, Stage.ENDED):
         ending.publish(work)

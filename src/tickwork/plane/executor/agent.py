@@ -33,8 +33,8 @@ class PlanExecutor:
         if state.stage == Stage.ENDED:
             return state, context.outbox()
         work = Work(state, prepare(context.spec.config, state.planned), context, None)
-        work.status = "failed"
-        work.failure = failure_of("TW7008", "the run was closed before the plan had ended")
+        work.state.status = "failed"
+        work.state.failure = failure_of("TW7008", "the run was closed before the plan had ended")
         ending.publish(work)
         return work.freeze(), work.outbox
 

@@ -88,7 +88,7 @@ def _skill(work: Work, number: int, answer: Answer) -> None:
     labels = {*item.labels, *answer.labels}
     if call.pin.outside:
         labels.add(OUTSIDE + call.pin.name)
-    work.degraded |= item.purpose == FOR_FALLBACK
+    work.state.degraded |= item.purpose == FOR_FALLBACK
     _finish(work, number, step, answer.output, tuple(sorted(labels)))
 
 

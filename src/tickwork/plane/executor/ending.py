@@ -49,7 +49,7 @@ def decode_ending(body: bytes) -> Ending:
 
 def publish(work: Work) -> None:
     """Say what the run came to, and leave."""
-    work.stage = Stage.ENDED
+    work.state.stage = Stage.ENDED
     root = min(work.scopes, default=0)
     counts: dict[int, int] = {}
     culprit = ""
@@ -60,17 +60,17 @@ def publish(work: Work) -> None:
         culprit = site.scope.culprit
     steps = tuple(sorted((status_name(status), count) for status, count in counts.items()))
     ending = Ending(
-        work.status,
-        work.output,
-        work.failure,
+        work.state.status,
+        work.state.output,
+        work.state.failure,
         culprit,
         steps,
-        work.usage,
-        work.degraded,
-        work.undone,
-        work.skill_calls,
+        work.state.usage,
+        work.state.degraded,
+        work.state.undone,
+        work.state.skill_calls,
     )
     work.outbox.publish(ENDING_TOPIC, codec.encode(ending), retain=True, encoding=2)
-    work.note("", "ended", work.status)
+    work.note("", "ended", work.state.status)
     work.calls.clear()  # Nobody is left to take an answer.
     work.outbox.exit()

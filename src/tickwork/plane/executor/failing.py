@@ -136,7 +136,7 @@ def set_status(work: Work, item: Item, status: int) -> None:
 
 def _not_undone(work: Work, number: int, failure: Failure) -> None:
     item = work.items.pop(number)
-    work.undone = False
+    work.state.undone = False
     text = f"{work.path_of(item)} is not undone: {failure.code} {failure.message}"
     work.outbox.log(text)
     work.note(work.path_of(item), "not undone", text)

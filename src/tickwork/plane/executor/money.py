@@ -108,7 +108,7 @@ def _too_much(limit: int, spent: int, wanted: int, whose: str) -> Failure:
 
 def reserve(work: Work, scope: int, step: int, cost: Bound) -> None:
     """Set aside what a call may cost, and count it."""
-    work.skill_calls += 1
+    work.state.skill_calls += 1
     if not work.prepared.limited:
         return
     for number, place in _around(work, scope, step):
@@ -125,7 +125,7 @@ def settle(work: Work, call: OpenCall, usage: Usage) -> None:
     """Count what a call has used in place of what was set aside for it."""
     tokens = usage.tokens_in + usage.tokens_out
     if usage != _NOTHING:
-        work.usage = add_usage(work.usage, usage)
+        work.state.usage = add_usage(work.state.usage, usage)
         _tell(work)
     if not work.prepared.limited or not call.scope or call.scope not in work.scopes:
         return
@@ -149,9 +149,11 @@ _NOTHING: Final = Usage()
 def _tell(work: Work) -> None:
     """Tell once that the soft limit is passed."""
     soft = work.prepared.limits.soft_micros
-    if not work.told and 0 <= soft < work.usage.cost_micros:
-        work.told = True
-        text = f"{usd_text(work.usage.cost_micros)} USD are spent, more than the soft limit of {usd_text(soft)} USD"
+    if not work.state.told and 0 <= soft < work.state.usage.cost_micros:
+        work.state.told = True
+        text = (
+            f"{usd_text(work.state.usage.cost_micros)} USD are spent, more than the soft limit of {usd_text(soft)} USD"
+        )
         work.outbox.log(text)
         work.note("", "soft limit", text)
 

@@ -25,7 +25,7 @@ def take(work: Work, body: bytes) -> None:
     except msgspec.DecodeError as error:
         _refuse(work, f"a message that is no order: {error}")
         return
-    if work.stage in (Stage.CLOSING, Stage.KEEPING, Stage.ENDED):
+    if work.state.stage in (Stage.CLOSING, Stage.KEEPING, Stage.ENDED):
         _refuse(work, f"{order.order} of {order.by or 'nobody'}: the run has ended")
     elif order.order == "cancel":
         _cancel(work, order)
@@ -45,8 +45,8 @@ def _refuse(work: Work, text: str) -> None:
 def _cancel(work: Work, order: Order) -> None:
     failure = failure_of("TW7013", f"cancelled by {order.by or 'a person'}", "person")
     work.note("", "cancelled", failure.message)
-    if work.stage != Stage.RUNNING:
-        work.status, work.failure = "cancelled", failure
+    if work.state.stage != Stage.RUNNING:
+        work.state.status, work.state.failure = "cancelled", failure
         return
     root = min(work.scopes)
     if work.scopes[root].status != ScopeStatus.RUNNING:
@@ -57,9 +57,9 @@ def _cancel(work: Work, order: Order) -> None:
 
 def _change_input(work: Work, order: Order) -> None:
     """Give an input of the run's own plan another value; steps that have begun keep what they read."""
-    if work.stage in (Stage.RECALLING, Stage.PLANNING):
+    if work.state.stage in (Stage.RECALLING, Stage.PLANNING):
         # Which inputs there are says the plan, which is still to come; it is begun with this value.
-        work.changed = write_json({**value_of(work.changed), order.step: order.output})
+        work.state.changed = write_json({**value_of(work.state.changed), order.step: order.output})
         work.note("", "decided", f"input {order.step} changed by {order.by or 'nobody'}")
         return
     root = min(work.scopes, default=0)

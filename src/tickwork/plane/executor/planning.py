@@ -29,7 +29,7 @@ def start(work: Work) -> None:
     if assignment.compiled is not None:
         open_root(work, assignment.inputs)
     elif assignment.planner:
-        work.stage = Stage.RECALLING
+        work.state.stage = Stage.RECALLING
         work.ask(Asked.RECALL, RECALL, RecallRequest(assignment.goal), path="")
     else:
         _fail(work, failure_of(PlannerFailed.code, "there is neither a plan nor a planner"))
@@ -37,22 +37,22 @@ def start(work: Work) -> None:
 
 def hear(work: Work, asked: int, answer: Answer) -> None:
     """Take an answer to what the executor has asked for itself."""
-    if asked != Asked.KEEP and work.status:
-        work.stage = Stage.CLOSING  # Somebody has cancelled it meanwhile.
+    if asked != Asked.KEEP and work.state.status:
+        work.state.stage = Stage.CLOSING  # Somebody has cancelled it meanwhile.
     elif asked == Asked.RECALL:
         _recalled(work, answer)
     elif asked == Asked.PROPOSE:
         _proposed(work, answer)
     else:
-        work.stage = Stage.ENDED
+        work.state.stage = Stage.ENDED
 
 
 def _recalled(work: Work, answer: Answer) -> None:
     """Ask for a plan. A memory that cannot be asked keeps nobody from planning."""
     assignment = work.prepared.assignment
     recalled = answer.output if answer.failure is None else b'{"sections":[]}'
-    work.recalled = recalled
-    work.stage = Stage.PLANNING
+    work.state.recalled = recalled
+    work.state.stage = Stage.PLANNING
     request = ProposeRequest(assignment.goal, msgspec.Raw(assignment.inputs), assignment.planner, msgspec.Raw(recalled))
     # A plan that is made of outside values is one itself, and so is whatever it says.
     work.ask(Asked.PROPOSE, PROPOSE, request, path="", labels=answer.labels)
@@ -67,13 +67,13 @@ def _proposed(work: Work, answer: Answer) -> None:
         _fail(work, found)
         return
     compiled, inputs = found
-    work.planned = codec.encode(compiled)
-    work.prepared = prepare(work.context.spec.config, work.planned)
+    work.state.planned = codec.encode(compiled)
+    work.prepared = prepare(work.context.spec.config, work.state.planned)
     given = value_of(work.prepared.assignment.inputs)
     # What was given as text has become what the plan declares, so the planner's word holds; what people have said since
     # holds before it.
     known = {**given, **inputs}
-    changed: Mapping[str, Any] = value_of(work.changed)
+    changed: Mapping[str, Any] = value_of(work.state.changed)
     for name in sorted(changed.keys() - known.keys()):
         work.note("", "refused", f"input {name!r}: the plan has no such input")
     known |= {name: value for name, value in changed.items() if name in known}
@@ -104,18 +104,18 @@ def _read_plan(work: Work, output: bytes) -> tuple[Compiled, Mapping[str, Any]] 
 
 
 def _fail(work: Work, failure: Failure) -> None:
-    work.status, work.failure, work.stage = "failed", failure, Stage.CLOSING
+    work.state.status, work.state.failure, work.state.stage = "failed", failure, Stage.CLOSING
 
 
 def keep(work: Work) -> None:
     """Have memory keep what came of the run."""
     assignment = work.prepared.assignment
-    text = work.output[:SUMMARY_BYTES].decode(errors="replace")
-    if work.failure is not None:
-        text = f"{work.failure.code} {work.failure.message}"
-    work.stage = Stage.KEEPING
+    text = work.state.output[:SUMMARY_BYTES].decode(errors="replace")
+    if work.state.failure is not None:
+        text = f"{work.state.failure.code} {work.state.failure.message}"
+    work.state.stage = Stage.KEEPING
     name = work.prepared.compiled.plans[0].name if work.prepared.compiled is not None else ""
-    request = KeepRequest(assignment.goal or name, work.status, text)
+    request = KeepRequest(assignment.goal or name, work.state.status, text)
     work.ask(Asked.KEEP, KEEP, request, path="", labels=_labels(work))
 
 

@@ -27,10 +27,10 @@ def open_root(work: Work, inputs: bytes, labels: tuple[str, ...] = ()) -> None:
     Args:
         labels: Where the plan and its inputs come from, so far as that is outside.
     """
-    work.stage = Stage.RUNNING
+    work.state.stage = Stage.RUNNING
     number = _open(work, Scope(0, "", 0, inputs, labels, (), 0))
     scope = work.scope(number)
-    scope.spent, scope.tokens = work.usage.cost_micros, work.usage.tokens_in + work.usage.tokens_out
+    scope.spent, scope.tokens = work.state.usage.cost_micros, work.state.usage.tokens_in + work.state.usage.tokens_out
 
 
 def open_scope(work: Work, number: int) -> None:
@@ -106,9 +106,9 @@ def _succeed(work: Work, number: int) -> None:
         return
     scope.status = ScopeStatus.ENDED
     if not scope.outer:
-        work.status = "partially_succeeded" if scope.partial else "succeeded"
-        work.output = found
-        work.stage = Stage.CLOSING
+        work.state.status = "partially_succeeded" if scope.partial else "succeeded"
+        work.state.output = found
+        work.state.stage = Stage.CLOSING
         return
     outer = work.scope(scope.outer)
     outer.busy -= 1
@@ -147,9 +147,9 @@ def _end_stopped(work: Work, number: int) -> None:
     scope.status = ScopeStatus.ENDED
     failure = scope.failure or failure_of(PlanInvalid.code, "it was stopped")
     if not scope.outer:
-        work.status = "cancelled" if scope.cancelled else "failed"
-        work.failure = failure
-        work.stage = Stage.CLOSING
+        work.state.status = "cancelled" if scope.cancelled else "failed"
+        work.state.failure = failure
+        work.state.stage = Stage.CLOSING
         return
     work.scope(scope.outer).busy -= 1
     work.closing.append(scope.outer)

@@ -9,7 +9,7 @@
 Invariants:
     * A step that has not begun costs nothing but its row; a step that has ended has no item.
     * Numbers of scopes, items and calls only grow, so that the order of each table is the order of their beginning.
-    * Scopes and items are changed in place, by the turn that has copied them, and never after it.
+    * The state, scopes and items are changed in place, by the turn that has copied them, and never after it.
 """
 
 from enum import IntEnum
@@ -250,7 +250,7 @@ class OpenCall(msgspec.Struct, frozen=True, array_like=True):
     tokens: int = 0
 
 
-class PlanState(msgspec.Struct, frozen=True, array_like=True):
+class PlanState(msgspec.Struct, array_like=True):
     """State of the executor.
 
     Attributes:

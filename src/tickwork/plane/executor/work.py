@@ -1,7 +1,8 @@
 """A turn at work: a copy of the state that is changed, what is still to be looked at, and the outbox.
 
 Invariants:
-    * The state that a turn was given stays as it was; scopes and items are copied when they are first asked for.
+    * The state that a turn was given stays as it was; scopes and items are copied when they are first asked for. The
+      turn's own state has its tables as they were until the turn is over.
     * What follows from something is put on a list here and looked at by ``advance.py``, so that nothing is reached by
       a call that the plan decides the depth of.
 """
@@ -85,20 +86,12 @@ class Work:
         self.context = context
         self.outbox: Outbox = context.outbox()
         self.notes = notes
-        self.stage = state.stage
-        self.planned = state.planned
-        self.recalled = state.recalled
+        self.state = copy(state)
         self.scopes = dict(state.scopes)
         self.items = dict(state.items)
         self.calls = dict(state.calls)
         self.queue = deque(state.queue)
         self.held = deque(state.held)
-        self.last_call, self.last_item, self.last_scope = state.last_call, state.last_item, state.last_scope
-        self.usage = state.usage
-        self.skill_calls = state.skill_calls
-        self.status, self.output, self.failure = state.status, state.output, state.failure
-        self.degraded, self.undone, self.told = state.degraded, state.undone, state.told
-        self.changed = state.changed
         self.ready: list[Ready] = []
         self.ended: deque[tuple[int, int]] = deque()
         self.closing: deque[int] = deque()
@@ -111,28 +104,13 @@ class Work:
         assert not self.ready, "a turn ends when nothing can go on"
         for site in self._sites.values():
             site.scope.steps = site.steps.rows()
-        return PlanState(
-            self.stage,
-            self.planned,
-            self.recalled,
-            self.last_call,
-            self.last_item,
-            self.last_scope,
-            tuple(self.scopes.items()),
-            tuple(self.items.items()),
-            tuple(self.calls.items()),
-            tuple(self.queue),
-            tuple(self.held),
-            self.usage,
-            self.skill_calls,
-            self.status,
-            self.output,
-            self.failure,
-            self.degraded,
-            self.undone,
-            self.told,
-            self.changed,
-        )
+        state = self.state
+        state.scopes = tuple(self.scopes.items())
+        state.items = tuple(self.items.items())
+        state.calls = tuple(self.calls.items())
+        state.queue = tuple(self.queue)
+        state.held = tuple(self.held)
+        return state
 
     def random(self) -> Random:
         """Return the turn's random numbers, from where the last caller left them."""
@@ -178,7 +156,7 @@ class Work:
 
     def add_scope(self, scope: Scope) -> int:
         """Add a scope, and return its number."""
-        self.last_scope = number = self.last_scope + 1
+        self.state.last_scope = number = self.state.last_scope + 1
         self._enter(number, scope)
         return number
 
@@ -213,10 +191,10 @@ class Work:
 
     def add_item(self, item: Item) -> int:
         """Add an item, and return its number."""
-        self.last_item += 1
-        self.items[self.last_item] = item
-        self._own_items.add(self.last_item)
-        return self.last_item
+        self.state.last_item = number = self.state.last_item + 1
+        self.items[number] = item
+        self._own_items.add(number)
+        return number
 
     def push(self, scope: int, step: int, index: int = -1, item: int = 0) -> None:
         """Say that something can go on, or begin."""
@@ -248,7 +226,7 @@ class Work:
 
     def call(self, effect: str, call: SkillCall, open_: OpenCall) -> int:
         """Ask for an effect, and return the number of the call, which takes the place of the one in ``call``."""
-        self.last_call = number = self.last_call + 1
+        self.state.last_call = number = self.state.last_call + 1
         call = msgspec.structs.replace(call, number=number)
         skills = self.context.spec.skills
         # A planner may want a skill in a class that the run has not; its own is the careful one.
