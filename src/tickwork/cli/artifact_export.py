@@ -1,6 +1,9 @@
 """``tickwork artifact export``."""
 
+import os
 import sys
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,6 +20,8 @@ EXAMPLES: Final = """Examples:
     tickwork artifact export report.md --to - | less
 
 A file that is there with other bytes is not written over without --force."""
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 app = App(name="export", help_epilogue=EXAMPLES)
 
@@ -44,6 +49,7 @@ def export(
             sys.stdout.buffer.write(body)
         return 0
     # Everything is looked at before anything is written.
+    _check_apart([(one.name, body) for one, body in found])
     for one, body in found:
         _check_free(to / one.name, body, force=force)
     rows = list[object]()
@@ -56,6 +62,23 @@ def export(
     if output != "text":
         write_rows(rows, "artifacts", {}, output)
     return 0
+
+
+def _check_apart(found: Sequence[tuple[str, bytes]]) -> None:
+    """Refuse to write two files where some system keeps one, and what some system takes for no file.
+
+    Raises:
+        UsageFault: TW1001.
+    """
+    from ..plane.artifacts import check_name
+
+    known = dict[str, tuple[str, bytes]]()
+    for name, body in found:
+        check_name(name)
+        first, other = known.setdefault(unicodedata.normalize("NFC", name.casefold()), (name, body))
+        if other != body:
+            told = f"two of the artifacts are called {name}" if first == name else f"{first} and {name} are one name"
+            raise UsageFault(told, why="the later would be written over the other", fix="export them to two folders")
 
 
 def _check_free(path: Path, body: bytes, *, force: bool) -> None:
@@ -82,5 +105,8 @@ def write_file(path: Path, body: bytes) -> None:
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(body)
+        # A link that somebody has laid there is removed, not followed.
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, _NEW, 0o666), "wb") as file:
+            file.write(body)
         partial.replace(path)

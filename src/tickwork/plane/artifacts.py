@@ -19,6 +19,7 @@ import msgspec
 from ..clock import Clock
 from .calls import ArtifactRef
 from .errors import ArtifactNotFound, PathRefused, SkillInputInvalid, StoreFailed
+from .file_names import is_of_a_file
 from .store.sql import Connection, RowMapping, Select, insert, or_, select, text
 from .store.store import Store
 from .store.tables import TENANT, artifact
@@ -304,7 +305,7 @@ def check_name(name: str) -> None:
         PathRefused: TW7025.
     """
     plain = name not in ("", ".", "..") and not any(c in name for c in "/\\:\0") and name.isprintable()
-    if not plain or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+    if not plain or not is_of_a_file(name) or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise PathRefused(
             f"{name[:80]!r} is no name of an artifact",
             why=f"a name is a plain file name of at most {MAX_NAME_BYTES} bytes",

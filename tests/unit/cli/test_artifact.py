@@ -1,6 +1,7 @@
 """cli/artifact*.py: artifacts are listed, shown and exported."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,28 @@ def test_a_projects_settings_do_not_say_where_results_go(folder: Path) -> None:
     (folder / "tickwork.toml").write_text('artifacts = "s3://somebody"\n', encoding="utf-8")
     answer = call("artifact", "list")
     assert (answer.status, answer.err.split(":")[0]) == (78, "TW1102")
+
+
+def test_two_artifacts_of_one_name_are_not_written_over_each_other(folder: Path) -> None:
+    ids = [one["id"] for one in call("artifact", "list", "-o", "json").rows("artifacts")]
+    for number, name in enumerate(("same.txt", "same.txt", "SAME.txt")):
+        (folder / "in.txt").write_text(str(number), encoding="utf-8")
+        ids.append(call("artifact", "add", "in.txt", "--name", name, "-o", "json").document()["id"])
+    one, two, other = ids[-3:]
+    for pair in ((one, two), (one, other)):
+        answer = call("artifact", "export", *pair, "--to", "out", "--force")
+        assert (answer.status, answer.err.split(":")[0]) == (2, "TW1001")
+    assert not (folder / "out").exists()
+    assert call("artifact", "export", one, one, "--to", "out").status == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("name", ["snow.csv", ".snow.csv.partial"])
+def test_nothing_is_written_through_a_link(folder: Path, name: str) -> None:
+    (folder / "out").mkdir()
+    (folder / "mine").write_text("mine", encoding="utf-8")
+    (folder / "out" / name).symlink_to(folder / "mine")
+    assert call("artifact", "export", "snow.csv", "--to", "out", "--force").status == 0
+    assert (folder / "mine").read_text(encoding="utf-8") == "mine"
+    assert (folder / "out" / "snow.csv").read_text(encoding="utf-8") == CSV
+    assert not (folder / "out" / "snow.csv").is_symlink()

@@ -114,7 +114,9 @@ def test_an_artifact_is_named_by_id_name_or_digits_of_its_digest(shelf: Artifact
             shelf.find(reference)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "C:x", "a\0b", "a\nb", "x" * 201, "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "C:x", "a\0b", "a\nb", "x" * 201, "\ud800", "nul", "Con.md", "a."]
+)
 def test_a_name_is_a_plain_file_name(shelf: ArtifactShelf, name: str) -> None:
     with pytest.raises(PathRefused):
         shelf.put(Leaving(name, "text/plain"), BODY)

@@ -1,6 +1,6 @@
 """plane/goals.py and workshop.py: a plan is pinned as it is now, and what has changed since is not called."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,12 @@ def test_what_holds_a_secret_itself_is_refused_and_nothing_is_begun(tmp_path: Pa
     with front(tmp_path) as (_, engine, registry):
         goals = Goals(engine, registry, SecretBox({"KEY": 'a "quoted" key'}))
         plan = msgspec.structs.replace(PLAN.table, goal='Send a "quoted" key')
-        for wrong in (
+        tried: list[Callable[[], object]] = [
             lambda: goals.run_plan(msgspec.structs.replace(PLAN, table=plan), Wish({"n": 3})),
             lambda: goals.run_goal('Send a "quoted" key'),
             lambda: goals.run_goal("Send it", Wish({"key": ['a "quoted" key']})),
-        ):
+        ]
+        for wrong in tried:
             with pytest.raises(SkillRefused, match="holds the secret KEY itself") as told:
                 wrong()
             assert "quoted" not in str(told.value)

@@ -11,6 +11,7 @@ Invariants:
 """
 
 import os
+import re
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from ..errors import OutputTooLarge, PathRefused, SkillFailed
+from ..file_names import is_of_a_file
 
 MAX_PATH: Final = 1024
 MAX_PART: Final = 255
@@ -37,9 +39,9 @@ _FILE: Final = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_DEVICES: Final = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"}) | {
-    f"{kind}{digit}" for kind in ("com", "lpt") for digit in "0123456789¹²³"
-}
+_SHORT: Final = re.compile(r"[^.~]{1,6}~[0-9]{1,6}(\.[^.]{0,3})?")
+"""A second name that Windows gives a file: `TICKWO~1` is one for the folder of the runs."""
+
 _REPARSE: Final = 0x400
 """Attribute of what leads elsewhere on Windows. Source: FILE_ATTRIBUTE_REPARSE_POINT."""
 
@@ -188,10 +190,9 @@ def _parts(path: str, *, own: bool = False) -> tuple[str, ...]:
 
 
 def _check_part(path: str, part: str) -> None:
-    stem = part.partition(".")[0].rstrip(" ").lower()
     if part == ".." or any(character in part for character in '\\:*?"<>|'):
         raise PathRefused(f"{path} leads out of its folder, or holds what no name of a file may hold")
-    if stem in _DEVICES or part.endswith((".", " ")) or len(part.encode(errors="surrogatepass")) > MAX_PART:
+    if not is_of_a_file(part) or _SHORT.fullmatch(part) or len(part.encode(errors="surrogatepass")) > MAX_PART:
         raise PathRefused(f"{path} is no name of a file on every system")
     if part.lower() == OWN:
         raise PathRefused(f"{path} lies in the folder of the runs")

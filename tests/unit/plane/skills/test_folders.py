@@ -59,7 +59,7 @@ OUTSIDE = """
 secret.txt docs/../secret.txt ../outside.txt docs/../../outside.txt /etc/passwd docs docs/ . / ~/x
 docs\\..\\secret.txt docs/..\\secret.txt C:\\Windows C:/Windows //server/share \\\\server\\share docs/a.md:stream
 docs/con docs/NUL.txt docs/com1 docs/aux.md docs/a.md. docs/a.md% docs/a*.md docs/.tickwork/x .tickwork/state
-docs/.TICKWORK/state
+docs/.TICKWORK/state docs/TICKWO~1/state.db tickwo~2/x
 """.split()  # fmt: skip
 
 
