@@ -18,7 +18,7 @@ from .errors import KeyReused, SkillInputInvalid, SkillTimeout, WaitClosed, Wait
 from .json_text import read_json, write_json
 from .store.runs import OPEN as OPEN_RUNS
 from .store.runs import Runs, run_unknown
-from .store.sql import ColumnElement, Connection, RowMapping, delete, insert, select, update
+from .store.sql import ColumnElement, Connection, RowMapping, delete, insert, select, unsought, update
 from .store.store import Store
 from .store.tables import TENANT, approval, run, signal, vote, wait
 
@@ -147,7 +147,7 @@ class Waits:
         return row
 
     def _own(self, run_id: str) -> list[ColumnElement[bool]]:
-        return [wait.c.tenant_id == self._tenant, wait.c.run_id == run_id]
+        return [unsought(wait.c.tenant_id) == self._tenant, wait.c.run_id == run_id]
 
     def _open(self, connection: Connection, run_id: str, effect: str, new: NewWait) -> None:
         now, key = self._store.clock.now_us(), wait_id(run_id, effect)
@@ -265,14 +265,14 @@ class Waits:
             closed = select(wait.c.effect).where(*self._own(run_id), wait.c.status != OPEN)
             names = select(signal.c.name).where(signal.c.run_id == run_id, signal.c.wait_id.is_(None))
             heard = select(wait.c.effect).where(
-                *self._own(run_id), wait.c.status == OPEN, wait.c.kind == SIGNAL, wait.c.name.in_(names)
+                *self._own(run_id), unsought(wait.c.status) == OPEN, wait.c.kind == SIGNAL, wait.c.name.in_(names)
             )
             found = {*connection.scalars(closed), *connection.scalars(heard)}
         return found & set(effects)
 
     def cancel(self, run_id: str, effects: Collection[str] | None = None) -> None:
         """Close waits that nobody wants an answer to any more; all of a run's where none are named."""
-        where = [*self._own(run_id), wait.c.status == OPEN]
+        where = [*self._own(run_id), unsought(wait.c.status) == OPEN]
         if effects is not None:
             where.append(wait.c.effect.in_(list(effects)))
         with self._store.begin(durable=False) as connection:
@@ -283,10 +283,11 @@ class Waits:
 
     def list(self, *, kind: str = "", run_id: str = "", status: str = OPEN) -> list[WaitView]:
         """Return waits. Order: the oldest first."""
-        statement = select(wait).where(wait.c.tenant_id == self._tenant)
-        for column, wanted in ((wait.c.kind, kind), (wait.c.run_id, run_id), (wait.c.status, status)):
+        statement = select(wait)
+        statement = statement.where(*self._own(run_id) if run_id else [wait.c.tenant_id == self._tenant])
+        for column, wanted in ((wait.c.kind, kind), (wait.c.status, status)):
             if wanted:
-                statement = statement.where(column == wanted)
+                statement = statement.where((unsought(column) if run_id else column) == wanted)
         with self._store.reading() as connection:
             rows = connection.execute(statement.order_by(wait.c.opened_us, wait.c.id)).mappings()
             return [_view(row) for row in rows]

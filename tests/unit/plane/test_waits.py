@@ -1,12 +1,13 @@
 """plane/waits.py: what a run waits for is a row that is opened once and answered once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.unit.plane.stores import Hands, open_store
+from tickwork.journal.dbapi import Cursor, Value
 from tickwork.plane.calls import ApprovalDecision, ApprovalRequest
 from tickwork.plane.errors import KeyReused, RunNotFound, SkillInputInvalid, WaitClosed, WaitNotFound
 from tickwork.plane.store.runs import NewRun, Progress, Runs
@@ -38,6 +39,29 @@ def approval(**fields: object) -> NewWait:
 def decision(looked: Looked) -> ApprovalDecision:
     assert looked.answer is not None
     return msgspec.json.decode(looked.answer, type=ApprovalDecision)
+
+
+def test_the_waits_of_a_run_are_found_by_the_run_and_not_among_all_that_are_open(
+    waits: Waits, opened: tuple[Store, Hands], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits.look("r", "e", NewWait("signal", "s", b"{}", name="n"))
+    asked = list[str]()
+    execute = Cursor.execute
+
+    def heard(cursor: Cursor, statement: str, parameters: Sequence[Value] = ()) -> Cursor:
+        if "wait" in statement:
+            asked.append(statement)
+        return execute(cursor, statement, parameters)
+
+    monkeypatch.setattr(Cursor, "execute", heard)
+    assert len(waits.list(run_id="r")) == 1
+    assert waits.changed("r", ["e"]) == set()
+    waits.cancel("r")
+    monkeypatch.undo()
+    assert len(asked) == 4
+    for statement in asked:
+        plan = opened[0].journals.database.query(f"EXPLAIN QUERY PLAN {statement}", [None] * statement.count("?"))
+        assert plan[0][3] == "SEARCH wait USING INDEX sqlite_autoindex_wait_2 (run_id=?)"
 
 
 def test_a_wait_is_opened_once_and_keeps_its_time(waits: Waits, opened: tuple[Store, Hands]) -> None:

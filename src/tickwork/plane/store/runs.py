@@ -18,7 +18,7 @@ from ...journal.dbapi import Database, Row, Value
 from ..errors import KeyReused, RunBusy, RunNotFound
 from . import tables
 from .owners import is_alive
-from .sql import bindparam, func, insert, or_, select, text, update
+from .sql import bindparam, func, insert, or_, select, text, unsought, update
 from .statements import Statement
 from .store import Store
 from .tables import TENANT
@@ -153,8 +153,11 @@ _CLAIM: Final = Statement(
 _CLAIMED: Final = text("lease_owner != ''")
 """In these words SQLite finds the index of the few runs that somebody holds."""
 
-# With the sign no index is looked for by tenant, who has any number of runs.
-_HELD: Final = (_CLAIMED, _RUN.c.lease_owner == bindparam("owner"), text("+tenant_id = :tenant"))
+_HELD: Final = (
+    _CLAIMED,
+    _RUN.c.lease_owner == bindparam("owner"),
+    unsought(_RUN.c.tenant_id) == bindparam("tenant"),
+)
 _RENEW: Final = Statement(update(_RUN).where(*_HELD).values(lease_until_us=bindparam("until")).returning(_RUN.c.id))
 _LET_GO: Final = Statement(
     update(_RUN)
@@ -322,12 +325,11 @@ class Runs:
         with self._store.reading() as connection:
             held = select(_RUN.c.lease_owner).where(_CLAIMED, _RUN.c.lease_until_us > now).distinct()
             alive = [name for name in connection.scalars(held) if is_alive(self._store.path, name)]
-            can = or_(
-                _RUN.c.status.in_((QUEUED, RUNNING)),
-                (_RUN.c.status == WAITING) & ((_RUN.c.awake > 0) | (_RUN.c.due_us <= now)),
-            )
+            # In two conditions, so that those which have ended need not be looked at.
+            can = _RUN.c.status.in_((QUEUED, RUNNING, WAITING))
+            due = or_(_RUN.c.status != WAITING, _RUN.c.awake > 0, _RUN.c.due_us <= now)
             free = (_RUN.c.lease_until_us <= now) | _RUN.c.lease_owner.not_in(alive)
-            statement = select(*_COLUMNS).where(_RUN.c.tenant_id == self._tenant, can, free)
+            statement = select(*_COLUMNS).where(_RUN.c.tenant_id == self._tenant, can, due, free)
             order = (_RUN.c.priority.desc(), _RUN.c.created_us, _RUN.c.id)
             return [_row(tuple(one)) for one in connection.execute(statement.order_by(*order).limit(most))]
 

@@ -1,5 +1,7 @@
 """What of SQLAlchemy the plane's rows are read and written with; the package is known to this folder alone."""
 
+from typing import Any, Final
+
 from ..extras import missing_package
 
 try:
@@ -33,6 +35,8 @@ try:
     from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
     from sqlalchemy.exc import IntegrityError, OperationalError
     from sqlalchemy.pool import StaticPool
+    from sqlalchemy.sql.elements import UnaryExpression
+    from sqlalchemy.sql.operators import custom_op
 except ImportError as error:
     raise missing_package(error) from error
 
@@ -65,5 +69,19 @@ __all__ = (
     "select",
     "sqlite_dialect",
     "text",
+    "unsought",
     "update",
 )
+
+
+_PLUS: Final[custom_op[Any]] = custom_op("+")
+
+
+def unsought(column: Column[Any]) -> ColumnElement[Any]:
+    """Return a column by which SQLite looks for no row: a condition more, where another one finds few rows.
+
+    Nothing tells SQLite that a tenant or a status has any number of rows and a run or an owner a few.
+
+    Source: https://sqlite.org/optoverview.html, section 8.2, "Disqualifying WHERE Clause Terms using Unary-+".
+    """
+    return UnaryExpression(column, operator=_PLUS, type_=column.type)
