@@ -82,6 +82,6 @@ def unsought(column: Column[Any]) -> ColumnElement[Any]:
 
     Nothing tells SQLite that a tenant or a status has any number of rows and a run or an owner a few.
 
-    Source: https://sqlite.org/optoverview.html, section 8.2, "Disqualifying WHERE Clause Terms using Unary-+".
+    Source: https://sqlite.org/optoverview.html, on terms that a unary plus disqualifies.
     """
     return UnaryExpression(column, operator=_PLUS, type_=column.type)
