@@ -38,8 +38,8 @@ CRASHES_MOST: Final = 2
 GRACE_S: Final = 0.05
 """How long past its deadline a run may go on."""
 
-LISTEN_S: Final = 1.0
-"""How long a worker that is idle may take to hear its host."""
+LISTEN_S: Final = 2.0
+"""How long a worker that runs nothing may take to hear its host: longer than it waits for an asker to read."""
 
 LOOK_S: Final = 1.0
 """How often idle workers are looked at."""

@@ -414,8 +414,8 @@ class Worker:
         board[TICK] = max(board[TICK], request.tick)
         if began > request.deadline_ns:
             # Who asked has given up; running the model would make the others wait for nothing.
-            self._refuse(request, Refusal.TIMEOUT, ModelTimeout(wire.LATE, why="the request waited past it"))
             board[RUNNING] = 0
+            self._refuse(request, Refusal.TIMEOUT, ModelTimeout(wire.LATE, why="the request waited past it"))
             return
         self._running = request
         queue_us = min(max(0, began - request.sent_ns) // 1000, MOST_US)
@@ -423,6 +423,8 @@ class Worker:
             ran = self._run(request)[0]
             run_us = (elapsed() - began) // 1000
             self._running = None
+            # Before the answer: whoever has it and wants room for another model finds who is idle, at any speed.
+            board[RUNNING] = 0
             self._reply(request, ran, queue_us, run_us)
             board[ROWS] += 1
             board[NANS] += ran.nans
@@ -430,13 +432,13 @@ class Worker:
             rans = self._run(request)
             run_us = (elapsed() - began) // 1000
             self._running = None
+            board[RUNNING] = 0
             self._reply_batch(request, rans, queue_us, run_us)
             board[ROWS] += len(rans)
             board[NANS] += sum(ran.nans for ran in rans)
         board[ASKED] += 1
         board[RUN_US] += run_us
         board[QUEUE_US] += queue_us
-        board[RUNNING] = 0
         if request.link.dropped:
             # It went during its own run, which read from the memory that it shares.
             request.link.close()

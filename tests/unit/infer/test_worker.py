@@ -145,6 +145,22 @@ def test_a_request_of_any_size_is_answered_twice_alike(stage: Stage, size: int) 
     assert ask(link, body).body == body, "the second answer finds an arena that is large enough"
 
 
+@pytest.mark.parametrize("kind", [wire.ASK, wire.ASK_BATCH])
+def test_who_has_an_answer_finds_the_worker_idle(stage: Stage, monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+    seen = list[int]()
+    post = Channel.post
+
+    def watched(channel: Channel, head: bytes, body: bytes | memoryview, timeout_s: float = 30) -> None:
+        if len(head) == wire.REPLY.size:
+            seen.append(stage.board["running"])
+        post(channel, head, body, timeout_s)
+
+    monkeypatch.setattr(Channel, "post", watched)
+    body = b"hello" if kind == wire.ASK else msgspec.msgpack.encode([(int(Encoding.TENSOR), b"hello")])
+    assert stage.link().ask(kind, Encoding.TENSOR, body, 0, FAR_NS) is not None
+    assert seen == [0], "whoever makes room now finds it no busier than at any other time"
+
+
 def request_head(kind: int = wire.ASK, flags: int = 0, arena: int = 0, length: int = 0) -> bytes:
     return wire.REQUEST.pack(kind, int(Encoding.TENSOR), flags, 1, 0, 0, FAR_NS, arena, length)
 
