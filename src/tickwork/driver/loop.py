@@ -525,7 +525,8 @@ class Loop:
     def _release(self, effects: Sequence[Effect]) -> None:
         """Hand effects out, requests for what lies in windows with the bytes that these hold now."""
         ready, lost = with_tensors(effects, self.machine.state, self.crew.windows)
-        self.inbox.offer(lost)
+        if lost:
+            self.inbox.offer(lost)
         self.dispatch.release(ready)
 
     def _flush_for(self, effects: Sequence[Effect]) -> None:

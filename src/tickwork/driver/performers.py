@@ -121,19 +121,16 @@ def _sync_folder(folder: Path) -> None:
 Given = Result | Parked
 
 
-class _Done:
+class _Done(msgspec.Struct, frozen=True, eq=False):
     """What came of effects that were performed where they were released. A future would cost more than many of them."""
 
-    __slots__ = ("_given",)
-
-    def __init__(self, given: list[Given]) -> None:
-        self._given = given
+    given: list[Given]
 
     def done(self) -> bool:
         return True
 
     def result(self) -> list[Given]:
-        return self._given
+        return self.given
 
 
 def _threads(count: int) -> Executor:
@@ -179,6 +176,7 @@ class Dispatch:
         self._performers = performers
         self._usual = Terms(in_order)
         self._terms = dict(terms or {})
+        self._batching = any(agreed.most > 1 for agreed in self._terms.values())
         self._pending: list[_Sent] = []
         self._open = executor
         self._told = told
@@ -190,13 +188,12 @@ class Dispatch:
     def agree(self, skill: str, terms: Terms) -> None:
         """Set the terms of a skill for the effects that are released from now on."""
         self._terms[skill] = terms
+        self._batching = self._batching or terms.most > 1
 
     def release(self, effects: Sequence[Effect]) -> None:
         """Hand effects out. Those that change something outside must be durable."""
-        terms = [self._terms.get(effect.skill, self._usual) for effect in effects]
-        if max([agreed.most for agreed in terms], default=1) <= 1:
-            each = zip(effects, terms, strict=True)
-            self._pending += [_Sent(self._start((one,), agreed), 0, agreed.waited, one) for one, agreed in each]
+        if not self._batching:
+            self._pending += [self._send(effect) for effect in effects]
             return
         sent: dict[int, _Sent] = {}
         for batch in self._batches(effects):
@@ -205,6 +202,11 @@ class Dispatch:
             for place, effect in enumerate(batch):
                 sent[effect.number] = _Sent(future, place, agreed.waited, effect)
         self._pending += [sent[effect.number] for effect in effects]
+
+    def _send(self, effect: Effect) -> _Sent:
+        """Hand an effect out by itself."""
+        agreed = self._terms.get(effect.skill, self._usual)
+        return _Sent(self._start((effect,), agreed), 0, agreed.waited, effect)
 
     def _start(self, batch: Sequence[Effect], terms: Terms) -> Future[list[Given]] | _Done:
         """Have effects performed together: here and now where they are inline, else by a thread."""
