@@ -169,9 +169,8 @@ def end_item(
     if item.index >= 0:
         _end_iteration(work, item, status, output, labels, error, tolerated=tolerated)
     else:
-        before = work.step(item.scope, item.step)
         state = msgspec.structs.replace(
-            before,
+            work.site(item.scope).steps[item.step],
             status=int(status),
             item=0,
             output=output,

@@ -35,7 +35,7 @@ from .state import (
     StepStatus,
 )
 from .values import error_labels, evaluate, fill, item_labels, labels_of, render, render_text, variables
-from .work import Work, failure_of, value_of
+from .work import Site, Work, failure_of, value_of
 
 MOST_ITERATIONS: Final = 10_000
 MOST_AT_ONCE: Final = 1024
@@ -79,7 +79,7 @@ def begin(work: Work, number: int, place: int) -> None:
     prepared = site.plan.steps[place]
     step = prepared.step
     if not step.when and not step.for_each:
-        _begin_item(work, number, place)
+        _begin_item(work, number, site, place)
         return
     given = variables(work, number, prepared.reads)
     if step.when:
@@ -92,7 +92,7 @@ def begin(work: Work, number: int, place: int) -> None:
             _begin_failing(work, number, place, wanted, f"`when` of {step.id!r} has to come to true or false")
             return
     if not step.for_each:
-        _begin_item(work, number, place)
+        _begin_item(work, number, site, place)
         return
     values = evaluate(step.for_each, given)
     if not is_array(values):
@@ -105,14 +105,13 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "neither true nor false"
 
 
-def _begin_item(work: Work, number: int, place: int, index: int = -1) -> None:
+def _begin_item(work: Work, number: int, site: Site, place: int, index: int = -1) -> None:
     """Begin a step or an iteration, and go on with it: nothing that is ready comes before it."""
     item = work.add_item(Item(number, place, index))
     if index < 0:
-        steps = work.site(number).steps
-        steps[place] = msgspec.structs.replace(steps[place], item=item)
+        site.steps[place] = msgspec.structs.replace(site.steps[place], item=item)
     if work.notes is not None:
-        work.note(work.path(number, place, index), "begun")
+        work.note(site.path(place, index), "begun")
     go_on(work, item)
 
 
@@ -156,7 +155,7 @@ def begin_iteration(work: Work, number: int, place: int, index: int) -> None:
     """Begin an iteration of a step."""
     site = work.going(number)
     if site is not None and site.steps[place].status == STEP_RUNNING:
-        _begin_item(work, number, place, index)
+        _begin_item(work, number, site, place, index)
 
 
 def go_on(work: Work, number: int) -> None:

@@ -8,7 +8,6 @@ Invariants:
 """
 
 from collections import deque
-from copy import copy
 from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Any, Final
@@ -86,7 +85,7 @@ class Work:
         self.context = context
         self.outbox: Outbox = context.outbox()
         self.notes = notes
-        self.state = copy(state)
+        self.state = msgspec.structs.replace(state)
         self.scopes = dict(state.scopes)
         self.items = dict(state.items)
         self.calls = dict(state.calls)
@@ -138,7 +137,7 @@ class Work:
     def site(self, number: int) -> Site:
         """Return a scope and its plan, to be worked at."""
         found = self._sites.get(number)
-        return self._enter(number, copy(self.scopes[number])) if found is None else found
+        return self._enter(number, msgspec.structs.replace(self.scopes[number])) if found is None else found
 
     def _enter(self, number: int, scope: Scope) -> Site:
         self.scopes[number] = scope
@@ -186,7 +185,7 @@ class Work:
         found = self.items[number]
         if number not in self._own_items:
             self._own_items.add(number)
-            found = self.items[number] = copy(found)
+            found = self.items[number] = msgspec.structs.replace(found)
         return found
 
     def add_item(self, item: Item) -> int:
