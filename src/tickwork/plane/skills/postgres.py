@@ -4,6 +4,9 @@ Invariants:
     * Without a grant to write the statement is the query of a cursor in a transaction that only reads, begun before the
       statement is seen. The server then refuses whatever changes something, and itself holds the deadline.
     * One statement goes out, in the protocol that carries no more than one.
+    * Nobody asks as somebody who may do everything: such a role reads files of the server and starts programs there,
+      whatever kind of transaction it is in.
+    * Rows are weighed on the server before they are sent: one value may have a gigabyte, which no size here would stop.
 """
 
 import re
@@ -11,7 +14,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from ...clock import Clock
-from ..errors import GoalsMissing, SkillFailed, StatementRefused
+from ..errors import GoalsMissing, OutputTooLarge, SkillFailed, StatementRefused
 from ..extras import missing_package
 from .statements import Asked, Rows, counted, failed, overdue
 
@@ -21,6 +24,41 @@ LOCK_MS: Final = 5000
 REFUSED: Final = frozenset({"25001", "25006", "42501", "0A000"})
 """What the server says to a change in a transaction that reads, to making it write, to what the role may not do, and to
 what no cursor can be of. Source: PostgreSQL, appendix A."""
+
+_MIGHTY: Final = """SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_roles
+    WHERE (rolsuper OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files'))
+    AND pg_catalog.pg_has_role(session_user, oid, 'MEMBER')
+)"""
+"""Whether a role is one that reaches outside of the database, or may become one."""
+
+_WEIGH: Final = """DO $weigh$
+DECLARE
+    rows pg_catalog.refcursor := 'tickwork';
+    one pg_catalog.record;
+    room bigint := {most_bytes};
+BEGIN
+    FOR number IN 0..{most_rows} LOOP
+        FETCH rows INTO one;
+        EXIT WHEN NOT FOUND;
+        -- The text is longer than what is kept packed, and is not made of what is too large as it is.
+        IF pg_catalog.pg_column_size(one) <= room THEN
+            room := room - pg_catalog.octet_length(one::pg_catalog.text);
+        ELSE
+            room := -1;
+        END IF;
+        IF room < 0 THEN
+            RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'too many bytes';
+        END IF;
+    END LOOP;
+    MOVE ABSOLUTE 0 FROM rows;
+END $weigh$"""
+
+_HEAVY: Final = "54TW0"
+"""State of our own, of the class of limits that are passed."""
+
+_WEIGHTS: Final = frozenset({_HEAVY, "54000", "53200"})
+"""Rows of which even the text is too large for the server are too large here."""
 
 _QUESTION: Final = re.compile(
     r"(?:\s|\(|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*(?:select|with|values|table)\b", re.IGNORECASE
@@ -59,6 +97,7 @@ def ask(address: str, asked: Asked, clock: Clock) -> Rows:
     try:
         with connection:
             connection.read_only = not asked.write
+            _check_role(connection)
             if asked.write:
                 return _changed(psycopg, connection, asked)
             found = _read(psycopg, connection, asked)
@@ -84,15 +123,32 @@ def _missing(error: ImportError) -> GoalsMissing:
 def _read(psycopg: Any, connection: Any, asked: Asked) -> Rows:
     if not _QUESTION.match(asked.sql):
         raise StatementRefused("only questions are asked: SELECT, WITH, VALUES or TABLE")
-    # The first query fixes that the transaction only reads; a statement cannot take that back from then on.
-    connection.execute("SELECT 1")
-    with psycopg.RawServerCursor(connection, "tickwork", scrollable=False) as cursor:
+    # The query of the role has fixed that the transaction only reads; a statement cannot take that back from then on.
+    # What was weighed is what is sent: a scrollable cursor keeps its rows.
+    with psycopg.RawServerCursor(connection, "tickwork", scrollable=True) as cursor:
         cursor.execute(asked.sql, asked.params)
+        # Text is longer than what it stands for by quotation marks and escapes, and by no more than that.
+        weigh = _WEIGH.format(most_bytes=4 * asked.most_bytes, most_rows=asked.most_rows, code=_HEAVY)
+        connection.execute(weigh)
         # All rows come in one fetch, since the server holds its deadline for each statement anew.
         cursor.itersize = asked.most_rows + 1
         rows = list(counted(cursor.fetchmany(asked.most_rows + 1), asked))
         columns = tuple(str(column.name) for column in cursor.description or ())
     return Rows(columns, rows[: asked.most_rows], len(rows) > asked.most_rows)
+
+
+def _check_role(connection: Any) -> None:
+    """Refuse to ask as a role that may do everything.
+
+    Raises:
+        StatementRefused: TW7030.
+    """
+    if connection.execute(_MIGHTY).fetchone()[0]:
+        raise StatementRefused(
+            "the address names a role that may do more than ask the database",
+            why="no transaction holds back a superuser, or who reads files of the server or starts programs there",
+            fix="make one that may not: CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader",
+        )
 
 
 def _changed(psycopg: Any, connection: Any, asked: Asked) -> Rows:
@@ -105,12 +161,14 @@ def _changed(psycopg: Any, connection: Any, asked: Asked) -> Rows:
         return Rows(columns, rows[: asked.most_rows], len(rows) > asked.most_rows, max(0, cursor.rowcount))
 
 
-def _told(error: Any) -> SkillFailed | StatementRefused | Exception:
+def _told(error: Any) -> SkillFailed | StatementRefused | OutputTooLarge | Exception:
     """Return what a refusal of the server becomes."""
     state = str(error.sqlstate or "")
     text = (str(error.diag.message_primary or "") or type(error).__name__).splitlines()[0]
     if state in OVERDUE:
         return overdue()
+    if state in _WEIGHTS:
+        return OutputTooLarge("the rows have more bytes than a result may have", fix="ask for fewer rows or columns")
     if state in REFUSED or (state == "42601" and "multiple commands" in text):
         return StatementRefused(f"PostgreSQL: {text[:500]}")
     return failed(f"PostgreSQL: {text}", retryable=not state or state.startswith(AGAIN))

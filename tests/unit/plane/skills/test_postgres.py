@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -47,9 +48,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for line in server.stderr:
             if b"ready to accept connections" in line:
                 break
-        place = f"host={folder} user=shop dbname=postgres"
-        _prepare(place)
-        yield place
+        _prepare(f"host={folder} user=shop dbname=postgres")
+        yield f"host={folder} user=clerk dbname=postgres"
     finally:
         if server is not None:
             server.terminate()
@@ -82,6 +82,16 @@ def _prepare(place: str) -> None:
             "INSERT INTO items VALUES (1, 'pen', 1.50, '2026-01-02T03:04:05Z', '\\xff'), (2, 'ink%', NULL, NULL, NULL)"
         )
         connection.execute("CREATE SEQUENCE numbers")
+        for role in ("clerk", "reads", "becomes"):
+            connection.execute(f"CREATE ROLE {role} LOGIN")
+        # What is kept packed is small until somebody looks at it.
+        connection.execute("CREATE TABLE heavy AS SELECT convert_to(repeat('x', 60000000), 'UTF8') AS raw")
+        connection.execute("GRANT ALL ON items, heavy, numbers TO clerk")
+        connection.execute("GRANT CREATE ON SCHEMA public TO clerk")
+        connection.execute("GRANT pg_read_server_files TO reads")
+        connection.execute("CREATE ROLE chief SUPERUSER")
+        connection.execute("GRANT chief TO becomes")
+        connection.execute("ALTER ROLE becomes NOINHERIT")
 
 
 def ask(address: str, sql: str, *params: Any, grants: GrantsTable = GRANTS, **given: Any) -> Any:
@@ -151,6 +161,70 @@ def test_the_server_holds_the_deadline(address: str) -> None:
 
 def test_too_many_bytes_are_refused(address: str) -> None:
     assert told(address, "SELECT repeat('x', 2000000)").startswith("TW7029")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT repeat('x', 60000000)",
+        "SELECT n, repeat('x', 5000) FROM generate_series(1, 10000) n",
+        "SELECT convert_to(repeat('x', 60000000), 'UTF8')",
+        "SELECT array_agg(repeat('x', 1000)) FROM generate_series(1, 60000)",
+        "SELECT raw FROM heavy",
+    ],
+)
+def test_what_is_too_large_is_not_even_sent(address: str, sql: str) -> None:
+    import resource  # Systems without it have no socket for the server either.
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert told(address, sql).startswith("TW7029")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000, "kilobytes"
+
+
+def test_what_is_weighed_is_what_comes(address: str) -> None:
+    made = ask(address, "SELECT random() AS a, n, repeat('\"\\', 50) AS t FROM generate_series(1, 2000) n", most_rows=2)
+    assert ([row["n"] for row in made["rows"]], made["truncated"]) == ([1, 2], True)
+    assert made["rows"][0]["t"] == '"\\' * 50
+    assert len(ask(address, "SELECT repeat('\"', 400000) AS t")["rows"][0]["t"]) == 400_000
+    assert ask(address, "SELECT 1 AS a, 2 AS a, NULL, ROW(1, 'x') AS r")["columns"] == ["a", "a_2", "?column?", "r"]
+    assert ask(address, "SELECT 1 AS one WHERE false")["columns"] == ["one"]
+
+
+@pytest.mark.parametrize("role", ["shop", "reads", "becomes"])
+@pytest.mark.parametrize("write", [False, True])
+def test_nobody_asks_as_somebody_who_may_do_everything(address: str, role: str, write: bool) -> None:
+    mighty = address.replace("user=clerk", f"user={role}")
+    skill, grants = (found("sql_query", write=True), WRITABLE) if write else ("sql_query", GRANTS)
+    for sql in ("SELECT pg_read_file('/etc/hostname')", "COPY items TO PROGRAM 'id'", "SELECT 1"):
+        assert told(mighty, sql, skill, grants).startswith("TW7030 the address names a role that may do more")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT pg_read_file('/etc/hostname')", "SELECT pg_ls_dir('/')", "SELECT lo_export(1, '/tmp/tw-x')",
+        "SELECT lo_import('/etc/hostname')", "SELECT pg_reload_conf()", "SELECT set_config('role', 'chief', false)",
+        "SELECT set_config('session_authorization', 'shop', false)", "SELECT pg_terminate_backend(1)",
+        "SELECT query_to_xml('DELETE FROM items', true, true, '')", "SELECT * FROM dblink('x', 'SELECT 1') AS t(a int)",
+        "SELECT setval('numbers', 5)", "SELECT pg_switch_wal()", "SELECT set_config('log_statement', 'all', false)",
+    ],
+)  # fmt: skip
+def test_no_function_reaches_out_of_the_database(address: str, sql: str) -> None:
+    made = answer("sql_query", {"sql": sql}, GRANTS, secrets={"SHOP": address})
+    if made.failure is None:
+        assert (sql, json.loads(made.output)["rows"][0]) == (
+            "SELECT pg_terminate_backend(1)",
+            {"pg_terminate_backend": False},
+        )
+    assert ask(address, "SELECT count(*) AS n FROM items")["rows"] == [{"n": 2}]
+
+
+def test_no_transaction_is_left_open(address: str) -> None:
+    for sql in ("SELECT 1", "SELECT nothing", "SELECT repeat('x', 9000000)", "SELECT pg_advisory_lock(7)"):
+        answer("sql_query", {"sql": sql}, GRANTS, secrets={"SHOP": address})
+    others = "FROM pg_stat_activity WHERE usename = 'clerk' AND pid <> pg_backend_pid() AND state LIKE 'idle in%'"
+    assert ask(address, f"SELECT count(*) AS n {others}")["rows"] == [{"n": 0}]
+    assert ask(address, "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory'")["rows"] == [{"n": 0}]
 
 
 def test_what_the_server_says_names_no_place(address: str) -> None:
