@@ -80,5 +80,7 @@ def _show(costs: Costs) -> None:
     columns = ("step", "skill", "model", "#calls", "#tokens in", "#cached", "#out", "#set aside", "#spent", "prices")
     write_table(columns, lines)
     write_line(f"\nUS dollars; prices of {', '.join(costs.prices) or 'no table'}")
+    if costs.total.estimated_micros:
+        write_line(f"{usd_text(costs.total.estimated_micros)} of it are estimated: nobody counted what was used")
     if costs.total.open_micros:
         write_line(f"{usd_text(costs.total.open_micros)} are set aside for calls that have not ended")

@@ -8,9 +8,12 @@ Invariants:
       check and the booking are one transaction.
     * A refusal books nothing.
     * What a call has cost is booked even where it is more than was set aside: the money is gone.
+    * What may have been spent and nobody knows is booked at what was set aside for it, and marked as estimated.
+    * The answer of a call that is booked is kept until its run has ended, so that nobody pays for it twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -18,12 +21,14 @@ import msgspec
 from ..clock import Clock
 from ..packages.times import format_time
 from .calls import Usage
-from .errors import BudgetExceeded
+from .errors import BudgetExceeded, StoreFailed
 from .money import parse_usd, usd_text
+from .prices import ESTIMATED
 from .profile import ProfileTable
-from .store.sql import ColumnElement, Connection, Table, insert, select, update
+from .store.sql import ColumnElement, Connection, Table, bindparam, delete, insert, select, update
+from .store.statements import Statement
 from .store.store import Store
-from .store.tables import TENANT, budget, ledger
+from .store.tables import TENANT, budget, idempotency, ledger
 
 RESERVED: Final = "reserved"
 SETTLED: Final = "settled"
@@ -84,12 +89,16 @@ class Ledger:
         self._clock = clock
         self._tenant = tenant
 
-    def reserve(self, key: str, micros: int, limits: Sequence[Limit], entry: Entry) -> None:
-        """Set money aside for a call, under each limit. Law: doing so again under the same key changes nothing.
+    def reserve(self, key: str, micros: int, limits: Sequence[Limit], entry: Entry, *, metered: bool = False) -> bytes:
+        """Set money aside for a call, under each limit; return the answer of one that is booked already, if it is kept.
+
+        Law: doing so again under the same key changes nothing, unless the call is metered and its answer was lost.
 
         Args:
             key: Of the call and its attempt.
             micros: What it costs at most.
+            metered: Whether it is paid for again when it is made again. Then both are booked, the one that was
+                interrupted at what was set aside for it.
 
         Raises:
             BudgetExceeded: TW7010, it may be more than a limit leaves; then nothing is set aside.
@@ -97,7 +106,11 @@ class Ledger:
         with self._store.begin() as connection:
             booked = {(row["subject"], row["period"]): row for row in self._booked(connection, key)}
             if any(row["status"] != RELEASED for row in booked.values()):
-                return
+                kept = self._kept(connection, entry.run_id, key)
+                if kept or not metered:
+                    return kept
+                self._interrupted(connection, booked.values(), key)
+                booked = {}
             now = self._clock.now_us()
             for limit in limits:
                 period = limit.period(now)
@@ -111,13 +124,40 @@ class Ledger:
                     place = {"tenant_id": self._tenant, "subject": limit.subject, "period": period, "key": key}
                     told = {"run_id": entry.run_id, "step": entry.step, "skill": entry.skill}
                     connection.execute(insert(ledger).values(**place, **told, **values))
+        return b""
 
-    def settle(self, key: str, usage: Usage) -> None:
-        """Book what a call has used in place of what was set aside. Law: only the first time under a key counts."""
+    def settle(self, key: str, usage: Usage, answer: bytes = b"") -> None:
+        """Book what a call has used in place of what was set aside. Law: only the first time under a key counts.
+
+        Args:
+            answer: What it came to, to be found under the key until the run has ended.
+        """
         with self._store.begin() as connection:
-            for row in self._booked(connection, key):
-                if row["status"] == RESERVED:
-                    self._close(connection, row, SETTLED, usage)
+            open_ = [row for row in self._booked(connection, key) if row["status"] == RESERVED]
+            for row in open_:
+                self._close(connection, row, SETTLED, usage)
+            if open_ and answer:
+                place = {"tenant_id": self._tenant, "scope": _scope(open_[0]["run_id"]), "key": key}
+                told = {"run_id": open_[0]["run_id"], "answer": answer, "created_us": self._clock.now_us()}
+                connection.execute(insert(idempotency).values(**place, **told))
+
+    def _kept(self, connection: Connection, run_id: str, key: str) -> bytes:
+        """Return the answer of a call that is booked; empty where it is not kept."""
+        where = (*self._kept_of(run_id), idempotency.c.key == key)
+        found = connection.execute(select(idempotency.c.answer).where(*where)).first()
+        return bytes(found[0]) if found is not None else b""
+
+    def _kept_of(self, run_id: str) -> tuple[ColumnElement[bool], ...]:
+        return idempotency.c.tenant_id == self._tenant, idempotency.c.scope == _scope(run_id)
+
+    def _interrupted(self, connection: Connection, rows: Iterable[Mapping[str, Any]], key: str) -> None:
+        """Book what was set aside for a call whose answer is lost, where that is not done, and give its key free."""
+        earlier = f"{key}~{self._store.new_id('l')}"
+        for row in rows:
+            if row["status"] == RESERVED:
+                self._close(connection, row, SETTLED, _estimated(row))
+            where = self._place(ledger, row["subject"], row["period"], key)
+            connection.execute(update(ledger).where(*where).values(key=earlier))
 
     def release(self, key: str) -> None:
         """Give back what was set aside for a call that was not made. Law: of what is settled nothing is given back."""
@@ -127,13 +167,19 @@ class Ledger:
                     self._close(connection, row, RELEASED, Usage())
 
     def close(self, run_id: str) -> None:
-        """Give back what is still set aside for a run that has ended."""
+        """Book what is still set aside for a run that has ended, since it may be spent, and forget its answers."""
         query = select(ledger).where(
             ledger.c.tenant_id == self._tenant, ledger.c.run_id == run_id, ledger.c.status == RESERVED
         )
         with self._store.begin() as connection:
             for row in connection.execute(query).mappings().all():
-                self._close(connection, dict(row), RELEASED, Usage())
+                self._close(connection, dict(row), SETTLED, _estimated(dict(row)))
+            connection.execute(delete(idempotency).where(*self._kept_of(run_id)))
+
+    def knows(self, run_id: str) -> bool:
+        """Return whether anything was ever set aside for a run."""
+        with self._store.reading_quickly() as database:
+            return bool(_KNOWN(database, wanted=run_id))
 
     def spent(self, subject: str = "") -> list[Spent]:
         """Return what was used, by subject and period. Order: by both."""
@@ -195,6 +241,19 @@ class Ledger:
         )
 
 
+_KNOWN: Final = Statement(select(ledger.c.key).where(ledger.c.run_id == bindparam("wanted")).limit(1))
+
+
+def _scope(run_id: str) -> str:
+    """Return what the answers of a run's calls are kept under."""
+    return f"call:{run_id}"
+
+
+def _estimated(row: Mapping[str, Any]) -> Usage:
+    """Return what a call is taken to have used of which nobody knows it."""
+    return Usage(requests=1, cost_micros=row["reserved_micros"], prices=ESTIMATED)
+
+
 def _over(limit: Limit, period: str, micros: int, taken: int) -> BudgetExceeded:
     whose = "all profiles" if limit.subject == TENANT_SUBJECT else limit.subject.replace(":", " ", 1)
     return BudgetExceeded(
@@ -217,20 +276,36 @@ class Purse:
         self._books = books
         self._run_id = run_id
         self._limits = (*limits_of(table), *tenant_limits)
+        self._owed: dict[str, tuple[Usage, bytes]] = {}
 
-    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
-        """Set aside what a call may cost; a call that costs nothing is not booked.
+    def reserve(self, key: str, micros: int, step: str, skill: str, *, metered: bool = False) -> bytes:
+        """Set aside what a call may cost, and return the answer of one that is booked already, if it is kept.
+
+        A call that costs nothing is not booked.
 
         Raises:
             BudgetExceeded: TW7010.
         """
-        if micros > 0:
-            self._books.reserve(key, micros, self._limits, Entry(self._run_id, step, skill))
+        if micros <= 0:
+            return b""
+        with suppress(StoreFailed):
+            self._pay()
+        return self._books.reserve(key, micros, self._limits, Entry(self._run_id, step, skill), metered=metered)
 
-    def settle(self, key: str, micros: int, usage: Usage) -> None:
-        """Book what a call has cost, for which ``micros`` were set aside."""
+    def settle(self, key: str, micros: int, usage: Usage, answer: bytes = b"") -> None:
+        """Book what a call has cost, for which ``micros`` were set aside.
+
+        Raises:
+            StoreFailed: TW7020, it could not be written. It is tried again with the next call.
+        """
         if micros > 0:
-            self._books.settle(key, usage)
+            self._owed[key] = usage, answer
+            self._pay()
+
+    def _pay(self) -> None:
+        for key, (usage, answer) in list(self._owed.items()):
+            self._books.settle(key, usage, answer)
+            self._owed.pop(key, None)
 
     def release(self, key: str, micros: int) -> None:
         """Give back what was set aside for a call that was not made."""

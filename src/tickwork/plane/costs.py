@@ -10,6 +10,7 @@ import msgspec
 
 from .compiled import PROPOSE
 from .explain import CallStory, Explained
+from .prices import ESTIMATED
 
 PLANNING: Final = "(planning)"
 """Step of what a run asks for itself."""
@@ -25,6 +26,7 @@ class CostRow(msgspec.Struct):
         reserved_micros: What was set aside for all of them, whether or not they have ended.
         settled_micros: What those that have ended have cost.
         open_micros: What is still set aside.
+        estimated_micros: What of ``settled_micros`` is charged at its bound, since nobody counted what was used.
     """
 
     step: str
@@ -39,6 +41,7 @@ class CostRow(msgspec.Struct):
     reserved_micros: int = 0
     settled_micros: int = 0
     open_micros: int = 0
+    estimated_micros: int = 0
 
 
 class Costs(msgspec.Struct, frozen=True):
@@ -73,7 +76,7 @@ def costs_of(explained: Explained) -> Costs:
 
 
 _COUNTED: Final = ("calls", "requests", "tokens_in", "tokens_cached", "tokens_out")
-_SUMMED: Final = (*_COUNTED, "reserved_micros", "settled_micros", "open_micros")
+_SUMMED: Final = (*_COUNTED, "reserved_micros", "settled_micros", "open_micros", "estimated_micros")
 
 
 def _calls(explained: Explained) -> Iterable[CallStory]:
@@ -91,6 +94,8 @@ def _count(row: CostRow, call: CallStory) -> None:
     row.tokens_out += usage.tokens_out
     row.reserved_micros += call.reserved_micros or _planned(call)
     row.settled_micros += usage.cost_micros
+    if usage.prices.endswith(ESTIMATED):
+        row.estimated_micros += usage.cost_micros
     if call.answered < 0:
         row.open_micros += call.reserved_micros
 

@@ -355,7 +355,7 @@ class Engine:
                     self.outcomes[live.row.id] = Outcome(live.row.id, progress, live.ending, live.loop.heads[0])
                     if live.asked:
                         self._waits.cancel(live.row.id)
-                        # Only of a run that has been interrupted can money be left that nobody settles.
+                    if self._ledger.knows(live.row.id):
                         self._ledger.close(live.row.id)
 
     @contextmanager

@@ -21,6 +21,9 @@ from .extras import missing_package
 from .money import MICROS
 
 PACKAGE: Final = "genai-prices"
+ESTIMATED: Final = "estimated"
+"""What stands for, or behind, the version of prices where nobody has counted what was used and a bound is charged."""
+
 OWN: Final = "settings"
 """Version of prices that stand in ``providers.toml``."""
 

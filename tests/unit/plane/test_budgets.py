@@ -109,12 +109,37 @@ def test_what_has_cost_more_than_was_set_aside_is_booked_whole(ledger: Ledger) -
         ledger.reserve("2", 1, [WHOLE], Entry("r"))
 
 
-def test_a_run_that_ends_gives_back_what_it_holds(ledger: Ledger) -> None:
+def test_what_a_run_holds_when_it_ends_may_be_spent_and_is_booked(ledger: Ledger) -> None:
     ledger.reserve("1", 300_000, [WHOLE], Entry("r"))
     ledger.reserve("2", 300_000, [WHOLE], Entry("other"))
     ledger.close("r")
     ledger.close("r")
-    assert _state(ledger) == [("", 300_000, 0)]
+    assert _state(ledger) == [("", 300_000, 300_000)]
+
+
+def test_a_metered_call_that_was_interrupted_is_booked_at_its_bound_and_again(ledger: Ledger) -> None:
+    for _ in range(3):
+        assert ledger.reserve("1", 100_000, [WHOLE], Entry("r"), metered=True) == b""
+    assert _state(ledger) == [("", 100_000, 200_000)]
+    ledger.settle("1", Usage(cost_micros=40_000))
+    assert _state(ledger) == [("", 0, 240_000)]
+    with pytest.raises(BudgetExceeded):
+        ledger.reserve("1", 800_000, [WHOLE], Entry("r"), metered=True)
+    assert _state(ledger) == [("", 0, 240_000)], "a refusal books nothing"
+
+
+@pytest.mark.parametrize("metered", [True, False])
+def test_the_answer_of_a_call_that_is_booked_is_found_until_its_run_has_ended(ledger: Ledger, metered: bool) -> None:
+    ledger.reserve("1", 100_000, [WHOLE], Entry("r"), metered=metered)
+    ledger.settle("1", Usage(cost_micros=40_000), b"first")
+    ledger.settle("1", Usage(cost_micros=40_000), b"second")
+    assert ledger.reserve("1", 100_000, [WHOLE], Entry("r"), metered=metered) == b"first"
+    assert _state(ledger) == [("", 0, 40_000)]
+    assert (ledger.knows("r"), ledger.knows("other")) == (True, False)
+    ledger.close("other")
+    assert ledger.reserve("1", 100_000, [WHOLE], Entry("r"), metered=metered) == b"first"
+    ledger.close("r")
+    assert ledger.reserve("1", 100_000, [WHOLE], Entry("r"), metered=False) == b""
 
 
 def test_a_hundred_calls_at_once_never_pass_a_limit(store: Store, tmp_path: Path) -> None:

@@ -131,10 +131,11 @@ class Broken:
         if moment in self.moments:
             raise StoreFailed("it is locked")
 
-    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
+    def reserve(self, key: str, micros: int, step: str, skill: str, *, metered: bool = False) -> bytes:
         self._at("reserve")
+        return b""
 
-    def settle(self, key: str, micros: int, usage: Usage) -> None:
+    def settle(self, key: str, micros: int, usage: Usage, answer: bytes = b"") -> None:
         self._at("settle")
 
     def look(self, skill: bytes, key: str, newest_ms: int) -> Kept | None:

@@ -8,7 +8,7 @@ from typing import Final
 from ...clock import Clock
 from ..calls import Usage
 from ..money import parse_usd
-from ..prices import OWN, Prices, Rates, Used
+from ..prices import ESTIMATED, OWN, Prices, Rates, Used
 from .port import Bound, Outgoing, Tokens
 from .settings import Chosen
 
@@ -44,8 +44,9 @@ class Pricing:
 
     def charged(self, chosen: Chosen, outgoing: Outgoing, max_tokens: int, tokens: Tokens) -> Usage:
         """Return what one request has used: as it was counted, or its bound where it was not."""
+        version = self.version(chosen)
         if not tokens.counted:
-            tokens = Tokens(most_input(outgoing), max_tokens)
+            tokens, version = Tokens(most_input(outgoing), max_tokens), f"{version}, {ESTIMATED}"
         return Usage(
             tokens.input,
             tokens.output,
@@ -53,7 +54,7 @@ class Pricing:
             1,
             self._cost(chosen, tokens),
             chosen.model.model,
-            self.version(chosen),
+            version,
         )
 
     def _cost(self, chosen: Chosen, tokens: Tokens) -> int:

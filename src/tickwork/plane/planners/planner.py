@@ -71,8 +71,8 @@ class Draft(msgspec.Struct, frozen=True):
 class Purse(Protocol):
     """Money that runs share. Units: micro-dollars."""
 
-    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
-        """Set aside what a call may cost.
+    def reserve(self, key: str, micros: int, step: str, skill: str, *, metered: bool = False) -> object:
+        """Set aside what a call may cost. One that is ``metered`` is paid for again when it is made again.
 
         Raises:
             BudgetExceeded: TW7010.
@@ -154,7 +154,7 @@ def ask(task: Task, desk: Desk, request: Request) -> Completion:
     key = f"{desk.key}:{len(desk.account.exchanges)}"
     if desk.purse is None:
         return desk.models.complete(request, desk.account)
-    desk.purse.reserve(key, micros, "", PROPOSE)
+    desk.purse.reserve(key, micros, "", PROPOSE, metered=True)
     try:
         return desk.models.complete(request, desk.account)
     finally:

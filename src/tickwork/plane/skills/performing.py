@@ -34,6 +34,7 @@ from ..errors import (
     StoreFailed,
 )
 from ..json_text import read_json
+from ..prices import ESTIMATED
 from ..secrets import Revealed, SecretBox
 from .registry import Found
 from .skill import Artifacts, CallContext
@@ -55,7 +56,11 @@ REFUSED: Final = frozenset({"TW7005", "TW7024", "TW7025", "TW7030"})
 
 PROVIDER: Final = frozenset({"TW7017", "TW7026"})
 
+SETTLE_TRIES: Final = 3
+"""Each of them waits as long as the store does for others who write."""
+
 _calls: Final = msgspec.msgpack.Decoder(SkillCall)
+_answers: Final = msgspec.msgpack.Decoder(Answer)
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -105,16 +110,23 @@ class _Hiding:
 class Purse(Protocol):
     """Money that several runs share. Each method changes nothing when it is called again under the same key."""
 
-    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
-        """Set aside what a call may cost.
+    def reserve(self, key: str, micros: int, step: str, skill: str, *, metered: bool = False) -> bytes:
+        """Set aside what a call may cost, and return the answer of one that is booked already, if it is kept.
+
+        Args:
+            metered: Whether a call that is made again is paid for again.
 
         Raises:
             BudgetExceeded: TW7010, it is more than there is left.
         """
         ...
 
-    def settle(self, key: str, micros: int, usage: Usage) -> None:
-        """Book what a call has used, for which ``micros`` were set aside."""
+    def settle(self, key: str, micros: int, usage: Usage, answer: bytes = b"") -> None:
+        """Book what a call has used, for which ``micros`` were set aside, and keep what it came to.
+
+        Raises:
+            StoreFailed: TW7020, it could not be written now.
+        """
         ...
 
 
@@ -194,28 +206,36 @@ class SkillPerformer:
             return self._performed(call, repeatable=repeatable)
         # Of the attempt: each of them may cost as much, and one that is performed again after a crash is the same.
         key = f"{call_key(self._lineage, call.path, call.purpose)}.{call.attempt}"
+        hint = self._found.pin.cost
+        metered = bool(hint.input_micros or hint.output_micros)
         try:
-            purse.reserve(key, micros, call.path, call.skill)
+            known = purse.reserve(key, micros, call.path, call.skill, metered=metered)
         except BudgetExceeded as error:
             return Answer(call.number, failure=Failure(error.code, error.what, source="policy"), labels=call.labels)
         except StoreFailed as error:
             # Nothing was sent, so that any call may be made later.
             return Answer(call.number, failure=Failure(error.code, error.what, True, "run"), labels=call.labels)
+        if known:
+            # It was made and paid for before a crash that the run's journal has nothing of it.
+            return msgspec.structs.replace(_answers.decode(known), number=call.number)
         answer = self._performed(call, repeatable=repeatable)
-        # What was done is answered for although its booking fails; the money then stays set aside.
-        with suppress(StoreFailed):
-            purse.settle(key, micros, answer.usage)
+        for _ in range(SETTLE_TRIES):
+            # What was done is answered for although its booking fails; what was set aside is booked at the run's end.
+            with suppress(StoreFailed):
+                purse.settle(key, micros, answer.usage, codec.encode(answer))
+                break
         return answer
 
     def _performed(self, call: SkillCall, *, repeatable: bool) -> Answer:
         """Return what comes of a call, whatever the skill raises."""
         secrets = Revealed(self._ports.secrets)
         context = self._context(call, secrets)
-        output, failure = b"null", None
+        output, failure, unknown = b"null", None, False
         try:
             output = self._hidden(self._call(call, context), secrets)
         except TickworkError as error:
             failure = _failure(error, secrets, repeatable=repeatable)
+            unknown = isinstance(error, SkillTimeout) and not error.unsent and bool(call.reserved_micros)
         except Exception as error:  # noqa: BLE001 - Any fault of a skill is its answer, never the run's end.
             # The text of a stranger's exception may name anything; its kind names nothing.
             told = SkillFailed(f"the skill raised {type(error).__name__}")
@@ -223,7 +243,14 @@ class SkillPerformer:
         if (wrong := _put_right(context)) and failure is None:
             told_wrong = SkillOutputInvalid(f"{self._found.traits.name} left {', '.join(wrong)} that cannot be read")
             failure = _failure(told_wrong, secrets, repeatable=repeatable)
-        return _answer(call, context, secrets, output) if failure is None else _failed(call, context, secrets, failure)
+        if failure is None:
+            return _answer(call, context, secrets, output)
+        answer = _failed(call, context, secrets, failure)
+        if unknown and not answer.usage.requests and not answer.usage.cost_micros:
+            # It was sent, and nobody says what it has used: what was set aside for it is charged.
+            used = Usage(requests=1, cost_micros=call.reserved_micros, prices=ESTIMATED)
+            answer = msgspec.structs.replace(answer, usage=used)
+        return answer
 
     def _call(self, call: SkillCall, context: CallContext) -> bytes:
         """Return the output of a call, checked.

@@ -190,7 +190,7 @@ def test_an_answer_that_nobody_counted_is_charged_at_its_bound() -> None:
         used = account()
         client = client_for(stand, "openai")
         client.complete(HI, used)
-        assert used.usage.cost_micros == client.bound(HI).micros
+        assert (used.usage.cost_micros, used.usage.prices) == (client.bound(HI).micros, "settings, estimated")
 
 
 def test_a_streamed_answer_ends_where_it_is_too_long() -> None:

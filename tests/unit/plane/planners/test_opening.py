@@ -50,8 +50,8 @@ class Book:
         self.most = most
         self.booked = list[tuple[str, str, int]]()
 
-    def reserve(self, key: str, micros: int, step: str, skill: str) -> None:
-        assert (step, skill) == ("", PROPOSE)
+    def reserve(self, key: str, micros: int, step: str, skill: str, *, metered: bool = False) -> None:
+        assert (step, skill, metered) == ("", PROPOSE, True)
         if micros > self.most:
             raise BudgetExceeded("the day's money is spent")
         self.booked.append(("reserve", key, micros))
