@@ -22,6 +22,7 @@ def test_what_is_written_is_read_again(value: object) -> None:
     assert write_json(read_json(write_json(value))) == write_json(value)
 
 
+@settings(max_examples=50)
 @given(VALUES)
 def test_what_is_written_is_what_the_standard_library_writes(value: object) -> None:
     written = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickwork.plane import templates
@@ -78,7 +78,14 @@ def came_to(filled: templates.Filled) -> object:
         return type(error), str(error)
 
 
-@given(st.recursive(st.sampled_from(TEXTS) | st.integers() | st.none(), lambda inner: st.lists(inner) | tables(inner)))
+@settings(max_examples=60)
+@given(
+    st.recursive(
+        st.sampled_from(TEXTS) | st.integers() | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | tables(inner),
+        max_leaves=8,
+    )
+)
 def test_a_prepared_value_comes_to_what_it_does_without_preparation(value: Any) -> None:
     assert came_to(templates.prepare(value)) == came_to(partial(templates.resolve, value))
 
