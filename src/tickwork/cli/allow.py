@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from .consent import allow as note
 from .consent import forget, settings_digest, wishes
 from .output import Output, talk, write_document, write_facts
-from .session import OWN
+from .places import OWN
 
 EXAMPLES: Final = """Examples:
 

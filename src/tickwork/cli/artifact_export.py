@@ -100,7 +100,7 @@ def write_file(path: Path, body: bytes) -> None:
     Raises:
         JournalWriteFailed: TW2006, the folder cannot be written.
     """
-    from .session import writing
+    from .places import writing
 
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,8 +23,7 @@ import msgspec
 from ..driver.shape import is_array, is_table
 from ..plane.errors import FolderRefused
 from .config import user_folder
-from .session import OWN
-from .sources import STATE
+from .places import OWN, STATE
 
 SETTINGS: Final = ("skills.toml", "providers.toml")
 """Files of ``.tickwork`` that hold for whatever is done in its folder. Order: as they are shown."""

@@ -31,7 +31,8 @@ def cost(run: Reference, /, *, output: Output = "text") -> int:
     from ..plane.costs import costs_of
     from ..plane.explain import explain
     from ..plane.store.store import Store
-    from .sources import STATE, open_source
+    from .places import STATE
+    from .sources import open_source
 
     ledger = None
     with open_source(run) as source, reading(source) as journal:

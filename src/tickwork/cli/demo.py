@@ -20,7 +20,8 @@ from ..errors import ReplayDivergence, WorldReferenceError
 from .documents import STATUSES, divergence_document, run_document
 from .forecasts import MODEL, Absent, can_run_models
 from .output import Format, Output, talk, write_document, write_facts, write_line
-from .session import OWN, Workers, next_journal, options_for, stop_on_signal, writing
+from .places import OWN, writing
+from .session import Workers, next_journal, options_for, stop_on_signal
 from .stations import COLUMNS, Stations
 
 EXAMPLES: Final = """Examples:

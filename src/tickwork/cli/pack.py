@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from ..driver.opening import read_header, reading
 from ..errors import JournalExists, UsageFault
 from .output import Format, write_document, write_facts
-from .session import writing
+from .places import writing
 from .sources import Reference, open_source
 
 FORMATS: Final = frozenset(get_args(Format))

@@ -15,7 +15,7 @@ from ..plane.plan_text import PlanFile, read_plan
 from ..plane.planners.folder import ENDINGS, FOLDER, read_plans
 from ..plane.profile import Profile
 from ..plane.tables import InputTable
-from .session import OWN
+from .places import OWN
 
 PLANS: Final = OWN / FOLDER
 

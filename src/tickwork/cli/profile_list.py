@@ -23,7 +23,7 @@ def list_profiles(
 ) -> int:
     """List the profiles: what each may use and spend."""
     from ..plane.profiles import Profiles
-    from .sources import STATE
+    from .places import STATE
     from .state import open_state
 
     with open_state() as store:

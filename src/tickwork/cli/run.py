@@ -23,8 +23,8 @@ from ..packages.lock import LOCK_FILE, check_lock
 from .config import base_folders
 from .documents import STATUSES, write_run
 from .output import Document, Format, Output, talk
+from .places import RUNS
 from .session import (
-    RUNS,
     Budget,
     Decide,
     Folder,

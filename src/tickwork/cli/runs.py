@@ -36,7 +36,7 @@ def list_runs(
     from ..plane.money import usd_text
     from ..plane.store.runs import OPEN, STATUSES, RunRow, Runs, row_document  # Loads SQLAlchemy, with the next.
     from ..plane.store.store import Store
-    from .sources import STATE
+    from .places import STATE
 
     wanted = tuple(status or ())
     for word in wanted:

@@ -16,7 +16,7 @@ from ..clock import SystemClock
 from ..driver.look import Explain
 from ..driver.options import Options
 from ..driver.telemetry import Hook, Sample
-from ..errors import JournalWriteFailed, UsageFault
+from ..errors import UsageFault
 from ..infer.asking import PROVIDERS
 from .config import (
     MAX_WORKERS,
@@ -29,10 +29,8 @@ from .config import (
     trust_folder,
 )
 from .output import talk
+from .places import OWN, RUNS, writing
 from .sizes import parse_size
-
-OWN: Final = Path(".tickwork")
-RUNS: Final = OWN / "runs"
 
 WorkerChoice = Literal["inline"] | int | None
 Workers = Annotated[
@@ -196,24 +194,6 @@ def trap_reader() -> Explain:
         return read_trap(detail, module, folders)
 
     return explain
-
-
-@contextmanager
-def writing(folder: Path) -> Generator[None]:
-    """Turn a refusal of the disk into an error that says what to do.
-
-    Raises:
-        JournalWriteFailed: TW2006.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise JournalWriteFailed(
-            f"{folder} cannot be written",
-            where=str(folder.absolute()),
-            why=error.strerror or str(error),
-            fix="work in a folder you may write to",
-        ) from error
 
 
 def next_journal(name: str, folder: Path = RUNS) -> Path:

@@ -12,7 +12,7 @@ from ..plane.skills.registry import Found, Registry
 from .config import load_secrets, load_settings, module_cache
 from .consent import check_settings
 from .output import Document
-from .session import OWN
+from .places import OWN
 
 
 @contextmanager

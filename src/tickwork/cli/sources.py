@@ -14,10 +14,7 @@ from ..driver.verify import Run
 from ..errors import JournalError
 from ..journal.shared import SharedJournal, SharedJournals
 from ..records import Header
-from .session import OWN
-
-STATE: Final = OWN / "state.db"
-"""The store of goals and plans of a folder."""
+from .places import STATE
 
 PLAN_ENTRY: Final = "tickwork:plan-"
 """How the entries of executors of plans begin."""

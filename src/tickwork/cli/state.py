@@ -12,8 +12,7 @@ from ..plane.store.store import Store
 from .config import Settings, load_settings
 from .consent import check_state, note_state
 from .output import Document
-from .session import OWN, writing
-from .sources import STATE
+from .places import OWN, STATE, writing
 
 ARTIFACTS: Final = OWN / "artifacts"
 

@@ -36,7 +36,8 @@ from ..plane.workshop import Workshop
 from .config import load_secrets, load_settings, models_folder, person_name, signing_key
 from .models import own_or_running
 from .output import Document, Format, printable, talk, write_document, write_facts, write_line
-from .session import OWN, StopRequest, stop_on_signal
+from .places import OWN
+from .session import StopRequest, stop_on_signal
 from .skills import open_registry
 from .state import open_artifacts, open_state
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.program import call
-from tickwork.cli.sources import STATE, known_world, looks_like_run
+from tickwork.cli.places import STATE
+from tickwork.cli.sources import known_world, looks_like_run
 from tickwork.clock import SteppedClock
 from tickwork.driver.opening import read_header
 from tickwork.driver.resolve import make_world, new_header
