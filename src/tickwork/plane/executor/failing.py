@@ -118,6 +118,8 @@ def _escalate(work: Work, number: int, failure: Failure) -> None:
         arguments=msgspec.Raw(item.params or b"{}"),
         message=step.step.title,
         by=agent.approvers or (approval.by if approval is not None else ()),
+        # To call it otherwise takes as many as to call it.
+        need=approval.need if approval is not None and not agent.approvers else 1,
         labels=item.labels,
         error=f"{failure.code} {failure.message}",
     )

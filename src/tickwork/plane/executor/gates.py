@@ -127,8 +127,13 @@ def hear(work: Work, number: int, asked: int, answer: Answer) -> None:
     if decision.decision == "modify" and not _take_arguments(work, number, decision):
         return
     if decision.decision in ("grant", "modify"):
-        item.agreed |= _BY_STEP if asked == Asked.APPROVAL else _BY_POLICY
-        item.approved_by = ", ".join(filter(None, (item.approved_by, people)))
+        own = _BY_STEP if asked == Asked.APPROVAL else _BY_POLICY
+        if decision.decision == "modify":
+            # Whoever agreed before has agreed to something else, and is asked about this.
+            item.agreed, item.approved_by = own, people
+        else:
+            item.agreed |= own
+            item.approved_by = ", ".join(filter(None, (item.approved_by, people)))
         work.push_item(number)
         return
     text = f"{people} did not agree" if people else "nobody agreed"

@@ -65,6 +65,29 @@ def test_a_call_is_made_with_the_arguments_that_they_give_instead() -> None:
     assert params_of(stage.issued[-1]) == {"y": 1}
 
 
+def test_arguments_that_one_of_two_gives_instead_are_agreed_to_by_the_other_anew() -> None:
+    send = step("send", 0, skill=SEND, params={"t": "${steps.read.output}"}, approval=Approval(by=("ann",)))
+    stage = Stage(assign(plan(step("read", skill=FETCH), send), agent=AgentPin(approvers=("boss",))))
+    stage.answer(("read", "hello"))
+    stage.answer(("send", {"decision": "grant", "by": ["ann"]}))
+    assert (params_of(stage.issued[-1])["kind"], params_of(stage.issued[-1])["by"]) == ("taint", ["boss"])
+    stage.answer(("send", {"decision": "modify", "by": ["boss"], "arguments": {"t": "goodbye"}}))
+    again = params_of(stage.issued[-1])
+    assert (again["kind"], again["by"], again["arguments"]) == ("step", ["ann"], {"t": "goodbye"})
+    stage.answer(("send", {"decision": "grant", "by": ["ann"]}))
+    made = stage.issued[-1]
+    assert (made.skill, made.approved_by, params_of(made)) == ("send@1", "boss, ann", {"t": "goodbye"})
+
+
+def test_as_many_decide_on_a_failed_call_as_on_the_call() -> None:
+    agreed = Approval(by=("ann", "bob"), need=2)
+    stage = Stage(assign(plan(step("a", skill=SEND, params={"x": 1}, approval=agreed, on_error="escalate"))))
+    stage.answer(("a", {"decision": "grant", "by": ["ann", "bob"]}))
+    stage.answer(("a", Failure("TW7008", "it broke")))
+    asked = params_of(stage.issued[-1])
+    assert (asked["kind"], asked["by"], asked["need"]) == ("escalation", ["ann", "bob"], 2)
+
+
 @pytest.mark.parametrize("arguments", [None, 3, [1]])
 def test_arguments_that_are_none_fail_the_step(arguments: object) -> None:
     stage = asking()
