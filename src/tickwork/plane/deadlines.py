@@ -7,7 +7,8 @@ away; it belongs to nobody, and does not keep the process from ending.
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from concurrent.futures import Executor, Future
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 MOST_LEFT: Final = 64
 """Threads that may be left hanging at once. From then on calls with a deadline are refused: whatever they wait for
@@ -15,6 +16,7 @@ answers nobody, and each thread holds memory."""
 
 MOST_IDLE: Final = 32
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -106,3 +108,61 @@ class Threads:
         """How many calls hang that nobody waits for any more."""
         with self._lock:
             return len(self._left)
+
+
+class Lanes(Executor):
+    """Threads for what is performed beside each other. None of them keeps the process from ending, however long it is
+    at its work, and none is started while another is idle.
+
+    Args:
+        most: Threads at once; what else is given waits. Order: as given.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._begun = 0
+        self._idle = threading.Semaphore(0)
+        self._given: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a function called by one of the threads, and return what will hold its result."""
+        future = Future[T]()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - It belongs to whoever asked, and is raised there.
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._lock:
+            self._given.put(work)
+            if not self._idle.acquire(blocking=False) and self._begun < self._most:
+                self._begun += 1
+                threading.Thread(target=self._work, name=f"tickwork-lane_{self._begun}", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
+        """Let the threads go, each when it has done what it is at. Nothing may be given to them afterwards."""
+        del wait, cancel_futures
+        with self._lock:
+            while not self._given.empty():
+                self._given.get()
+            for _ in range(self._begun):
+                self._given.put(None)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                work = self._given.get_nowait()
+            except queue.Empty:
+                self._idle.release()
+                work = self._given.get()
+            if work is None:
+                return
+            work()
+            del work

@@ -10,7 +10,7 @@ Invariants:
 """
 
 from collections.abc import Callable, Collection, Generator, Iterable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from threading import Event
@@ -29,6 +29,7 @@ from .asking import Answering
 from .budgets import Ledger
 from .compiled import Assignment
 from .dead_letters import DeadLetters
+from .deadlines import Lanes
 from .errors import RunBusy, StoreFailed
 from .executor.ending import Ending
 from .live import Live, Staff, begin_live, resume_live
@@ -127,7 +128,7 @@ class Engine:
         self._orders = Orders(store, tenant)
         self._ledger = Ledger(store, store.clock, tenant)
         self._owner = Owner(store.path, f"e_{store.clock.unique()}")
-        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="tickwork-skill")
+        self._threads = Lanes(lanes)
         self._lent = _Lent(self._threads)
         self._bell = Event()
         self._live: dict[str, Live] = {}

@@ -1,9 +1,11 @@
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from tickwork.plane import deadlines
-from tickwork.plane.deadlines import Crowded, Overdue, Threads
+from tickwork.plane.deadlines import Crowded, Lanes, Overdue, Threads
 
 
 def test_a_call_returns_what_its_function_returns() -> None:
@@ -57,3 +59,28 @@ def test_too_many_calls_that_hang_refuse_further_ones(monkeypatch: pytest.Monkey
     with pytest.raises(Crowded):
         threads.call(lambda: None, 1000)
     gate.set()
+
+
+def test_lanes_do_what_they_are_given_but_for_what_is_called_off() -> None:
+    lanes, gate, begun = Lanes(2), threading.Event(), list[int]()
+
+    def hold(number: int) -> int:
+        begun.append(number)
+        assert gate.wait(30)
+        return number
+
+    given = [lanes.submit(hold, number) for number in range(5)]
+    assert given[4].cancel()
+    gate.set()
+    assert [future.result(30) for future in given[:4]] == [0, 1, 2, 3]
+    assert sorted(begun) == [0, 1, 2, 3]
+    failed = lanes.submit(int, "x")
+    assert isinstance(failed.exception(30), ValueError)
+    lanes.shutdown()
+
+
+def test_no_lane_keeps_a_process_from_ending() -> None:
+    program = "import threading; from tickwork.plane.deadlines import Lanes; begun = threading.Event()\n"
+    program += "def hang():\n    begun.set(); threading.Event().wait()\n"
+    program += "lanes = Lanes(1); lanes.submit(hang); begun.wait(); lanes.shutdown()"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
