@@ -191,6 +191,7 @@ def attempts(a: Tenant, b: Tenant, store: Store) -> dict[str, list[Callable[[], 
         "Memory.reindex": [b.memory.reindex],
         "Memory.say": [lambda: b.memory.say("k", "user", "mine")],
         "Memory.turns": [b.memory.turns],
+        "Ledger.knows": [lambda: CANARY if b.ledger.knows(a.run.id) else ""],
         "Ledger.reserve": [
             lambda: b.ledger.reserve("call", 90, [Limit("profile:agent", "total", 100)], Entry(a.run.id))
         ],

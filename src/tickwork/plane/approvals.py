@@ -167,6 +167,10 @@ class Approvals:
                 agreed = [one.by for one in view.votes if one.decision in _AGREED]
                 connection.execute(delete(vote).where(vote.c.approval_id == view.id, vote.c.by.in_(agreed)))
                 connection.execute(update(approval).where(approval.c.id == view.id).values(edited=edited))
+            if decision == "complete":
+                # Whoever gave another output has not agreed to this one.
+                other = (vote.c.approval_id == view.id, vote.c.decision == decision, vote.c.edited != edited)
+                connection.execute(delete(vote).where(*other))
             self._note(connection, view.id, Vote(by, decision, comment), edited)
             self._count(connection, row, edited, comment)
             return self._view(connection, view.id), True
@@ -318,9 +322,9 @@ def _check_handing(view: ApprovalView, by: str, to: str, allowed: Sequence[str])
 
 def _decided(view: ApprovalView) -> str:
     """Return the decision that the votes make; empty for none yet."""
-    for one in view.votes:
-        if one.decision in ("skip", "complete"):
-            return one.decision
+    for decision in ("skip", "complete"):
+        if sum(one.decision == decision for one in view.votes) >= view.need:
+            return decision
     if not view.missing:
         return "modify" if view.edited else "grant"
     denied = [one.by for one in view.votes if one.decision == "deny"]

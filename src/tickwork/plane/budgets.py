@@ -179,7 +179,7 @@ class Ledger:
     def knows(self, run_id: str) -> bool:
         """Return whether anything was ever set aside for a run."""
         with self._store.reading_quickly() as database:
-            return bool(_KNOWN(database, wanted=run_id))
+            return bool(_KNOWN(database, tenant=self._tenant, wanted=run_id))
 
     def spent(self, subject: str = "") -> list[Spent]:
         """Return what was used, by subject and period. Order: by both."""
@@ -241,7 +241,11 @@ class Ledger:
         )
 
 
-_KNOWN: Final = Statement(select(ledger.c.key).where(ledger.c.run_id == bindparam("wanted")).limit(1))
+_KNOWN: Final = Statement(
+    select(ledger.c.key)
+    .where(ledger.c.tenant_id == bindparam("tenant"), ledger.c.run_id == bindparam("wanted"))
+    .limit(1)
+)
 
 
 def _scope(run_id: str) -> str:

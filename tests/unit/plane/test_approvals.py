@@ -119,6 +119,19 @@ def test_one_person_agrees_once_however_the_name_is_spelt(store: Store, again: s
     assert approvals.decide(view.id, "grant", by="ben")[0].decision == "grant"
 
 
+def test_an_output_that_is_given_instead_takes_as_many_as_the_call(store: Store) -> None:
+    approvals, view = Approvals(store), ask(store, kind="escalation", need=2, error="TW7008 no")
+    assert approvals.decide(view.id, "complete", by="ann", value={"x": 1})[0].status == "open"
+    assert approvals.decide(view.id, "complete", by="ben", value={"x": 2})[0].status == "open"
+    assert approvals.decide(view.id, "complete", by="ann", value={"x": 2})[0].decision == "complete"
+    found = answer(store)
+    assert found is not None
+    assert (found.by, found.arguments) == (("ann", "ben"), {"x": 2})
+    skipped = ask(store, "other", kind="escalation", need=2, error="TW7008 no")
+    assert approvals.decide(skipped.id, "skip", by="ann")[0].status == "open"
+    assert approvals.decide(skipped.id, "skip", by="ben")[0].decision == "skip"
+
+
 def test_letters_and_accents_are_one_name_in_each_of_their_forms(store: Store) -> None:
     approvals, view = Approvals(store), ask(store, by=["Jos\u00e9", "ben"], need=2)
     assert approvals.decide(view.id, "grant", by="jose\u0301")[0].votes[0].by == "Jos\u00e9"
