@@ -18,7 +18,7 @@ from ..infer.embeddings import Embedder, best_embedder
 from ..infer.store import ModelStore
 from ..packages.times import format_time
 from ..plane.approvals import Approvals, ApprovalView
-from ..plane.engine import Engine
+from ..plane.engine import Engine, Outcome
 from ..plane.errors import RunBusy
 from ..plane.executor.state import StepStatus
 from ..plane.fixes import code_in, fix_of
@@ -115,6 +115,44 @@ class Teller:
                 of = f"{live.row.id} " if self._several else ""
                 talk(f"{of}{path}: {StepStatus(status).name.lower().replace('_', ' ')}")
         self._known[live.row.id] = found
+
+
+class Tally:
+    """Counts what has become of runs.
+
+    Args:
+        aloud: Whether each is told of at once.
+    """
+
+    def __init__(self, output: Format, *, aloud: bool) -> None:
+        self._output: Format = output
+        self._aloud = aloud
+        self._statuses: dict[str, str] = {}
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Note a run that was let go."""
+        status, reason = outcome.progress.status, outcome.progress.reason
+        self._statuses[outcome.run_id] = status
+        if not self._aloud:
+            return
+        if self._output == "text":
+            talk(f"{outcome.run_id}: {status}" + (f" ({reason})" if reason else ""))
+        else:
+            write_document({"run_id": outcome.run_id, "status": status, "reason": reason}, "jsonl")
+            sys.stdout.flush()
+
+    def sum_up(self, store: Store, count: int) -> None:
+        """Print how many there were of each status."""
+        statuses = list(self._statuses.values())
+        tally = {status: statuses.count(status) for status in sorted(set(statuses))}
+        left = len(Runs(store).page(statuses=OPEN, most=1000))
+        if self._output != "text":
+            write_document({"runs": count, "statuses": tally, "open": left}, self._output)
+        elif not count:
+            talk("nothing can go on" + (f"; waiting: {left}, see tickwork runs --status waiting" if left else ""))
+        else:
+            said = ", ".join(f"{number} {status}" for status, number in tally.items())
+            talk(f"worked on {count} run{'' if count == 1 else 's'}: {said}")
 
 
 def person(by: str) -> str:

@@ -53,6 +53,9 @@ MOST_ATTEMPTS: Final = 5
 POLL_NS: Final = 50_000_000
 """How often rows are looked at that other processes may have changed."""
 
+LOOK_NS: Final = 200_000_000
+"""How often somebody who goes on with all runs looks for more of them."""
+
 RENEW_NS: Final = 10_000_000_000
 
 PATIENCE_US: Final = 5_000_000
@@ -80,6 +83,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 Told = Callable[[Live], None]
+Over = Callable[[Outcome], None]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -267,19 +271,43 @@ class Engine:
             if not self.round():
                 self._rest()
 
-    def work_all(self, *, stop: Callable[[], bool] | None = None) -> int:
-        """Go on with every run that can and that nobody works on; return how many there were."""
-        seen = set[str]()
+    def work_all(self, *, stop: Callable[[], bool] | None = None, stay: bool = False, over: Over | None = None) -> int:
+        """Go on with every run that can and that nobody works on; return how many there were.
+
+        Args:
+            stop: Asked after each round; true lets every run go as it is.
+            stay: Whether further runs are waited for where there are none.
+            over: Called with the outcome of each run that is let go, which then is not kept in ``outcomes``.
+        """
+        seen, looked_ns = set[str](), 0
         while stop is None or not stop():
-            fresh = [row for row in self.runs.ready(MOST_LIVE) if row.id not in self._live]
-            for row in fresh[: MOST_LIVE - len(self._live)]:
-                with suppress(RunBusy):  # Another process was quicker.
-                    self.take(row.id)
-                    seen.add(row.id)
-            if not self._live:
+            now = self.store.clock.elapsed_ns()
+            if not self._live or now - looked_ns >= LOOK_NS:
+                looked_ns = now
+                self._take_ready(seen)
+            if self._live:
+                if not self.round():
+                    self._rest()
+            elif stay:
+                self._bell.wait(LOOK_NS / 1e9)
+            else:
                 break
-            self.work(stop=stop)
+            self._hand_over(over)
+        self._stop()
+        self._hand_over(over)
         return len(seen)
+
+    def _take_ready(self, seen: set[str]) -> None:
+        """Take every run that can go on and that nobody works on."""
+        fresh = [row for row in self.runs.ready(MOST_LIVE) if row.id not in self._live]
+        for row in fresh[: max(0, MOST_LIVE - len(self._live))]:
+            with suppress(RunBusy):  # Another process was quicker.
+                self.take(row.id)
+                seen.add(row.id)
+
+    def _hand_over(self, over: Over | None) -> None:
+        while over is not None and self.outcomes:
+            over(self.outcomes.pop(next(iter(self.outcomes))))
 
     def round(self) -> bool:
         """Advance every run that can go by one tick; return whether there was any."""

@@ -1,5 +1,6 @@
 """cli/plan_run.py, goal.py, work.py, approval*.py and the like: a plan runs, asks, and goes on."""
 
+import json
 import re
 from pathlib import Path
 
@@ -213,6 +214,20 @@ def test_empty_lists_say_so(folder: Path) -> None:
         answer = call(*words)
         assert (answer.status, bool(answer.err)) == (0, True)
     assert call("deadletter", "requeue", "r_none").status == 8
+
+
+@pytest.mark.slow
+def test_who_stays_tells_each_run_on_a_line_and_names_none(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queued = str(call("plan", "run", plan, "--input", "city=JFK", "--no-work", "-o", "json").document()["run_id"])
+    asked = iter([False] * 12)
+    # As if somebody pressed Ctrl-C after a while.
+    monkeypatch.setattr("tickwork.cli.session.StopRequest.__call__", lambda _: next(asked, True))
+    stayed = call("work", "--stay", "-o", "jsonl")
+    told = [json.loads(line) for line in stayed.out.splitlines()]
+    assert [(row["run_id"], row["status"]) for row in told[:-1]] == [(queued, "waiting")]
+    assert told[-1]["statuses"] == {"waiting": 1}
+    named = call("work", queued, "--stay")
+    assert (named.status, "leave one of them out" in named.err) == (2, True)
 
 
 def test_what_became_of_every_step_is_told_once_up_to_the_last(plan: Path) -> None:

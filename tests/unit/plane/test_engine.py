@@ -28,7 +28,7 @@ from tickwork.plane.approvals import Approvals
 from tickwork.plane.calls import Failure, Order, SkillCall
 from tickwork.plane.compiled import RetryRule
 from tickwork.plane.dead_letters import DeadLetters
-from tickwork.plane.engine import Engine
+from tickwork.plane.engine import Engine, Outcome
 from tickwork.plane.errors import RunBusy, RunNotFound
 from tickwork.plane.orders import Orders
 from tickwork.plane.store.runs import DEAD, NewRun
@@ -83,6 +83,21 @@ def test_a_run_is_gone_on_with_by_another_process_after_this_one_let_go(tmp_path
             engine.work([run_id])
         with pytest.raises(RunNotFound):
             engine.work(["r_none"])
+
+
+def test_who_stays_goes_on_with_what_others_queue_and_ends_when_told_to(tmp_path: Path) -> None:
+    over, deeds = list[Outcome](), Deeds()
+    with engine_in(tmp_path, deeds) as engine, engine_in(tmp_path, deeds) as other:
+
+        def stop() -> bool:
+            # Nothing is queued before somebody waits for it, and the second run only once the first has ended.
+            if len(over) < 2 and len(other.runs.page()) == len(over):
+                other.submit(NewRun(), task(THREE, x=1), work=False)
+            return len(over) == 2
+
+        assert engine.work_all(stop=stop, stay=True, over=over.append) == 2
+        assert engine.outcomes == {}
+    assert [one.progress.status for one in over] == ["succeeded"] * 2
 
 
 def test_what_stops_an_engine_lets_its_runs_go_as_they_are(tmp_path: Path) -> None:
