@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.program import call
+from tickwork.cli.session import StopRequest
 
 PLAN = """
 name = "report"
@@ -220,8 +221,12 @@ def test_empty_lists_say_so(folder: Path) -> None:
 def test_who_stays_tells_each_run_on_a_line_and_names_none(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queued = str(call("plan", "run", plan, "--input", "city=JFK", "--no-work", "-o", "json").document()["run_id"])
     asked = iter([False] * 12)
-    # As if somebody pressed Ctrl-C after a while.
-    monkeypatch.setattr("tickwork.cli.session.StopRequest.__call__", lambda _: next(asked, True))
+
+    def pressed(_: StopRequest) -> bool:
+        # As if somebody pressed Ctrl-C after a while.
+        return next(asked, True)
+
+    monkeypatch.setattr(StopRequest, "__call__", pressed)
     stayed = call("work", "--stay", "-o", "jsonl")
     told = [json.loads(line) for line in stayed.out.splitlines()]
     assert [(row["run_id"], row["status"]) for row in told[:-1]] == [(queued, "waiting")]
