@@ -53,6 +53,10 @@ class RetryRule(msgspec.Struct, frozen=True, array_like=True):
     never: tuple[str, ...] = ()
 
 
+NETWORK: Final = "network"
+"""Capability of skills that reach the hosts of the grants."""
+
+
 class SkillPin(msgspec.Struct, frozen=True, array_like=True):
     """A skill as it was when the run began.
 
@@ -95,6 +99,7 @@ class AgentPin(msgspec.Struct, frozen=True, array_like=True):
         tainted: Skills that may change something outside although their parameters hold outside values. An entry is
             ``SKILL`` or ``SKILL if EXPRESSION`` over ``params`` and ``labels``.
         approvers: Who decides on approvals that a rule asks for; empty for anybody.
+        anywhere: Whether its skills may reach any host, and so whoever has named an address in what they read.
     """
 
     name: str = "default"
@@ -103,6 +108,11 @@ class AgentPin(msgspec.Struct, frozen=True, array_like=True):
     tainted: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
     budget: Budget = Budget()
+    anywhere: bool = False
+
+    def lets_out(self, pin: SkillPin) -> bool:
+        """Return whether a call of a skill may carry its parameters to somebody outside, by a change or by asking."""
+        return pin.side_effects or (self.anywhere and NETWORK in pin.capabilities)
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):

@@ -164,7 +164,8 @@ class ProfileTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
     def pin(self, version: int) -> AgentPin:
         """Return what a run pins of the agent."""
-        return AgentPin(self.name, version, self.digest(), self.tainted, self.approvers, self.limits())
+        anywhere = any(host == "*" or host.startswith("*:") for host in self.grants.hosts)
+        return AgentPin(self.name, version, self.digest(), self.tainted, self.approvers, self.limits(), anywhere)
 
 
 class Profile(msgspec.Struct, frozen=True):

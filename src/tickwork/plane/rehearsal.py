@@ -201,7 +201,7 @@ class _Stage:
         if pin.approval:
             yield "rule"
         ruled = {rule.partition(" if ")[0].strip() for rule in self.agent.tainted}
-        if pin.side_effects and labels and not ruled & {pin.name, f"{pin.name}@{pin.version}"}:
+        if self.agent.lets_out(pin) and labels and not ruled & {pin.name, f"{pin.name}@{pin.version}"}:
             yield "outside values"
 
     def _labels(self, step: Step, told: Mapping[str, frozenset[str]]) -> frozenset[str]:

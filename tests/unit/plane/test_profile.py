@@ -11,6 +11,7 @@ from tickwork.plane.profile import (
     DEFAULT_TABLE,
     HARMLESS,
     SECTIONS,
+    GrantsTable,
     ProfileTable,
     SkillsTable,
     decode_profile,
@@ -59,6 +60,14 @@ def test_a_file_says_all_of_an_agent() -> None:
     assert (pin.name, pin.version, pin.digest) == ("analyst", 7, table.digest())
     assert pin.budget == Budget(500_000, 250_000, 20_000, 40)
     assert (pin.tainted, pin.approvers) == (table.tainted, ("ann", "bob"))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "anywhere"),
+    [((), False), (("a.example",), False), (("*.example",), False), (("a.example", "*"), True), (("*:8443",), True)],
+)
+def test_a_run_knows_whether_skills_may_reach_any_host(hosts: tuple[str, ...], anywhere: bool) -> None:
+    assert ProfileTable("p", grants=GrantsTable(hosts=hosts)).pin(1).anywhere is anywhere
 
 
 def test_json_says_the_same() -> None:

@@ -33,7 +33,7 @@ def agreed(work: Work, number: int, step: PreparedStep, call: PreparedCall | Non
     """Return whether everybody agrees who has to; asks the next one otherwise."""
     item = work.items[number]
     approval = step.step.approval if item.purpose != FOR_UNDOING else None
-    if approval is None and (call is None or not _is_watched(call.pin)):
+    if approval is None and (call is None or not _is_watched(work, call.pin)):
         return True
     wanted = _policy(work, item, call.pin) if call is not None and not item.agreed & _BY_POLICY else ""
     if approval is not None and not item.agreed & _BY_STEP:
@@ -45,8 +45,8 @@ def agreed(work: Work, number: int, step: PreparedStep, call: PreparedCall | Non
     return True
 
 
-def _is_watched(pin: SkillPin) -> bool:
-    return pin.side_effects or bool(pin.approval)
+def _is_watched(work: Work, pin: SkillPin) -> bool:
+    return bool(pin.approval) or work.prepared.assignment.agent.lets_out(pin)
 
 
 def _covers(work: Work, approval: Approval) -> bool:
@@ -62,7 +62,7 @@ def _policy(work: Work, item: Item, pin: SkillPin) -> str:
     given: dict[str, Any] = {"params": value_of(item.params), "labels": list(item.labels)}
     if pin.approval and evaluate(pin.approval, given) is not False:
         return "rule"
-    if pin.side_effects and is_outside(item.labels) and not _permitted(work, pin, given):
+    if is_outside(item.labels) and work.prepared.assignment.agent.lets_out(pin) and not _permitted(work, pin, given):
         return "taint"
     return ""
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from ...kinds import EffectClass
 from ..addresses import EgressPolicy, parse_host, parse_url
 from ..calls import MAX_OUTPUT_BYTES
+from ..compiled import NETWORK
 from ..egress import Egress, Response
 from ..errors import AddressRefused, SkillFailed, SkillInputInvalid, SkillRefused
 from ..json_text import read_json, write_json
@@ -88,7 +89,7 @@ class HttpCall:
             EffectClass.IDEMPOTENT if safe else EffectClass.UNSAFE,
             side_effects=writes,
             outside=True,
-            capabilities=("network",),
+            capabilities=(NETWORK,),
         )
 
     @property

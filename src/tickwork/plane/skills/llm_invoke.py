@@ -121,7 +121,7 @@ class LlmInvoke:
             timeout_ms=120_000,
             retry=RetryRule(3, 1000, 2000, 60_000),
             cost=_dearest(settings, keys, clock),
-            capabilities=("network", "money"),
+            capabilities=("providers", "money"),
         )
 
     @classmethod

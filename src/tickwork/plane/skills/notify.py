@@ -11,6 +11,7 @@ import msgspec
 import pydantic
 
 from ...kinds import EffectClass
+from ..compiled import NETWORK
 from ..egress import Egress
 from ..errors import SkillFailed, SkillRefused
 from ..json_text import write_json
@@ -63,7 +64,7 @@ class Notify:
             "Send a signed message to the webhook that this machine has configured.",
             EffectClass.IDEMPOTENT,
             side_effects=True,
-            capabilities=("network",),
+            capabilities=(NETWORK,),
         )
 
     @property

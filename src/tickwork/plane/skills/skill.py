@@ -32,7 +32,8 @@ class Traits(msgspec.Struct, frozen=True):
         outside: Whether its results come from outside.
         approval: Expression of CEL over ``params`` and ``labels``: whether people have to agree to a call.
         cost: What a call costs at most.
-        capabilities: What it reaches, for people who grant it: ``network``, ``files:read``, ``money``.
+        capabilities: What it reaches, for people who grant it: ``network``, ``files:read``, ``money``. With
+            ``network`` it reaches hosts of the grants; where those are all hosts, policy asks about its parameters.
         inline: Whether it is so quick, and needs so little, that the thread which runs the plan calls it.
     """
 

@@ -10,6 +10,7 @@ import pydantic
 
 from ...kinds import EffectClass
 from ..addresses import parse_url
+from ..compiled import NETWORK
 from ..egress import Egress, Response
 from ..errors import SkillFailed
 from ..extras import missing_package
@@ -114,7 +115,7 @@ class WebRead:
             EffectClass.IDEMPOTENT,
             outside=True,
             timeout_ms=60_000 if keys.browser else 30_000,
-            capabilities=("network", "browser") if keys.browser else ("network",),
+            capabilities=(NETWORK, "browser") if keys.browser else (NETWORK,),
         )
 
     @property

@@ -210,6 +210,21 @@ def test_a_rule_of_the_agent_may_let_it_out(tainted: tuple[str, ...], asked: boo
     assert (stage.issued[-1].skill == "ask.approval") is asked
 
 
+@pytest.mark.parametrize(
+    ("anywhere", "reaches", "asked"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_who_may_ask_any_host_carries_nothing_there_that_nobody_has_seen(
+    anywhere: bool, reaches: bool, asked: bool
+) -> None:
+    reader = SkillPin("get", "1", bytes(32), 1, outside=True, capabilities=("network",) if reaches else ("files:read",))
+    steps = (step("read", skill=0), step("follow", 0, skill=0, params={"url": "${steps.read.output}"}))
+    stage = Stage(assign(plan(*steps), pins=(reader,), agent=AgentPin(anywhere=anywhere)))
+    stage.answer(("read", "https://example.com/?x=1"))
+    assert (stage.issued[-1].skill == "ask.approval") is asked
+    if asked:
+        assert params_of(stage.issued[-1])["kind"] == "taint"
+
+
 def test_signals_come_from_outside() -> None:
     steps = (
         step("s", wait=Wait("signal", signal="x")),
