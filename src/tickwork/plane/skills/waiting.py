@@ -4,7 +4,7 @@ Nothing calls them: the compiler of plans makes a wait of the run out of a step 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
 import msgspec
 import pydantic
@@ -59,14 +59,13 @@ class _Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: MaybeDuration = ""
 
 
-class Wait:
-    """Waits for a time or a signal."""
+class _Named:
+    """What both have in common: nothing to configure, and nothing that is called."""
 
-    traits = Traits("wait", "1", "Wait for a time to pass or for a signal.", EffectClass.PURE, inline=True)
-    shapes: tuple[Shape, Shape] = (ModelShape(WaitGiven), ModelShape(pydantic.JsonValue))
+    traits: Traits
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Wait":
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the skill; there is nothing to configure.
 
         Raises:
@@ -74,6 +73,22 @@ class Wait:
         """
         read_keys(config, NoKeys)
         return cls()
+
+    def call(self, given: Any, context: CallContext) -> Any:
+        """Raise. SkillFailed: TW7008, only a plan waits."""
+        name = self.traits.name
+        failed = SkillFailed(
+            f"{name} is a step of a plan, and cannot be called", fix=f'write a step with skill = "{name}" into a plan'
+        )
+        failed.retryable = False
+        raise failed
+
+
+class Wait(_Named):
+    """Waits for a time or a signal."""
+
+    traits = Traits("wait", "1", "Wait for a time to pass or for a signal.", EffectClass.PURE, inline=True)
+    shapes: tuple[Shape, Shape] = (ModelShape(WaitGiven), ModelShape(pydantic.JsonValue))
 
     def wait_of(self, params: Mapping[str, Any], path: Path) -> tuple[WaitTable, list[PlanFault]]:
         """Return what a step with these parameters waits for, and what is wrong with them."""
@@ -82,26 +97,12 @@ class Wait:
             return _STAND_IN, faults
         return WaitTable(timer=given.timer, signal=given.signal, timeout=given.timeout), []
 
-    def call(self, given: WaitGiven, context: CallContext) -> Any:
-        """Raise. SkillFailed: TW7008, only a plan waits."""
-        raise _not_called("wait")
 
-
-class AskHuman:
+class AskHuman(_Named):
     """Asks a person for something."""
 
     traits = Traits("ask_human", "1", "Ask a person, and wait for the answer.", EffectClass.PURE, inline=True)
     shapes: tuple[Shape, Shape] = (ModelShape(AskGiven), ModelShape(pydantic.JsonValue))
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "AskHuman":
-        """Return the skill; there is nothing to configure.
-
-        Raises:
-            SkillInvalid: TW7004.
-        """
-        read_keys(config, NoKeys)
-        return cls()
 
     def wait_of(self, params: Mapping[str, Any], path: Path) -> tuple[WaitTable, list[PlanFault]]:
         """Return what a step with these parameters waits for, and what is wrong with them."""
@@ -109,10 +110,6 @@ class AskHuman:
         if given is None:
             return _STAND_IN, faults
         return WaitTable(input=given.answer or _TEXT, message=given.message, timeout=given.timeout), []
-
-    def call(self, given: AskGiven, context: CallContext) -> Any:
-        """Raise. SkillFailed: TW7008, only a plan asks."""
-        raise _not_called("ask_human")
 
 
 _TEXT: Final = {"type": "string"}
@@ -127,11 +124,3 @@ def _read(params: Mapping[str, Any], kind: type[S], path: Path) -> tuple[S | Non
         for fault in shape_faults(dict(params), inspect.type_info(kind), path)
     ]
     return (None, faults) if faults else (msgspec.convert(dict(params), kind), [])
-
-
-def _not_called(name: str) -> SkillFailed:
-    failed = SkillFailed(
-        f"{name} is a step of a plan, and cannot be called", fix=f'write a step with skill = "{name}" into a plan'
-    )
-    failed.retryable = False
-    return failed
