@@ -300,7 +300,7 @@ class Purse:
         """Book what a call has cost, for which ``micros`` were set aside.
 
         Raises:
-            StoreFailed: TW7020, it could not be written. It is tried again with the next call.
+            StoreFailed: TW7018, it could not be written. It is tried again with the next call.
         """
         if micros > 0:
             self._owed[key] = usage, answer

@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Final, Protocol
 
 from .errors import SkillRefused
@@ -23,13 +24,16 @@ SHORTEST_REFUSED: Final = 8
 SHORTEST_OF_OTHERS: Final = 16
 """Characters from which on a secret is looked for that no call could be shown: another agent's key in a file, say."""
 
+MOST_SLASHES: Final = 16
+"""Backslashes that stand before an escaped letter in JSON that stands four times in JSON."""
+
 _PASSWORD: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://[^/?#@:]*:([^/?#]*)@|(?:^|\s)password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))", re.IGNORECASE
 )
 """What is secret of an address of a database or site even without the rest. Source: RFC 3986, 3.2.1; libpq, 34.1.1."""
 
 _ESCAPES: Final = {'"': "quot", "&": "amp", "'": "apos", "<": "lt", ">": "gt"}
-_SHORT: Final = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+_SHORT: Final = {'"': '"', "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 
 
 class Secrets(Protocol):
@@ -209,20 +213,30 @@ def _in_base64(raw: bytes) -> set[bytes]:
 
 def _escaped(secret: str) -> re.Pattern[bytes]:
     """Return what finds a secret of which any letter may be escaped: for an address, for JSON or for HTML."""
-    return re.compile(b"".join(map(_letter, secret)), re.IGNORECASE)
+    runs = ("".join(run) for _, run in groupby(secret, lambda letter: letter == "\\"))
+    parts = (_slashes(run) if run[0] == "\\" else b"".join(map(_letter, run)) for run in runs)
+    return re.compile(b"".join(parts), re.IGNORECASE)
+
+
+def _slashes(run: str) -> bytes:
+    """Return what finds backslashes in a row, of which JSON in JSON makes twice as many each time."""
+    count = len(run)
+    return b"(?:" + rf"\\{{{count},{MOST_SLASHES * count}}}|".encode() + b"".join(map(_letter, run)) + b")"
 
 
 def _letter(letter: str) -> bytes:
     """Return what finds a letter in each of its spellings. Source: RFC 3986, 2.1; RFC 8259, 7; HTML, 13.5."""
     raw, wide = letter.encode(errors="surrogatepass"), letter.encode("utf-16-be", errors="surrogatepass").hex()
-    units = "".join(rf"\\+u{wide[at : at + 4]}" for at in range(0, len(wide), 4))
+    # So many backslashes and no more, and none given back: a long row of them is looked through once.
+    slashes = rf"\\{{1,{MOST_SLASHES}}}+"
+    units = "".join(f"{slashes}u{wide[at : at + 4]}" for at in range(0, len(wide), 4))
     ways = [
         b"".join(b"(?:%s|%%%02x)" % (re.escape(raw[at : at + 1]), byte) for at, byte in enumerate(raw)),
         units.encode(),
         rf"&#(?:0*{ord(letter)}|x0*{ord(letter):x});".encode(),
     ]
     if letter in _SHORT:
-        ways.append(rf"\\+{re.escape(_SHORT[letter])}".encode())
+        ways.append(f"{slashes}{re.escape(_SHORT[letter])}".encode())
     if letter in _ESCAPES:
         ways.append(f"&{_ESCAPES[letter]};".encode())
     if letter == " ":

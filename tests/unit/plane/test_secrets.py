@@ -118,6 +118,24 @@ def test_a_long_text_of_many_escapes_is_looked_through_at_once() -> None:
     assert Revealed(SecretBox({"KEY": "k" * 40 + "!"})).hide(text) == text
 
 
+@pytest.mark.parametrize("secret", ["abcdefgh12345678", "\\x\\\\y\\\\\\\\z12345678"])
+@pytest.mark.parametrize("unit", [b"\\", b"\\u", b"&#0", b"0", b"%", b"a\\\\", b"x\\"])
+def test_a_long_row_of_what_begins_an_escape_is_looked_through_once(secret: str, unit: bytes) -> None:
+    # Every pair of places in a million would be a day.
+    text = b"%\\&#" + unit * (1_000_000 // len(unit))
+    assert Revealed(SecretBox({"KEY": secret})).hide(text) in (text, text.replace(secret.encode(), b"secret:KEY"))
+
+
+@given(st.text(alphabet='\\"/u0a\n', min_size=8, max_size=24).filter(lambda one: len(set(one)) > 1), st.integers(0, 3))
+def test_a_secret_of_what_json_escapes_is_found_in_json_within_json(secret: str, deep: int) -> None:
+    text = f"<{secret}>"
+    for _ in range(deep):
+        text = json.dumps(text)[1:-1]
+    hidden = Revealed(SecretBox({"KEY": secret + "!"})).hide(text.replace(">", "!>").encode())
+    # Backslashes before it may be the secret's or those of JSON, and say nothing.
+    assert hidden.strip(b"<>\\") == b"secret:KEY"
+
+
 def test_of_two_secrets_the_longer_is_taken_out_first() -> None:
     shown = Revealed(SecretBox({"SHORT": "abcdef", "LONG": "abcdefghij"}))
     shown.reveal("SHORT"), shown.reveal("LONG")

@@ -125,7 +125,7 @@ class Purse(Protocol):
         """Book what a call has used, for which ``micros`` were set aside, and keep what it came to.
 
         Raises:
-            StoreFailed: TW7020, it could not be written now.
+            StoreFailed: TW7018, it could not be written now.
         """
         ...
 

@@ -3,7 +3,7 @@
 Nothing calls them: the compiler of plans makes a wait of the run out of a step that names one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Self, TypeVar
 
 import msgspec
@@ -92,10 +92,7 @@ class Wait(_Named):
 
     def wait_of(self, params: Mapping[str, Any], path: Path) -> tuple[WaitTable, list[PlanFault]]:
         """Return what a step with these parameters waits for, and what is wrong with them."""
-        given, faults = _read(params, _Wait, path)
-        if given is None:
-            return _STAND_IN, faults
-        return WaitTable(timer=given.timer, signal=given.signal, timeout=given.timeout), []
+        return _made(params, _Wait, path, lambda given: WaitTable(given.timer, given.signal, timeout=given.timeout))
 
 
 class AskHuman(_Named):
@@ -106,10 +103,12 @@ class AskHuman(_Named):
 
     def wait_of(self, params: Mapping[str, Any], path: Path) -> tuple[WaitTable, list[PlanFault]]:
         """Return what a step with these parameters waits for, and what is wrong with them."""
-        given, faults = _read(params, _Ask, path)
-        if given is None:
-            return _STAND_IN, faults
-        return WaitTable(input=given.answer or _TEXT, message=given.message, timeout=given.timeout), []
+        return _made(
+            params,
+            _Ask,
+            path,
+            lambda given: WaitTable(input=given.answer or _TEXT, message=given.message, timeout=given.timeout),
+        )
 
 
 _TEXT: Final = {"type": "string"}
@@ -118,9 +117,11 @@ _STAND_IN: Final = WaitTable(timer="1s")
 """Of a step whose own wait cannot be read, so that nothing else is found wrong with it."""
 
 
-def _read(params: Mapping[str, Any], kind: type[S], path: Path) -> tuple[S | None, list[PlanFault]]:
+def _made(
+    params: Mapping[str, Any], kind: type[S], path: Path, make: Callable[[S], WaitTable]
+) -> tuple[WaitTable, list[PlanFault]]:
     faults = [
         PlanFault(fault.path, fault.what, fault.why, fault.fix)
         for fault in shape_faults(dict(params), inspect.type_info(kind), path)
     ]
-    return (None, faults) if faults else (msgspec.convert(dict(params), kind), [])
+    return (_STAND_IN, faults) if faults else (make(msgspec.convert(dict(params), kind)), [])
